@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/sdks/**'],
-    testTimeout: 30_000,
+    testTimeout: 15_000,
     reporters: ['default'],
   },
 });

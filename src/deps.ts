@@ -1,1 +1,38 @@
-export {};
+import type { CredentialProvider } from './signing/credentials.ts';
+import type { SingleFlight } from './single-flight.ts';
+
+/** One JSON line per call. Fields are chosen one by one by the caller; nothing is logged whole. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Stops a scheduled call that has not happened yet. Calling it again, or too late, does nothing. */
+export type Cancel = () => void;
+
+/**
+ * Everything the core needs from outside. Only src/runtime builds the real ones; tests pass a fake clock, a
+ * scripted fetch and a recording logger.
+ */
+export interface Dependencies {
+  /** Never follows a redirect: the core passes `redirect: 'manual'`. The runtime sets the connect timeout. */
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** The time in milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Calls back once after `delayMs` milliseconds, on the same clock as `now`. */
+  readonly schedule: (callback: () => void, delayMs: number) => Cancel;
+  /** A number from 0 (inclusive) to 1 (exclusive), for jitter. */
+  readonly random: () => number;
+  /** SHA-256 of the text, in any spelling that is one to one. Synchronous where the runtime can. */
+  readonly hashToken: (text: string) => string | Promise<string>;
+  /** Reads a text file; refuses on runtimes that have none. */
+  readonly readTextFile: (path: string) => Promise<string>;
+  /** Keeps the runtime alive until background work ends. The promise never rejects. */
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+  /** Joins concurrent work where the runtime lets one request wait for another, else starts it each time. */
+  readonly createSingleFlight: () => SingleFlight;
+  readonly credentialProvider: CredentialProvider;
+  readonly logger: Logger;
+}

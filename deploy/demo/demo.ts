@@ -1,0 +1,88 @@
+/**
+ * `npm run demo [-- --port N] [-- --json]`: a CCE stand-in that checks signatures, a token issuer, and the
+ * service between them, all on loopback. Nothing of it needs an account.
+ */
+import { createServer } from 'node:net';
+import { parseArgs } from 'node:util';
+import pino from 'pino';
+import { parseConfig } from '../../src/config.ts';
+import { createLogger } from '../../src/runtime/node/logger.ts';
+import { startService } from '../../src/runtime/node/start-service.ts';
+import { startSimulator } from '../../test/simulator/simulator.ts';
+import { startTokenIssuer } from './token-issuer.ts';
+
+const DEFAULT_PORT = 8080;
+const AUDIENCE = 'imagecaches';
+
+const USAGE = `Usage: npm run demo [-- [--port N] [--json]]
+
+  --port N   the service's port (default ${DEFAULT_PORT}, or a free one when that is taken)
+  --json     print one JSON line {"url", "token"} on standard output when ready
+`;
+
+function readArguments(): { port: number | undefined; json: boolean } {
+  const { values } = parseArgs({ options: { port: { type: 'string' }, json: { type: 'boolean' } } });
+  if (values.port !== undefined && !/^\d{1,5}$/.test(values.port)) throw new Error('--port takes a number');
+  return { port: values.port === undefined ? undefined : Number(values.port), json: values.json === true };
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
+}
+
+async function main(): Promise<void> {
+  let options: ReturnType<typeof readArguments>;
+  try {
+    options = readArguments();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${USAGE}`);
+    process.exitCode = 64;
+    return;
+  }
+
+  const simulator = await startSimulator();
+  const issuer = await startTokenIssuer();
+  const config = parseConfig({
+    PORT: String(options.port ?? ((await isFree(DEFAULT_PORT)) ? DEFAULT_PORT : 0)),
+    ...simulator.environment,
+    AUTH_ISSUER: issuer.issuer,
+    AUTH_AUDIENCE: AUDIENCE,
+    SHUTDOWN_DELAY_SECONDS: '0',
+    SHUTDOWN_GRACE_SECONDS: '1',
+  });
+  // The log goes to standard error: with --json, standard output is for the one line.
+  const logger = createLogger(options.json ? 'warn' : 'info', pino.destination({ fd: 2, sync: true }));
+  const service = await startService(config, logger);
+  await service.warmed;
+  const token = await issuer.sign();
+
+  if (options.json) process.stdout.write(`${JSON.stringify({ url: service.url, token })}\n`);
+  else process.stdout.write(greeting(service.url, token));
+
+  let stopping = false;
+  const stop = async () => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    await Promise.all([service.stop(), simulator.stop(), issuer.stop()]);
+    process.exit(0);
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+}
+
+function greeting(url: string, token: string): string {
+  return `
+imagecaches-bff is ready, in front of a stand-in for Huawei Cloud CCE. Try:
+
+curl -i -H 'Authorization: Bearer ${token}' '${url}/imagecaches'
+
+Add ?name=<one of the names> to filter. Ctrl-C stops everything.
+
+`;
+}
+
+await main();

@@ -1,0 +1,67 @@
+import { Hono } from 'hono';
+import { createAuthenticator } from './auth/authenticate.ts';
+import { createResponseCache } from './cache/response-cache.ts';
+import type { Config } from './config.ts';
+import type { Dependencies } from './deps.ts';
+import { ProblemError } from './problem.ts';
+import { type Lifecycle, livez, type ReadinessCheck, readyz } from './routes/health.ts';
+import { imageCachesHandler } from './routes/imagecaches.ts';
+import { scoped } from './routes/request-scope.ts';
+import { createUpstreamClient } from './upstream/client.ts';
+
+export interface App {
+  /** Answers a request. Never rejects: every error has become a problem. */
+  readonly fetch: Hono['fetch'];
+  /** The same for a path and RequestInit, for tests. */
+  readonly request: Hono['request'];
+  /** Gets what the first request would wait for. Never rejects. */
+  readonly warm: () => Promise<void>;
+}
+
+/**
+ * The service as one Hono app, the same on every runtime.
+ *
+ * @param config made by parseConfig
+ * @param deps all that it needs from outside
+ * @param lifecycle asked at each readiness probe
+ */
+export function createApp(config: Config, deps: Dependencies, lifecycle: () => Lifecycle): App {
+  const authenticator = createAuthenticator(config, deps);
+  const cache = createResponseCache(config.cache, deps);
+  const upstream = createUpstreamClient(config.upstream, deps);
+
+  const checks: ReadinessCheck[] = [
+    { name: 'lifecycle', isReady: () => lifecycle() === 'serving' },
+    { name: 'keys', isReady: authenticator.keysUsable, recover: authenticator.warm },
+  ];
+
+  const app = new Hono();
+  const routes = {
+    '/imagecaches': scoped(
+      '/imagecaches',
+      deps,
+      imageCachesHandler({ authenticator, cache, upstream }, deps),
+    ),
+    '/livez': scoped('/livez', deps, livez(), 'debug'),
+    '/readyz': scoped('/readyz', deps, readyz(checks, deps.waitUntil), 'debug'),
+  };
+  // Hono answers HEAD from the GET handler.
+  for (const [path, handler] of Object.entries(routes)) {
+    app.get(path, handler);
+    app.all(path, scoped(path, deps, refuseMethod));
+  }
+  app.notFound(
+    scoped('unmatched', deps, () => {
+      throw new ProblemError('not_found', { detail: 'there is nothing at this path' });
+    }),
+  );
+  return { fetch: app.fetch, request: app.request, warm: authenticator.warm };
+}
+
+/** RFC 9110, section 15.5.6: a 405 says what is allowed. */
+function refuseMethod(): never {
+  throw new ProblemError('method_not_allowed', {
+    detail: 'only GET and HEAD are allowed here',
+    headers: { allow: 'GET, HEAD' },
+  });
+}

@@ -1,0 +1,156 @@
+import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
+import { LRUCache } from 'lru-cache';
+import type { Config, IssuerConfig } from '../config.ts';
+import type { Dependencies } from '../deps.ts';
+import { describeError } from '../describe-error.ts';
+import { ProblemError } from '../problem.ts';
+import { invalidToken, readBearerToken } from './bearer.ts';
+import { createIssuerKeys, createKeyLoader, type IssuerKeys } from './issuers.ts';
+import { type Principal, scopesOf } from './scopes.ts';
+
+/** Clocks of issuers and of this service may differ this much: 30 seconds. */
+export const CLOCK_TOLERANCE_SECONDS = 30;
+/** A verified token is believed this long without another look at its signature: 60 seconds. */
+export const VERIFIED_TOKEN_TTL_MS = 60_000;
+/** So many verified tokens are remembered; at about 0.5 KiB each that is 5 MiB. */
+export const VERIFIED_TOKEN_MAX_ENTRIES = 10_000;
+
+const MAX_SUBJECT_CHARACTERS = 256;
+
+export interface Authenticator {
+  /**
+   * Who sent this Authorization header? Answers at once for a token seen lately.
+   *
+   * @param authorization the header's value; null when absent
+   * @throws ProblemError (or rejects with it) `unauthenticated` or `keys_unavailable`
+   */
+  authenticate(authorization: string | null): Principal | Promise<Principal>;
+  /** True while every issuer has keys that may be used. */
+  keysUsable(): boolean;
+  /** Loads the keys that are missing. Never rejects. */
+  warm(): Promise<void>;
+}
+
+interface Issuer {
+  readonly config: IssuerConfig;
+  readonly keys: IssuerKeys;
+}
+
+interface VerifiedToken {
+  readonly principal: Principal;
+  readonly expiresAtMs: number;
+}
+
+/** Builds the check of bearer tokens (RFC 6750, RFC 7519) for the configured issuers. */
+export function createAuthenticator(
+  config: Pick<Config, 'issuers'>,
+  deps: Pick<
+    Dependencies,
+    | 'fetch'
+    | 'now'
+    | 'schedule'
+    | 'hashToken'
+    | 'readTextFile'
+    | 'waitUntil'
+    | 'createSingleFlight'
+    | 'logger'
+  >,
+): Authenticator {
+  const issuers = new Map<string, Issuer>();
+  for (const issuer of config.issuers) {
+    const keys = createIssuerKeys(issuer.issuer, createKeyLoader(issuer, deps), deps);
+    issuers.set(issuer.issuer, { config: issuer, keys });
+  }
+  const verifiedTokens = new LRUCache<string, VerifiedToken>({ max: VERIFIED_TOKEN_MAX_ENTRIES });
+
+  function recall(hash: string): Principal | undefined {
+    const verified = verifiedTokens.get(hash);
+    return verified !== undefined && deps.now() < verified.expiresAtMs ? verified.principal : undefined;
+  }
+
+  async function verify(token: string, hash: string): Promise<Principal> {
+    const issuer = issuers.get(unverifiedIssuer(token));
+    if (issuer === undefined) throw invalidToken('unknown_issuer');
+    const claims = await verifySignatureAndClaims(token, issuer);
+    const principal = principalFrom(claims, issuer.config);
+    verifiedTokens.set(hash, {
+      principal,
+      // JWT times are seconds, ours are milliseconds; jwtVerify has made sure that exp is a number.
+      expiresAtMs: Math.min((claims.exp as number) * 1000, deps.now() + VERIFIED_TOKEN_TTL_MS),
+    });
+    return principal;
+  }
+
+  async function verifySignatureAndClaims(token: string, issuer: Issuer): Promise<JWTPayload> {
+    const options = {
+      issuer: issuer.config.issuer,
+      audience: [...issuer.config.audiences],
+      algorithms: [...issuer.config.algorithms],
+      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+      requiredClaims: ['iss', 'aud', 'exp'],
+      currentDate: new Date(deps.now()),
+    };
+    try {
+      return (await jwtVerify(token, issuer.keys.getKey, options)).payload;
+    } catch (error) {
+      if (error instanceof errors.JWKSMultipleMatchingKeys) return await tryEachKey(token, error, options);
+      throw refusal(error, deps.logger);
+    }
+  }
+
+  /** A token without a key id may fit several keys of its issuer (RFC 7517 leaves the choice to us). */
+  async function tryEachKey(
+    token: string,
+    candidates: errors.JWKSMultipleMatchingKeys,
+    options: Parameters<typeof jwtVerify>[2],
+  ): Promise<JWTPayload> {
+    for await (const key of candidates) {
+      try {
+        return (await jwtVerify(token, key, options)).payload;
+      } catch (error) {
+        if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw refusal(error, deps.logger);
+      }
+    }
+    throw invalidToken('ERR_JWS_SIGNATURE_VERIFICATION_FAILED');
+  }
+
+  return {
+    authenticate(authorization) {
+      const token = readBearerToken(authorization);
+      const hash = deps.hashToken(token);
+      if (typeof hash === 'string') return recall(hash) ?? verify(token, hash);
+      return hash.then((value) => recall(value) ?? verify(token, value));
+    },
+    keysUsable: () => [...issuers.values()].every(({ keys }) => keys.usable()),
+    warm: async () => {
+      await Promise.all([...issuers.values()].map(({ keys }) => keys.warm()));
+    },
+  };
+}
+
+/** The issuer that the token claims, to choose whose keys to check it with. Nothing is believed yet. */
+function unverifiedIssuer(token: string): string {
+  try {
+    return decodeJwt(token).iss ?? '';
+  } catch {
+    throw invalidToken('not_a_jwt');
+  }
+}
+
+function principalFrom(claims: JWTPayload, config: IssuerConfig): Principal {
+  return Object.freeze({
+    issuer: config.issuer,
+    subject: typeof claims.sub === 'string' ? claims.sub.slice(0, MAX_SUBJECT_CHARACTERS) : 'unknown',
+    scopes: Object.freeze(scopesOf(claims, config.scopeClaims)),
+    requiredScope: config.requiredScope,
+  });
+}
+
+/** Every failed check is the same 401 to the caller; the log says which one it was. */
+function refusal(error: unknown, logger: Dependencies['logger']): ProblemError {
+  if (error instanceof ProblemError) return error;
+  if (error instanceof errors.JOSEError) return invalidToken(error.code);
+  // Not one of jose's own errors: a key that this runtime cannot use, for instance.
+  logger.warn({ error: describeError(error) }, 'a token could not be checked');
+  return invalidToken('check_failed');
+}

@@ -1,0 +1,48 @@
+import { ProblemError } from '../problem.ts';
+
+/** Longer tokens are refused before anything looks into them: 16 KiB. */
+export const MAX_TOKEN_BYTES = 16_384;
+
+const REALM = 'imagecaches';
+
+/** `Bearer`, in any case (RFC 9110, section 11.1), spaces, and a b64token (RFC 6750, section 2.1). */
+const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
+
+/** The value of WWW-Authenticate (RFC 6750, section 3). Without an error code when no token was sent. */
+export function bearerChallenge(error?: 'invalid_token' | 'insufficient_scope', scope?: string): string {
+  return [
+    `Bearer realm="${REALM}"`,
+    ...(error === undefined ? [] : [`error="${error}"`]),
+    ...(scope === undefined ? [] : [`scope="${scope}"`]),
+  ].join(', ');
+}
+
+/** A 401 for a token that was sent but does not hold. The reason goes to the log, never to the caller. */
+export function invalidToken(reason: string): ProblemError {
+  return new ProblemError('unauthenticated', {
+    detail: 'the token is not valid here',
+    headers: { 'www-authenticate': bearerChallenge('invalid_token') },
+    reason,
+  });
+}
+
+/**
+ * Takes the token out of an Authorization header.
+ *
+ * @param authorization the header's value; null when absent
+ * @throws ProblemError `unauthenticated`
+ */
+export function readBearerToken(authorization: string | null): string {
+  if (authorization === null || authorization === '') {
+    throw new ProblemError('unauthenticated', {
+      detail: 'send a token in the header Authorization: Bearer <token>',
+      headers: { 'www-authenticate': bearerChallenge() },
+      reason: 'no_token',
+    });
+  }
+  // A header is Latin-1, so characters are bytes here. The scheme and a space come on top of the token.
+  if (authorization.length > MAX_TOKEN_BYTES + 'Bearer '.length) throw invalidToken('token_too_long');
+  const token = BEARER.exec(authorization)?.[1];
+  if (token === undefined) throw invalidToken('not_a_bearer_token');
+  return token;
+}

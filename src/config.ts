@@ -1,0 +1,352 @@
+import { z } from 'zod';
+import { cceEndpointForRegion } from './upstream/regions.ts';
+
+/** Verified with jose; every one is asymmetric, so a public key can never be taken for a shared secret. */
+export const ASYMMETRIC_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+] as const;
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+/** Where an issuer's public keys come from. */
+export type KeyLocation =
+  | { readonly kind: 'discovery' }
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'file'; readonly path: string };
+
+export interface IssuerConfig {
+  readonly issuer: string;
+  readonly audiences: readonly string[];
+  readonly keys: KeyLocation;
+  readonly algorithms: readonly string[];
+  readonly requiredScope: string;
+  /** Claims that may hold scopes: a space-separated string or an array. */
+  readonly scopeClaims: readonly string[];
+}
+
+export interface StaticCredentialConfig {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly securityToken: string | undefined;
+}
+
+export interface Config {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly upstream: {
+    /** Scheme, host and port, and a base path where a gateway needs one; no slash at the end. */
+    readonly endpoint: string;
+    readonly projectId: string | undefined;
+    readonly connectTimeoutMs: number;
+    readonly attemptTimeoutMs: number;
+    readonly deadlineMs: number;
+  };
+  readonly credentials: StaticCredentialConfig;
+  readonly issuers: readonly IssuerConfig[];
+  readonly cache: {
+    readonly ttlMs: number;
+    readonly emptyTtlMs: number;
+    readonly maxEntries: number;
+    readonly maxBytes: number;
+  };
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly shutdown: { readonly delayMs: number; readonly graceMs: number };
+}
+
+/** One bad setting: its name and what is wrong, never its value, which may be a secret in the wrong place. */
+export interface ConfigFault {
+  readonly setting: string;
+  readonly fault: string;
+}
+
+/** Thrown with everything that is wrong, so that a start is not mended one restart at a time. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly faults: readonly ConfigFault[];
+
+  constructor(faults: readonly ConfigFault[]) {
+    const lines = faults.map(({ setting, fault }) => `  ${setting}: ${fault}`);
+    super(
+      `The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${lines.join('\n')}`,
+    );
+    this.faults = faults;
+  }
+}
+
+/** Settings that hold secrets or change at run time: `NAME_FILE` reads each of them from a file. */
+export const FILE_SETTINGS = [
+  'HUAWEICLOUD_SDK_AK',
+  'HUAWEICLOUD_SDK_SK',
+  'HUAWEICLOUD_SDK_SECURITY_TOKEN',
+  'HUAWEICLOUD_SDK_PROJECT_ID',
+  'CLOUD_SDK_AK',
+  'CLOUD_SDK_SK',
+] as const;
+
+/** Known to the documentation but not to this version: ignoring one would be worse than refusing it. */
+const UNSUPPORTED_SETTINGS = [
+  'AUTH_ISSUERS_FILE',
+  'SDK_KEYS_FILE',
+  'REDIS_URL',
+  'CORS_ORIGINS',
+  'RATE_LIMIT_PER_MINUTE',
+  'AUTH_REFRESH_SCOPE',
+  'CACHE_STALE_WHILE_REVALIDATE_SECONDS',
+  'CACHE_STALE_IF_ERROR_SECONDS',
+  'UPSTREAM_MAX_CONCURRENT',
+  'METRICS_PORT',
+];
+
+interface Setting<Output> {
+  readonly schema: z.ZodType<Output, string>;
+  readonly expected: string;
+  readonly example: string;
+}
+
+function setting<Output>(
+  schema: z.ZodType<Output, string>,
+  expected: string,
+  example: string,
+): Setting<Output> {
+  return { schema, expected, example };
+}
+
+function wholeNumber(least: number, most: number, example: number): Setting<number> {
+  const schema = z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most);
+  return setting(schema, `a whole number from ${least} to ${most}`, String(example));
+}
+
+function listOf<Item>(item: z.ZodType<Item, string>): z.ZodType<Item[], string> {
+  return z
+    .string()
+    .transform((text) => text.split(',').map((part) => part.trim()))
+    .pipe(z.array(item).min(1)) as z.ZodType<Item[], string>;
+}
+
+const LOOPBACK_HOSTS = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+
+/** https anywhere, http on this machine only: keys and signatures must not cross a network in clear. */
+export function isSecureUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  if (url.username !== '' || url.password !== '' || url.hash !== '') return false;
+  return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK_HOSTS.test(url.hostname));
+}
+
+const secureUrl = z.string().refine(isSecureUrl);
+const endpointUrl = secureUrl
+  .refine((text) => new URL(text).search === '')
+  .transform((text) => {
+    const url = new URL(text);
+    return url.origin + url.pathname.replace(/\/+$/, '');
+  });
+const visibleAscii = z.string().regex(/^[\x21-\x7e]{1,4096}$/);
+// A scope-token of RFC 6749, section 3.3.
+const scopeToken = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/);
+
+const SECURE_URL_RULE = 'an https URL, or http on loopback, without user name, password or fragment';
+
+const SETTINGS = {
+  HOST: setting(z.string().regex(/^[A-Za-z0-9.:_-]{1,255}$/), 'an address or a host name', '0.0.0.0'),
+  PORT: wholeNumber(0, 65_535, 8080),
+  CCE_REGION: setting(
+    z.string().refine((region) => cceEndpointForRegion(region) !== undefined),
+    'a region known to this version; for any other set CCE_ENDPOINT',
+    'cn-north-4',
+  ),
+  CCE_ENDPOINT: setting(
+    endpointUrl,
+    `${SECURE_URL_RULE} or query`,
+    'https://cce.cn-north-4.myhuaweicloud.com',
+  ),
+  HUAWEICLOUD_CREDENTIALS: setting(z.enum(['auto', 'static']), "'auto' or 'static'", 'auto'),
+  HUAWEICLOUD_SDK_AK: setting(visibleAscii, 'an access key id without white space', '<access key id>'),
+  HUAWEICLOUD_SDK_SK: setting(visibleAscii, 'a secret access key without white space', '<secret access key>'),
+  HUAWEICLOUD_SDK_SECURITY_TOKEN: setting(
+    z.string().regex(/^[\x21-\x7e]{1,16384}$/),
+    'a security token without white space',
+    '<security token>',
+  ),
+  HUAWEICLOUD_SDK_PROJECT_ID: setting(
+    z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+    'a project id: letters, digits, - and _',
+    '0123456789abcdef0123456789abcdef',
+  ),
+  CLOUD_SDK_AK: setting(visibleAscii, 'an access key id without white space', '<access key id>'),
+  CLOUD_SDK_SK: setting(visibleAscii, 'a secret access key without white space', '<secret access key>'),
+  AUTH_ISSUER: setting(secureUrl, SECURE_URL_RULE, 'https://login.example.com'),
+  AUTH_AUDIENCE: setting(listOf(visibleAscii), 'one or more audiences, comma-separated', 'imagecaches'),
+  AUTH_JWKS_URL: setting(secureUrl, SECURE_URL_RULE, 'https://login.example.com/jwks.json'),
+  AUTH_JWKS_FILE: setting(z.string().min(1), 'the path of a JWKS file', '/etc/imagecaches-bff/jwks.json'),
+  AUTH_ALGORITHMS: setting(
+    listOf(z.enum(ASYMMETRIC_ALGORITHMS)),
+    `one or more of ${ASYMMETRIC_ALGORITHMS.join(', ')}, comma-separated`,
+    'RS256,ES256',
+  ),
+  AUTH_SCOPE: setting(scopeToken, 'a scope: visible ASCII without space, " and \\', 'imagecaches:read'),
+  AUTH_SCOPE_CLAIM: setting(
+    listOf(z.string().regex(/^[\x21-\x7e]{1,256}$/)),
+    'one or more claim names, comma-separated',
+    'scope,scp',
+  ),
+  CACHE_TTL_SECONDS: wholeNumber(1, 86_400, 30),
+  CACHE_EMPTY_TTL_SECONDS: wholeNumber(1, 86_400, 5),
+  CACHE_MAX_ENTRIES: wholeNumber(1, 1_000_000, 1000),
+  CACHE_MAX_BYTES: wholeNumber(65_536, 17_179_869_184, 67_108_864),
+  UPSTREAM_CONNECT_TIMEOUT_MS: wholeNumber(1, 60_000, 2000),
+  UPSTREAM_ATTEMPT_TIMEOUT_MS: wholeNumber(1, 120_000, 5000),
+  UPSTREAM_DEADLINE_MS: wholeNumber(1, 300_000, 8000),
+  LOG_LEVEL: setting(z.enum(LOG_LEVELS), `one of ${LOG_LEVELS.join(', ')}`, 'info'),
+  SHUTDOWN_DELAY_SECONDS: wholeNumber(0, 600, 5),
+  SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 3600, 25),
+};
+
+type SettingName = keyof typeof SETTINGS;
+type SettingValue<Name extends SettingName> =
+  (typeof SETTINGS)[Name] extends Setting<infer Output> ? Output : never;
+type SettingValues = { -readonly [Name in SettingName]?: SettingValue<Name> };
+
+/**
+ * Turns an environment record into a frozen Config.
+ *
+ * White space around a value is dropped, since mounted secrets end in a line end; an empty value counts as
+ * not set. Defaults are those of the settings table in the documentation.
+ *
+ * @param environment names and values, such as process.env or the bindings of a Worker
+ * @throws ConfigError listing every fault at once, with what is expected and an example, and no value
+ */
+export function parseConfig(environment: Readonly<Record<string, unknown>>): Config {
+  const faults: ConfigFault[] = [];
+  const values: SettingValues = {};
+  const bad = new Set<string>();
+  const report = (name: string, fault: string) => {
+    bad.add(name);
+    faults.push({ setting: name, fault });
+  };
+
+  for (const name of Object.keys(SETTINGS) as SettingName[]) {
+    const text = textOf(environment[name]);
+    if (text === undefined) continue;
+    const { schema, expected, example } = SETTINGS[name] as Setting<unknown>;
+    const result = schema.safeParse(text);
+    if (result.success) Object.assign(values, { [name]: result.data });
+    else report(name, `must be ${expected}, for example ${example}`);
+  }
+  for (const name of UNSUPPORTED_SETTINGS) {
+    if (textOf(environment[name]) !== undefined) report(name, 'is not supported by this version; remove it');
+  }
+
+  /** True when a setting was given, even badly: a bad one is reported once, not as missing too. */
+  const given = (name: SettingName) => values[name] !== undefined || bad.has(name);
+  const missing = (name: SettingName, also = '') => {
+    const { expected, example } = SETTINGS[name];
+    report(name, `is missing${also}; set it to ${expected}, for example ${example}`);
+  };
+
+  if (!given('CCE_REGION') && !given('CCE_ENDPOINT')) missing('CCE_REGION', ', and so is CCE_ENDPOINT');
+
+  const samePair = (preferred: SettingName, alias: SettingName) => {
+    if (
+      values[preferred] !== undefined &&
+      values[alias] !== undefined &&
+      values[preferred] !== values[alias]
+    ) {
+      report(alias, `differs from ${preferred}; set only one of them`);
+    }
+    if (!given(preferred) && !given(alias)) missing(preferred);
+  };
+  samePair('HUAWEICLOUD_SDK_AK', 'CLOUD_SDK_AK');
+  samePair('HUAWEICLOUD_SDK_SK', 'CLOUD_SDK_SK');
+
+  // Without an issuer anyone could read: there is no default and no way to turn authentication off.
+  if (!given('AUTH_ISSUER')) missing('AUTH_ISSUER');
+  if (!given('AUTH_AUDIENCE')) missing('AUTH_AUDIENCE');
+  if (values.AUTH_JWKS_URL !== undefined && values.AUTH_JWKS_FILE !== undefined) {
+    report('AUTH_JWKS_FILE', 'contradicts AUTH_JWKS_URL; set only one of them');
+  }
+
+  const connectTimeoutMs = values.UPSTREAM_CONNECT_TIMEOUT_MS ?? 2000;
+  const attemptTimeoutMs = values.UPSTREAM_ATTEMPT_TIMEOUT_MS ?? 5000;
+  const deadlineMs = values.UPSTREAM_DEADLINE_MS ?? 8000;
+  if (connectTimeoutMs > attemptTimeoutMs) {
+    report(
+      'UPSTREAM_CONNECT_TIMEOUT_MS',
+      'must not be longer than UPSTREAM_ATTEMPT_TIMEOUT_MS (default 5000)',
+    );
+  }
+  if (attemptTimeoutMs > deadlineMs) {
+    report('UPSTREAM_ATTEMPT_TIMEOUT_MS', 'must not be longer than UPSTREAM_DEADLINE_MS (default 8000)');
+  }
+
+  if (faults.length > 0) throw new ConfigError(faults);
+
+  const endpoint = values.CCE_ENDPOINT ?? cceEndpointForRegion(values.CCE_REGION as string);
+  return deepFreeze<Config>({
+    listen: { host: values.HOST ?? '127.0.0.1', port: values.PORT ?? 8080 },
+    upstream: {
+      endpoint: endpoint as string,
+      projectId: values.HUAWEICLOUD_SDK_PROJECT_ID,
+      connectTimeoutMs,
+      attemptTimeoutMs,
+      deadlineMs,
+    },
+    credentials: {
+      accessKeyId: (values.HUAWEICLOUD_SDK_AK ?? values.CLOUD_SDK_AK) as string,
+      secretAccessKey: (values.HUAWEICLOUD_SDK_SK ?? values.CLOUD_SDK_SK) as string,
+      securityToken: values.HUAWEICLOUD_SDK_SECURITY_TOKEN,
+    },
+    issuers: [
+      {
+        issuer: values.AUTH_ISSUER as string,
+        audiences: values.AUTH_AUDIENCE as string[],
+        keys: keyLocation(values),
+        algorithms: values.AUTH_ALGORITHMS ?? ['RS256', 'PS256', 'ES256', 'EdDSA'],
+        requiredScope: values.AUTH_SCOPE ?? 'imagecaches:read',
+        scopeClaims: values.AUTH_SCOPE_CLAIM ?? ['scope', 'scp'],
+      },
+    ],
+    cache: {
+      ttlMs: (values.CACHE_TTL_SECONDS ?? 30) * 1000,
+      emptyTtlMs: (values.CACHE_EMPTY_TTL_SECONDS ?? 5) * 1000,
+      maxEntries: values.CACHE_MAX_ENTRIES ?? 1000,
+      maxBytes: values.CACHE_MAX_BYTES ?? 67_108_864,
+    },
+    logLevel: values.LOG_LEVEL ?? 'info',
+    shutdown: {
+      delayMs: (values.SHUTDOWN_DELAY_SECONDS ?? 5) * 1000,
+      graceMs: (values.SHUTDOWN_GRACE_SECONDS ?? 25) * 1000,
+    },
+  });
+}
+
+function keyLocation(values: SettingValues): KeyLocation {
+  if (values.AUTH_JWKS_URL !== undefined) return { kind: 'url', url: values.AUTH_JWKS_URL };
+  if (values.AUTH_JWKS_FILE !== undefined) return { kind: 'file', path: values.AUTH_JWKS_FILE };
+  return { kind: 'discovery' };
+}
+
+function textOf(value: unknown): string | undefined {
+  if (typeof value !== 'string') return undefined;
+  const text = value.trim();
+  return text === '' ? undefined : text;
+}
+
+function deepFreeze<Value extends object>(value: Value): Value {
+  for (const member of Object.values(value)) {
+    if (typeof member === 'object' && member !== null) deepFreeze(member);
+  }
+  return Object.freeze(value);
+}

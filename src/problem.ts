@@ -1,0 +1,99 @@
+/**
+ * RFC 9457 problem details: the codes a caller can meet and the only table from code to HTTP status.
+ * Adding a code here is all it takes; the compiler then asks for its title and status.
+ */
+
+interface ProblemKind {
+  readonly status: number;
+  readonly title: string;
+}
+
+const PROBLEM_KINDS = {
+  bad_request: { status: 400, title: 'Bad request' },
+  invalid_query: { status: 400, title: 'Invalid query' },
+  unauthenticated: { status: 401, title: 'Authentication required' },
+  forbidden: { status: 403, title: 'Forbidden' },
+  not_found: { status: 404, title: 'Not found' },
+  method_not_allowed: { status: 405, title: 'Method not allowed' },
+  request_timeout: { status: 408, title: 'The request took too long to arrive' },
+  rate_limited: { status: 429, title: 'Too many requests' },
+  headers_too_large: { status: 431, title: 'Request headers too large' },
+  internal: { status: 500, title: 'Internal error' },
+  upstream_rejected: { status: 502, title: 'The cloud refused this service' },
+  upstream_failed: { status: 502, title: 'The cloud gave no usable answer' },
+  keys_unavailable: { status: 503, title: 'Tokens cannot be verified at the moment' },
+  upstream_throttled: { status: 503, title: 'The cloud is throttling this service' },
+  overloaded: { status: 503, title: 'Too busy' },
+  upstream_timeout: { status: 504, title: 'The cloud did not answer in time' },
+} as const satisfies Record<string, ProblemKind>;
+
+/** A stable, machine-readable cause. It goes to the caller as the member `code`. */
+export type ProblemCode = keyof typeof PROBLEM_KINDS;
+
+export const PROBLEM_CODES = Object.freeze(Object.keys(PROBLEM_KINDS)) as readonly ProblemCode[];
+
+export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
+
+export interface ProblemErrorOptions {
+  /** Shown to the caller. Never build it from a token, a credential or anything that came from upstream. */
+  readonly detail?: string;
+  /** Response headers that the problem needs, such as WWW-Authenticate or Allow. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Becomes Retry-After, rounded up to whole seconds, at least 1. */
+  readonly retryAfterSeconds?: number;
+  /** For the log only: a short word of our own that tells two causes with the same code apart. */
+  readonly reason?: string;
+}
+
+/** An error with a place in the contract. Whatever is thrown and is not one of these becomes `internal`. */
+export class ProblemError extends Error {
+  override readonly name = 'ProblemError';
+  readonly code: ProblemCode;
+  readonly status: number;
+  readonly detail: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly reason: string | undefined;
+
+  constructor(code: ProblemCode, options: ProblemErrorOptions = {}) {
+    super(code);
+    this.code = code;
+    this.status = PROBLEM_KINDS[code].status;
+    this.detail = options.detail;
+    this.reason = options.reason;
+    this.headers =
+      options.retryAfterSeconds === undefined
+        ? (options.headers ?? {})
+        : { ...options.headers, 'retry-after': String(Math.max(1, Math.ceil(options.retryAfterSeconds))) };
+  }
+}
+
+/** The status that a code answers with. */
+export function problemStatus(code: ProblemCode): number {
+  return PROBLEM_KINDS[code].status;
+}
+
+/**
+ * The response for a problem (RFC 9457). `instance` is the request id, which is also in X-Request-Id and
+ * in the log, so that a caller's report leads to the line that says more.
+ */
+export function problemResponse(problem: ProblemError, requestId: string): Response {
+  const { title } = PROBLEM_KINDS[problem.code];
+  const body = JSON.stringify({
+    type: `urn:imagecaches-bff:problem:${problem.code}`,
+    title,
+    status: problem.status,
+    ...(problem.detail === undefined ? {} : { detail: problem.detail }),
+    instance: requestId,
+    code: problem.code,
+  });
+  return new Response(body, {
+    status: problem.status,
+    headers: {
+      'content-type': PROBLEM_CONTENT_TYPE,
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'x-request-id': requestId,
+      ...problem.headers,
+    },
+  });
+}

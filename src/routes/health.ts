@@ -1,0 +1,39 @@
+import type { ScopedHandler } from './request-scope.ts';
+
+/** Where the process is in its life. Only a serving process takes traffic; all three can answer. */
+export type Lifecycle = 'starting' | 'serving' | 'draining';
+
+/** A named condition of readiness, asked at each probe. It must not call upstream: probes are frequent. */
+export interface ReadinessCheck {
+  readonly name: string;
+  readonly isReady: () => boolean;
+  /** Tries to make it ready, in the background, behind a pause of its own. Never rejects. */
+  readonly recover?: () => Promise<void>;
+}
+
+const HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+
+/** 200 while the process can serve: a failure here asks to be restarted, so nothing from outside counts. */
+export function livez(): ScopedHandler {
+  return (_c, { requestId }) => healthResponse(200, { status: 'ok' }, requestId);
+}
+
+/** 200 when the process may take traffic, else 503 with the names of the checks that fail. */
+export function readyz(
+  checks: readonly ReadinessCheck[],
+  waitUntil: (promise: Promise<unknown>) => void,
+): ScopedHandler {
+  return (_c, { requestId }) => {
+    const failing = checks.filter((check) => !check.isReady());
+    for (const check of failing) if (check.recover !== undefined) waitUntil(check.recover());
+    if (failing.length === 0) return healthResponse(200, { status: 'ready' }, requestId);
+    return healthResponse(503, { status: 'unready', failing: failing.map(({ name }) => name) }, requestId);
+  };
+}
+
+function healthResponse(status: number, body: object, requestId: string): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { ...HEADERS, 'x-request-id': requestId },
+  });
+}

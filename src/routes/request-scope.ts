@@ -1,0 +1,89 @@
+import type { Context } from 'hono';
+import type { Dependencies } from '../deps.ts';
+import { describeError } from '../describe-error.ts';
+import { ProblemError, problemResponse } from '../problem.ts';
+import { UpstreamError } from '../upstream/upstream-error.ts';
+
+/** What is known of one request; it becomes the request's log line. */
+export interface RequestScope {
+  readonly requestId: string;
+  /** The pattern of the route, never the path as sent. */
+  readonly route: string;
+  subject: string | undefined;
+  issuer: string | undefined;
+  cache: string | undefined;
+}
+
+export type ScopedHandler = (c: Context, scope: RequestScope) => Response | Promise<Response>;
+
+/** Short, and without a dot: a token that strays into this header is not taken for an id. */
+const SANE_REQUEST_ID = /^[A-Za-z0-9_-]{1,128}$/;
+
+/**
+ * Wraps a handler with all that every request needs: an id, the way from any error to a problem, and one
+ * log line. Hono's middleware is not used for it, because a chain of them makes every answer asynchronous
+ * and gives its headers a detour, and a cache hit needs neither.
+ *
+ * @param route the route's pattern, for the log
+ * @param level the level of the log line of a good answer; probes are frequent and say little
+ */
+export function scoped(
+  route: string,
+  deps: Pick<Dependencies, 'now' | 'logger'>,
+  handler: ScopedHandler,
+  level: 'info' | 'debug' = 'info',
+): (c: Context) => Response | Promise<Response> {
+  return (c) => {
+    const startedAtMs = deps.now();
+    const sentId = c.req.raw.headers.get('x-request-id');
+    const scope: RequestScope = {
+      requestId: sentId !== null && SANE_REQUEST_ID.test(sentId) ? sentId : crypto.randomUUID(),
+      route,
+      subject: undefined,
+      issuer: undefined,
+      cache: undefined,
+    };
+    const finish = (response: Response, problem?: ProblemError): Response => {
+      const fields = {
+        requestId: scope.requestId,
+        method: c.req.method,
+        route,
+        status: response.status,
+        ms: deps.now() - startedAtMs,
+        cache: scope.cache,
+        subject: scope.subject,
+        issuer: scope.issuer,
+        code: problem?.code,
+        reason: problem?.reason,
+      };
+      if (response.status >= 500) deps.logger.warn(fields, 'request');
+      else deps.logger[response.status < 400 ? level : 'info'](fields, 'request');
+      return response;
+    };
+    const fail = (error: unknown): Response => {
+      const problem = problemFor(error, scope.requestId, deps.logger);
+      return finish(problemResponse(problem, scope.requestId), problem);
+    };
+    try {
+      const response = handler(c, scope);
+      return response instanceof Promise ? response.then(finish, fail) : finish(response);
+    } catch (error) {
+      return fail(error);
+    }
+  };
+}
+
+/** The problem that an error becomes. Its own text goes nowhere; what is ours to mend is logged as an error. */
+function problemFor(error: unknown, requestId: string, logger: Dependencies['logger']): ProblemError {
+  if (error instanceof ProblemError) return error;
+  if (error instanceof UpstreamError) {
+    return new ProblemError(error.kind, {
+      reason: error.reason,
+      ...(error.kind === 'upstream_throttled' || error.kind === 'overloaded'
+        ? { retryAfterSeconds: error.retryAfterSeconds ?? 1 }
+        : {}),
+    });
+  }
+  logger.error({ requestId, error: describeError(error) }, 'internal error');
+  return new ProblemError('internal', { reason: 'unexpected' });
+}

@@ -1,0 +1,84 @@
+/**
+ * The Node entry: `node src/runtime/node.ts [--check]`. All settings come from the environment.
+ * Exit codes: 0 stopped as asked, 1 could not start or broke, 78 bad configuration (EX_CONFIG of sysexits.h).
+ */
+import { parseArgs } from 'node:util';
+import { type Config, ConfigError, parseConfig } from '../config.ts';
+import { describeError } from '../describe-error.ts';
+import { createLogger } from './node/logger.ts';
+import { readSettingFiles } from './node/read-setting-files.ts';
+import { type RunningService, startService } from './node/start-service.ts';
+
+const EX_CONFIG = 78;
+
+const USAGE = `Usage: npm start [-- --check]
+
+  --check   validate the configuration and exit: 0 when it is good, ${EX_CONFIG} when not
+`;
+
+async function main(): Promise<void> {
+  const check = readArguments();
+  if (check === undefined) return;
+  const config = loadConfig();
+  if (config === undefined) return;
+  if (check) {
+    process.stdout.write(`The configuration is valid. Upstream: ${config.upstream.endpoint}\n`);
+    return;
+  }
+  await run(config);
+}
+
+function readArguments(): boolean | undefined {
+  try {
+    const { values } = parseArgs({ options: { check: { type: 'boolean' }, help: { type: 'boolean' } } });
+    if (values.help !== true) return values.check === true;
+    process.stdout.write(USAGE);
+  } catch {
+    process.stderr.write(`Unknown argument.\n${USAGE}`);
+    process.exitCode = 64;
+  }
+  return undefined;
+}
+
+function loadConfig(): Config | undefined {
+  try {
+    return parseConfig(readSettingFiles(process.env));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = EX_CONFIG;
+    return undefined;
+  }
+}
+
+async function run(config: Config): Promise<void> {
+  const logger = createLogger(config.logLevel);
+  const flushed = () => new Promise<void>((resolve) => logger.flush(() => resolve()));
+  let service: RunningService;
+  try {
+    service = await startService(config, logger);
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    logger.fatal(
+      { error: describeError(error) },
+      `cannot listen on ${config.listen.host}:${config.listen.port}`,
+    );
+    process.stderr.write(`Cannot listen on ${config.listen.host}:${config.listen.port} (${String(code)}).\n`);
+    await flushed();
+    process.exit(1);
+  }
+
+  let signals = 0;
+  const stop = async () => {
+    signals += 1;
+    // Whoever asks twice means now.
+    if (signals > 1) process.exit(1);
+    await service.stop();
+    await flushed();
+    process.exit(0);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+await main();

@@ -1,0 +1,160 @@
+import { hash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server, STATUS_CODES } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { getRequestListener } from '@hono/node-server';
+import { createApp } from '../../app.ts';
+import type { Config } from '../../config.ts';
+import type { Dependencies } from '../../deps.ts';
+import { type ProblemCode, ProblemError, problemResponse } from '../../problem.ts';
+import type { Lifecycle } from '../../routes/health.ts';
+import { staticCredentialProvider } from '../../signing/credentials.ts';
+import { createSharedFlight } from '../../single-flight.ts';
+import { createNodeFetch } from './fetch.ts';
+
+/** All request headers together: above a 16 KiB token, so that one over the limit gets its 401 from us. */
+const MAX_HEADER_BYTES = 32_768;
+/** A client has this long to send its headers, and its whole request. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 15_000;
+/** Idle connections stay open longer than those of common load balancers (60 s), so that they close first. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+
+export interface RunningService {
+  /** Where it listens, such as http://127.0.0.1:8080. */
+  readonly url: string;
+  readonly port: number;
+  /** Resolves when it has tried to get its issuers' keys and says that it is ready, if it is. */
+  readonly warmed: Promise<void>;
+  /**
+   * Unready, wait, stop accepting, finish what runs, at most for the grace time. Resolves when all is
+   * closed; calling it again joins the first call.
+   */
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * Starts the service on Node and resolves once it listens. It becomes ready a moment later, see `warmed`.
+ *
+ * @throws Error with a code such as EADDRINUSE when it cannot listen
+ */
+export async function startService(config: Config, logger: Dependencies['logger']): Promise<RunningService> {
+  let lifecycle: Lifecycle = 'starting';
+  const { fetch, close: closeFetch } = createNodeFetch(config.upstream.connectTimeoutMs);
+  const background = new Set<Promise<unknown>>();
+  const deps: Dependencies = {
+    fetch,
+    now: Date.now,
+    schedule: (callback, delayMs) => {
+      const timer = setTimeout(callback, delayMs);
+      return () => clearTimeout(timer);
+    },
+    random: Math.random,
+    // Synchronous, so that a cache hit needs no turn of the event loop.
+    hashToken: (token) => hash('sha256', token, 'base64'),
+    readTextFile: (path) => readFile(path, 'utf8'),
+    waitUntil: (promise) => {
+      background.add(promise);
+      promise.finally(() => background.delete(promise));
+    },
+    createSingleFlight: createSharedFlight,
+    credentialProvider: staticCredentialProvider(config.credentials),
+    logger,
+  };
+
+  const app = createApp(config, deps, () => lifecycle);
+  const listener = getRequestListener(app.fetch, {
+    hostname: config.listen.host,
+    // A request that never becomes one: no host, or a target that is no URL.
+    errorHandler: () =>
+      problemResponse(
+        new ProblemError('bad_request', { detail: 'the request line or the Host header is not valid' }),
+        crypto.randomUUID(),
+      ),
+  });
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      // Two Authorization headers become one bad one; by default Node would silently take the first.
+      joinDuplicateHeaders: true,
+    },
+    (incoming, outgoing) => {
+      if (lifecycle === 'draining') outgoing.setHeader('connection', 'close');
+      void listener(incoming, outgoing);
+    },
+  );
+  server.on('clientError', answerClientError);
+  await listen(server, config.listen);
+  const { port } = server.address() as AddressInfo;
+  const host = config.listen.host.includes(':') ? `[${config.listen.host}]` : config.listen.host;
+
+  logger.info({ host: config.listen.host, port, upstream: config.upstream.endpoint }, 'listening');
+  const warmed = app.warm().then(() => {
+    if (lifecycle === 'starting') lifecycle = 'serving';
+  });
+
+  let stopping: Promise<void> | undefined;
+  async function drain(): Promise<void> {
+    lifecycle = 'draining';
+    logger.info({ delayMs: config.shutdown.delayMs, graceMs: config.shutdown.graceMs }, 'draining');
+    // Load balancers need a moment to see the failing readiness; until then requests are still served.
+    await new Promise((resolve) => setTimeout(resolve, config.shutdown.delayMs));
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    logger.info({}, 'no longer accepting connections');
+    const cutOff = setTimeout(() => {
+      logger.warn({}, 'the grace time is over: open connections are cut off');
+      server.closeAllConnections();
+    }, config.shutdown.graceMs);
+    await closed;
+    clearTimeout(cutOff);
+    await closeFetch();
+    await Promise.allSettled(background);
+    logger.info({}, 'stopped');
+  }
+  return {
+    url: `http://${host}:${port}`,
+    port,
+    warmed,
+    stop: () => {
+      stopping ??= drain();
+      return stopping;
+    },
+  };
+}
+
+function listen(server: Server, { host, port }: Config['listen']): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+const CLIENT_ERROR_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+};
+
+/** What is not even HTTP never becomes a request: it is answered here, as a problem too, and cut off. */
+async function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): Promise<void> {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const code = CLIENT_ERROR_PROBLEMS[error.code ?? ''] ?? 'bad_request';
+  const response = problemResponse(new ProblemError(code), crypto.randomUUID());
+  const body = await response.text();
+  const head = [
+    `HTTP/1.1 ${response.status} ${STATUS_CODES[response.status]}`,
+    ...Array.from(response.headers, ([name, value]) => `${name}: ${value}`),
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}

@@ -1,0 +1,364 @@
+import { exportJWK, SignJWT, UnsecuredJWT } from 'jose';
+import { describe, expect, it } from 'vitest';
+import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
+import { createTestService } from '../support/test-service.ts';
+
+function bearer(token: string): RequestInit {
+  return { headers: { authorization: `Bearer ${token}` } };
+}
+
+const INVALID_TOKEN = 'Bearer realm="imagecaches", error="invalid_token"';
+
+describe('bearer tokens', () => {
+  it('asks for a token, without an error code, when none is sent', async () => {
+    const service = await createTestService();
+    const response = await service.app.request('/imagecaches');
+    expect(response.status).toBe(401);
+    expect(response.headers.get('www-authenticate')).toBe('Bearer realm="imagecaches"');
+    expect(await response.json()).toMatchObject({ code: 'unauthenticated', status: 401 });
+    expect(service.calls).toHaveLength(0);
+  });
+
+  it.each(['Bearer', 'bearer', 'BEARER', 'Bearer '])('takes the scheme written %j', async (scheme) => {
+    const service = await createTestService();
+    const response = await service.get('/imagecaches', {
+      headers: { authorization: `${scheme} ${await service.token()}` },
+    });
+    expect(response.status).toBe(200);
+  });
+
+  it.each(['RS256', 'PS256', 'ES256', 'EdDSA'])('takes %s', async (alg) => {
+    const key = await createTestKey(alg);
+    const service = await createTestService();
+    service.issuer = () => Response.json({ keys: [key.publicJwk] });
+    const token = await signTestToken(key, service.clock.now());
+    expect((await service.get('/imagecaches', bearer(token))).status).toBe(200);
+  });
+
+  const otherKey = createTestKey('RS256', 'kid-RS256');
+  it.each<
+    [
+      string,
+      (at: { nowMs: number; seconds: number; good: Parameters<typeof signTestToken>[0] }) => Promise<string>,
+    ]
+  >([
+    [
+      'expired for longer than the tolerance',
+      ({ good, nowMs, seconds }) => signTestToken(good, nowMs, { exp: seconds - 31 }),
+    ],
+    ['without exp', ({ good, nowMs }) => signTestToken(good, nowMs, { exp: undefined })],
+    ['not valid yet', ({ good, nowMs, seconds }) => signTestToken(good, nowMs, { nbf: seconds + 31 })],
+    ['for another audience', ({ good, nowMs }) => signTestToken(good, nowMs, { aud: 'imagecaches2' })],
+    ['without audience', ({ good, nowMs }) => signTestToken(good, nowMs, { aud: undefined })],
+    ['of another issuer', ({ good, nowMs }) => signTestToken(good, nowMs, { iss: `${TEST_ISSUER}/` })],
+    ['without issuer', ({ good, nowMs }) => signTestToken(good, nowMs, { iss: undefined })],
+    ['signed by another key under a known key id', async ({ nowMs }) => signTestToken(await otherKey, nowMs)],
+    ['with an unknown key id', ({ good, nowMs }) => signTestToken({ ...good, kid: 'made-up' }, nowMs)],
+    [
+      'unsecured',
+      async () =>
+        new UnsecuredJWT({})
+          .setIssuer(TEST_ISSUER)
+          .setAudience(TEST_AUDIENCE)
+          .setExpirationTime('1h')
+          .encode(),
+    ],
+    [
+      'signed with the public key as a shared secret',
+      async ({ good, seconds }) =>
+        new SignJWT({ scope: 'imagecaches:read' })
+          .setProtectedHeader({ alg: 'HS256', kid: good.kid })
+          .setIssuer(TEST_ISSUER)
+          .setAudience(TEST_AUDIENCE)
+          .setExpirationTime(seconds + 60)
+          .sign(new TextEncoder().encode(JSON.stringify(good.publicJwk))),
+    ],
+    [
+      'an algorithm that is not pinned',
+      async ({ nowMs }) => signTestToken(await createTestKey('RS512', 'kid-RS256'), nowMs),
+    ],
+    ['no JWT', async () => 'abc'],
+    ['two segments', async () => 'e30.e30'],
+    ['five segments', async () => 'e30.e30.e30.e30.e30'],
+  ])('refuses a token: %s', async (_name, make) => {
+    const service = await createTestService();
+    const nowMs = service.clock.now();
+    const token = await make({ nowMs, seconds: Math.floor(nowMs / 1000), good: service.key });
+    const response = await service.get('/imagecaches', bearer(token));
+    expect(response.status).toBe(401);
+    expect(response.headers.get('www-authenticate')).toBe(INVALID_TOKEN);
+    expect(service.calls).toHaveLength(0);
+  });
+
+  it.each([
+    'Basic dTpw',
+    'Bearer',
+    'Bearer a b',
+    'Bearer a, Bearer b',
+    'Token abc',
+    'Bearer\tabc',
+    'Bearer a=b',
+  ])('refuses the header %j', async (authorization) => {
+    const service = await createTestService();
+    const response = await service.get('/imagecaches', { headers: { authorization } });
+    expect(response.status).toBe(401);
+    expect(response.headers.get('www-authenticate')).toBe(INVALID_TOKEN);
+  });
+
+  it('tolerates 30 seconds of clock difference and no more', async () => {
+    const service = await createTestService();
+    const seconds = Math.floor(service.clock.now() / 1000);
+    expect(
+      (await service.get('/imagecaches', bearer(await service.token({ exp: seconds - 29 })))).status,
+    ).toBe(200);
+    expect(
+      (await service.get('/imagecaches', bearer(await service.token({ nbf: seconds + 29 })))).status,
+    ).toBe(200);
+  });
+
+  it('refuses a token over 16 KiB before it is looked into', async () => {
+    const service = await createTestService();
+    const fits = `${'a'.repeat(16_380)}.b.c`.slice(0, 16_384);
+    for (const [token, reason] of [
+      [fits, 'not_a_jwt'],
+      [`${fits}a`, 'token_too_long'],
+    ] as const) {
+      const response = await service.get('/imagecaches', bearer(token));
+      expect(response.status).toBe(401);
+      expect(service.logger.lines.at(-1)?.fields).toMatchObject({ reason });
+    }
+  });
+
+  it('takes the scope from a string or an array, in either claim', async () => {
+    const service = await createTestService();
+    for (const claims of [
+      { scope: 'openid imagecaches:read' },
+      { scope: undefined, scp: ['imagecaches:read'] },
+      { scope: 'openid', scp: 'imagecaches:read' },
+    ]) {
+      expect((await service.get('/imagecaches', bearer(await service.token(claims)))).status).toBe(200);
+    }
+  });
+
+  it('answers 403 with the scope that is missing', async () => {
+    const service = await createTestService();
+    for (const scope of [
+      undefined,
+      '',
+      'imagecaches:rea',
+      'imagecaches:read2',
+      { 'imagecaches:read': true },
+      7,
+    ]) {
+      const response = await service.get('/imagecaches', bearer(await service.token({ scope })));
+      expect(response.status).toBe(403);
+      expect(response.headers.get('www-authenticate')).toBe(
+        'Bearer realm="imagecaches", error="insufficient_scope", scope="imagecaches:read"',
+      );
+      expect(await response.json()).toMatchObject({ code: 'forbidden' });
+    }
+    expect(service.calls).toHaveLength(0);
+  });
+
+  it('tries each key that fits a token without a key id', async () => {
+    const [first, second] = await Promise.all([createTestKey('ES256', 'a'), createTestKey('ES256', 'b')]);
+    const service = await createTestService();
+    service.issuer = () => Response.json({ keys: [first.publicJwk, second.publicJwk] });
+    const withoutKeyId = (key: typeof first) =>
+      new SignJWT({ scope: 'imagecaches:read' })
+        .setProtectedHeader({ alg: 'ES256' })
+        .setIssuer(TEST_ISSUER)
+        .setAudience(TEST_AUDIENCE)
+        .setExpirationTime(Math.floor(service.clock.now() / 1000) + 60)
+        .sign(key.privateKey);
+    expect((await service.get('/imagecaches', bearer(await withoutKeyId(second)))).status).toBe(200);
+    expect(
+      (await service.get('/imagecaches', bearer(await withoutKeyId(await createTestKey('ES256', 'c')))))
+        .status,
+    ).toBe(401);
+  });
+
+  it('remembers a verified token for 60 seconds, but never past its end', async () => {
+    const service = await createTestService();
+    const seconds = Math.floor(service.clock.now() / 1000);
+    const long = await service.token();
+    const short = await service.token({ exp: seconds + 10 });
+    for (const token of [long, short])
+      expect((await service.get('/imagecaches', bearer(token))).status).toBe(200);
+
+    // Without keys only what is remembered can pass; the keys held are good for a day.
+    service.issuer = () => Response.json({ keys: [] }, { status: 500 });
+    await service.clock.advance(41_000);
+    expect((await service.get('/imagecaches', bearer(long))).status).toBe(200);
+    expect((await service.get('/imagecaches', bearer(short))).status).toBe(401);
+  });
+});
+
+describe('the keys of an issuer', () => {
+  it('come from its OpenID configuration', async () => {
+    const service = await createTestService({ AUTH_JWKS_URL: undefined });
+    service.issuer = (url) =>
+      url.endsWith('/.well-known/openid-configuration')
+        ? Response.json({ issuer: TEST_ISSUER, jwks_uri: `${TEST_ISSUER}/keys` })
+        : Response.json({ keys: [service.key.publicJwk] });
+    expect((await service.get('/imagecaches')).status).toBe(200);
+    expect(service.keyCalls).toEqual([
+      `${TEST_ISSUER}/.well-known/openid-configuration`,
+      `${TEST_ISSUER}/keys`,
+    ]);
+  });
+
+  it.each([
+    ['names another issuer', { issuer: 'https://evil.test', jwks_uri: `${TEST_ISSUER}/keys` }],
+    ['points to clear text', { issuer: TEST_ISSUER, jwks_uri: 'http://login.example.test/keys' }],
+    ['points nowhere', { issuer: TEST_ISSUER }],
+  ])('are not taken from a configuration that %s', async (_name, document) => {
+    const service = await createTestService({ AUTH_JWKS_URL: undefined });
+    service.issuer = () => Response.json(document);
+    const response = await service.get('/imagecaches');
+    expect(response.status).toBe(503);
+    expect(service.keyCalls).toHaveLength(1);
+  });
+
+  it('come from a file', async () => {
+    const key = await createTestKey('ES256');
+    const paths: string[] = [];
+    const service = await createTestService(
+      { AUTH_JWKS_URL: undefined, AUTH_JWKS_FILE: '/etc/keys.json' },
+      {
+        readTextFile: async (path) => {
+          paths.push(path);
+          return JSON.stringify({ keys: [key.publicJwk] });
+        },
+      },
+    );
+    const token = await signTestToken(key, service.clock.now());
+    expect((await service.get('/imagecaches', bearer(token))).status).toBe(200);
+    expect(paths).toEqual(['/etc/keys.json']);
+  });
+
+  it.each<[string, () => Response | Promise<Response>]>([
+    ['cannot be reached', () => Promise.reject(new TypeError('fetch failed'))],
+    ['answers an error', () => new Response('no', { status: 500 })],
+    ['redirects', () => Response.redirect('https://elsewhere.test/keys')],
+    ['answers no JSON', () => new Response('<html>')],
+    ['answers no key set', () => Response.json({ keys: 'none' })],
+    ['answers an empty key set', () => Response.json({ keys: [] })],
+    ['answers without end', () => new Response('x'.repeat(1_100_000))],
+  ])('are unavailable, 503 and never 401, when it %s', async (_name, answer) => {
+    const service = await createTestService();
+    service.issuer = answer;
+    const response = await service.get('/imagecaches');
+    expect(response.status).toBe(503);
+    expect(response.headers.get('retry-after')).toBe('1');
+    expect(await response.json()).toMatchObject({ code: 'keys_unavailable' });
+  });
+
+  it('are given up on after 5 seconds', async () => {
+    const service = await createTestService();
+    service.issuer = () => new Promise(() => {});
+    const deps = { signals: [] as AbortSignal[] };
+    const hanging = await createTestService(
+      {},
+      {
+        fetch: (_url, init) => {
+          deps.signals.push(init.signal as AbortSignal);
+          return new Promise((_resolve, reject) => {
+            init.signal?.addEventListener('abort', () => reject(new DOMException('', 'AbortError')));
+          });
+        },
+      },
+    );
+    const pending = hanging.get('/imagecaches');
+    await hanging.clock.advance(4999);
+    expect(deps.signals.map(({ aborted }) => aborted)).toEqual([false]);
+    await hanging.clock.advance(1);
+    expect((await pending).status).toBe(503);
+    expect(hanging.clock.pending).toBe(0);
+  });
+
+  it('are loaded once for many callers, and asked for again only behind a pause that doubles', async () => {
+    const service = await createTestService();
+    service.issuer = () => new Response('', { status: 500 });
+    await Promise.all(Array.from({ length: 50 }, () => service.get('/imagecaches')));
+    expect(service.keyCalls).toHaveLength(1);
+    // 1, 2, 4, 8 and 16 seconds, then 30 at most: however often it is asked for, and it is asked for each second.
+    for (let second = 0; second < 121; second += 1) {
+      await service.clock.advance(1000);
+      await service.get('/imagecaches');
+    }
+    expect(service.keyCalls).toHaveLength(1 + 5 + 3);
+
+    service.issuer = () => Response.json({ keys: [service.key.publicJwk] });
+    await service.clock.advance(30_000);
+    expect((await service.get('/imagecaches')).status).toBe(200);
+  });
+
+  it('are reloaded once for an unknown key id, so that a rotation refuses nobody', async () => {
+    const service = await createTestService();
+    expect((await service.get('/imagecaches')).status).toBe(200);
+    const rotated = await createTestKey('RS256', 'kid-new');
+    service.issuer = () => Response.json({ keys: [service.key.publicJwk, rotated.publicJwk] });
+    await service.clock.advance(30_000);
+    const token = await signTestToken(rotated, service.clock.now());
+    const responses = await Promise.all(
+      Array.from({ length: 20 }, () => service.get('/imagecaches', bearer(token))),
+    );
+    expect(responses.map(({ status }) => status)).toEqual(Array(20).fill(200));
+    expect(service.keyCalls).toHaveLength(2);
+  });
+
+  it('are not reloaded for a flood of made-up key ids', async () => {
+    const service = await createTestService();
+    expect((await service.get('/imagecaches')).status).toBe(200);
+    await service.clock.advance(60_000);
+    for (let index = 0; index < 100; index += 1) {
+      const token = await signTestToken({ ...service.key, kid: `made-up-${index}` }, service.clock.now());
+      expect((await service.get('/imagecaches', bearer(token))).status).toBe(401);
+    }
+    expect(service.keyCalls).toHaveLength(2);
+  });
+
+  it('outlive an outage by 24 hours, and say 503 about a key that could be new', async () => {
+    const service = await createTestService();
+    expect((await service.get('/imagecaches')).status).toBe(200);
+    service.issuer = () => new Response('', { status: 502 });
+    await service.clock.advance(23 * 3_600_000);
+    expect((await service.get('/imagecaches')).status).toBe(200);
+    const unknown = await signTestToken({ ...service.key, kid: 'unknown' }, service.clock.now());
+    expect((await service.get('/imagecaches', bearer(unknown))).status).toBe(503);
+    await service.clock.advance(3_600_000);
+    expect((await service.get('/imagecaches')).status).toBe(503);
+  });
+
+  it('are renewed in the background when they are 10 minutes old', async () => {
+    const service = await createTestService();
+    await service.get('/imagecaches');
+    const other = await createTestKey('RS256', 'other');
+    service.issuer = () => Response.json({ keys: [other.publicJwk] });
+    await service.clock.advance(600_000);
+    // Served from the keys held; the renewal that it starts then drops the key.
+    expect((await service.get('/imagecaches', bearer(await service.token({ jti: 'a' })))).status).toBe(200);
+    await service.clock.advance(0);
+    expect(service.keyCalls).toHaveLength(2);
+    expect((await service.get('/imagecaches', bearer(await service.token({ jti: 'b' })))).status).toBe(401);
+  });
+
+  it('never come from inside the token', async () => {
+    const service = await createTestService();
+    const attacker = await createTestKey('RS256', 'attacker');
+    const token = await new SignJWT({ scope: 'imagecaches:read' })
+      .setProtectedHeader({
+        alg: 'RS256',
+        kid: service.key.kid,
+        jwk: await exportJWK((await createTestKey()).privateKey).then(() => attacker.publicJwk),
+        jku: 'https://evil.test/keys',
+      })
+      .setIssuer(TEST_ISSUER)
+      .setAudience(TEST_AUDIENCE)
+      .setExpirationTime(Math.floor(service.clock.now() / 1000) + 60)
+      .sign(attacker.privateKey);
+    expect((await service.get('/imagecaches', bearer(token))).status).toBe(401);
+    expect(service.keyCalls).toEqual([`${TEST_ISSUER}/jwks.json`]);
+  });
+});

@@ -1,0 +1,203 @@
+/**
+ * `npm run bench [-- --json] [--quick]`: speed as ratios against a baseline measured in the same run, in
+ * alternating rounds, so that a busy machine slows both alike. Servers run alone in a process of their own.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { startTokenIssuer } from '../../deploy/demo/token-issuer.ts';
+import { startSimulator } from '../simulator/simulator.ts';
+import { chooseLoadTool, type LoadTool } from './load.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const CONNECTIONS = 64;
+
+const { values } = parseArgs({ options: { json: { type: 'boolean' }, quick: { type: 'boolean' } } });
+const ROUNDS = values.quick ? 3 : 7;
+const SECONDS = values.quick ? 2 : 4;
+const STARTS = values.quick ? 3 : 7;
+
+const run = promisify(execFile);
+const children = new Set<ChildProcess>();
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly port: number;
+}
+
+/** Starts a server script and waits for the first line in which it names its port. */
+async function startServer(
+  script: string,
+  args: string[],
+  environment: Record<string, string>,
+): Promise<Started> {
+  const child = spawn(process.execPath, [script, ...args], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH ?? '', ...environment },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  children.add(child);
+  const lines = createInterface({ input: child.stdout });
+  for await (const line of lines) {
+    const { port } = JSON.parse(line) as { port?: number };
+    if (port === undefined) continue;
+    lines.close();
+    // Read on, so that the log never blocks the server.
+    child.stdout.resume();
+    return { child, port };
+  }
+  throw new Error(`${script} ended before it listened`);
+}
+
+async function stopServer({ child }: Started): Promise<void> {
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  await exited;
+  children.delete(child);
+}
+
+function median(samples: readonly number[]): number {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+function spread(samples: readonly number[]): string {
+  return `${Math.round(Math.min(...samples))} to ${Math.round(Math.max(...samples))}`;
+}
+
+async function untilReady(url: string): Promise<void> {
+  for (;;) {
+    const response = await fetch(`${url}/readyz`);
+    await response.arrayBuffer();
+    if (response.status === 200) return;
+  }
+}
+
+async function measureHits(
+  tool: LoadTool,
+  targets: Readonly<Record<string, { url: string; headers: Record<string, string> }>>,
+): Promise<Record<string, number[]>> {
+  const rates: Record<string, number[]> = {};
+  const once = async (name: string, seconds: number) => {
+    const target = targets[name] as { url: string; headers: Record<string, string> };
+    const { requestsPerSecond, errors } = await tool.measure({
+      ...target,
+      connections: CONNECTIONS,
+      seconds,
+    });
+    if (errors > 0) throw new Error(`${name}: ${errors} bad answers`);
+    return requestsPerSecond;
+  };
+  for (const name of Object.keys(targets)) await once(name, 2);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const name of Object.keys(targets)) {
+      rates[name] ??= [];
+      rates[name].push(await once(name, SECONDS));
+    }
+  }
+  return rates;
+}
+
+async function main(): Promise<void> {
+  const simulator = await startSimulator();
+  const issuer = await startTokenIssuer();
+  const folder = await mkdtemp(join(tmpdir(), 'imagecaches-bench-'));
+  const environment = {
+    ...simulator.environment,
+    PORT: '0',
+    AUTH_ISSUER: issuer.issuer,
+    AUTH_AUDIENCE: 'imagecaches',
+    CACHE_TTL_SECONDS: '3600',
+    SHUTDOWN_DELAY_SECONDS: '0',
+  };
+  try {
+    const startMs: number[] = [];
+    for (let start = 0; start < STARTS; start += 1) {
+      const startedAt = performance.now();
+      const service = await startServer('src/runtime/node.ts', [], environment);
+      await untilReady(`http://127.0.0.1:${service.port}`);
+      startMs.push(performance.now() - startedAt);
+      await stopServer(service);
+    }
+
+    const service = await startServer('src/runtime/node.ts', [], environment);
+    const url = `http://127.0.0.1:${service.port}/imagecaches`;
+    await untilReady(`http://127.0.0.1:${service.port}`);
+    const headers = { authorization: `Bearer ${await issuer.sign()}` };
+    const bytes = new Uint8Array(await (await fetch(url, { headers })).arrayBuffer());
+    const bodyFile = join(folder, 'body.json');
+    await writeFile(bodyFile, bytes);
+    const bare = await startServer('test/bench/bare-hono.ts', [bodyFile], {});
+
+    const tool = await chooseLoadTool();
+    const rates = await measureHits(tool, {
+      service: { url, headers },
+      bare: { url: `http://127.0.0.1:${bare.port}/imagecaches`, headers },
+    });
+    await stopServer(service);
+    await stopServer(bare);
+
+    const memory = await run(process.execPath, ['--expose-gc', 'test/bench/cache-memory.ts'], { cwd: ROOT });
+    const {
+      lists,
+      entries,
+      bytes: heldBytes,
+      bodyBytes,
+    } = JSON.parse(memory.stdout) as Record<string, number>;
+
+    const serviceRate = median(rates.service as number[]);
+    const bareRate = median(rates.bare as number[]);
+    const report = {
+      machine: {
+        cpu: cpus()[0]?.model ?? 'unknown',
+        cores: cpus().length,
+        node: process.version,
+        load: tool.name,
+      },
+      method: {
+        connections: CONNECTIONS,
+        rounds: ROUNDS,
+        secondsPerRound: SECONDS,
+        bodyBytes: bytes.byteLength,
+        logLevel: 'info',
+      },
+      hit: {
+        requestsPerSecond: Math.round(serviceRate),
+        spread: spread(rates.service as number[]),
+        bareHonoRequestsPerSecond: Math.round(bareRate),
+        bareHonoSpread: spread(rates.bare as number[]),
+        ratio: Number((serviceRate / bareRate).toFixed(2)),
+      },
+      start: { toReadyMs: Math.round(median(startMs)), spread: spread(startMs) },
+      memory: {
+        lists,
+        entries,
+        MiB: Number(((heldBytes as number) / 1_048_576).toFixed(1)),
+        bodiesMiB: Number((((lists as number) * (bodyBytes as number)) / 1_048_576).toFixed(1)),
+      },
+    };
+    if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+    else print(report);
+  } finally {
+    for (const child of children) child.kill('SIGKILL');
+    await rm(folder, { recursive: true });
+    await Promise.all([simulator.stop(), issuer.stop()]);
+  }
+}
+
+function print(report: Record<string, Record<string, unknown>>): void {
+  for (const [section, members] of Object.entries(report)) {
+    process.stdout.write(`${section}\n`);
+    for (const [name, value] of Object.entries(members))
+      process.stdout.write(`  ${name.padEnd(28)}${String(value)}\n`);
+  }
+}
+
+await main();

@@ -1,0 +1,114 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const run = promisify(execFile);
+
+interface Outcome {
+  readonly code: number;
+  readonly output: string;
+}
+
+async function outcomeOf(command: string, args: string[]): Promise<Outcome> {
+  try {
+    const { stdout, stderr } = await run(join(ROOT, 'node_modules/.bin', command), args, { cwd: ROOT });
+    return { code: 0, output: stdout + stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+    return { code, output: stdout + stderr };
+  }
+}
+
+/** Type-checks a line as if it stood in the core. */
+async function typecheckInCore(line: string): Promise<Outcome> {
+  const folder = await mkdtemp(join(ROOT, 'src/guard-'));
+  try {
+    await writeFile(join(folder, 'sample.ts'), line);
+    await writeFile(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({ extends: '../../tsconfig.json', include: ['sample.ts'] }),
+    );
+    return await outcomeOf('tsc', ['-p', folder]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Lints a file as if it belonged to the core. */
+async function lintInCore(text: string): Promise<Outcome> {
+  const folder = await mkdtemp(join(ROOT, 'src/guard-'));
+  try {
+    await writeFile(join(folder, 'sample.ts'), text);
+    return await outcomeOf('biome', ['lint', folder]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+describe('the core knows no runtime', () => {
+  it.each([
+    'process.exit();',
+    'export const a = Buffer.alloc(1);',
+    "import 'node:fs';\nimport fs from 'node:fs';\nfs.rmSync('a');",
+  ])('it cannot be compiled with %j', async (line) => {
+    expect((await typecheckInCore('export const fine = new TextEncoder();\n')).code).toBe(0);
+    const outcome = await typecheckInCore(`${line}\nexport {};\n`);
+    expect(outcome.code).not.toBe(0);
+    expect(outcome.output).toMatch(/TS2580|TS2304|TS2307|TS2591|TS2882/);
+  });
+
+  it.each([
+    ["import fs from 'node:fs';\nexport const a = fs;\n", 'noNodejsModules'],
+    ['export const a = process;\n', 'noRestrictedGlobals'],
+    ['export const a = Buffer;\n', 'noRestrictedGlobals'],
+    ["import pino from 'pino';\nexport const a = pino;\n", 'noRestrictedImports'],
+    ["import * as undici from 'undici';\nexport const a = undici;\n", 'noRestrictedImports'],
+    ["import * as server from '@hono/node-server';\nexport const a = server;\n", 'noRestrictedImports'],
+  ])('it cannot be linted with %j', async (line, rule) => {
+    const outcome = await lintInCore(line);
+    expect(outcome.output).toContain(rule);
+    expect(outcome.code).not.toBe(0);
+  });
+});
+
+/** Which folder of src may import which; leaves are open to all. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  runtime: ['app', 'routes', 'signing'],
+  app: ['routes', 'auth', 'cache', 'upstream'],
+  routes: ['auth', 'query', 'cache', 'upstream'],
+  auth: [],
+  query: [],
+  cache: [],
+  upstream: ['signing'],
+  signing: [],
+  // The region table belongs to the endpoint, and the endpoint to the configuration.
+  config: ['upstream'],
+  deps: ['signing'],
+};
+const LEAVES = ['config', 'deps', 'problem', 'describe-error', 'single-flight'];
+
+function partOf(path: string): string {
+  return (path.split('/')[0] as string).replace(/\.ts$/, '');
+}
+
+describe('imports point down only', () => {
+  it('in every file of src', async () => {
+    const source = join(ROOT, 'src');
+    const files = (await readdir(source, { recursive: true })).filter((file) => file.endsWith('.ts'));
+    expect(files.length).toBeGreaterThan(15);
+    for (const file of files) {
+      const text = await readFile(join(source, file), 'utf8');
+      const imports = [...text.matchAll(/from '(\.{1,2}\/[^']+)'/g)].map(([, target]) => target as string);
+      for (const target of imports) {
+        const resolved = new URL(target, `file:///${file}`).pathname.slice(1);
+        const [from, to] = [partOf(file), partOf(resolved)];
+        const allowed = from === to || LEAVES.includes(to) || MAY_IMPORT[from]?.includes(to);
+        expect(allowed, `${file} imports ${resolved}`).toBe(true);
+      }
+    }
+  });
+});

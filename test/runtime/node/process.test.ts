@@ -1,0 +1,368 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
+import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import { type RunningProcess, startProcess } from './running-process.ts';
+
+const ENTRY = 'src/runtime/node.ts';
+const PLANTED_ACCESS_KEY_ID = 'AKPLANTED00000000001';
+const PLANTED_SECRET = 'PLANTEDsecret+access/key=0000000000000001';
+const PLANTED_TOKEN = 'PLANTEDsecurityToken000000000000000000001';
+
+let simulator: Simulator;
+let issuer: TokenIssuer;
+const running: RunningProcess[] = [];
+
+beforeAll(async () => {
+  simulator = await startSimulator({
+    accessKeys: [
+      { accessKeyId: PLANTED_ACCESS_KEY_ID, secretAccessKey: PLANTED_SECRET, securityToken: PLANTED_TOKEN },
+    ],
+  });
+  issuer = await startTokenIssuer();
+});
+afterEach(async () => {
+  for (const { child, exited } of running.splice(0)) {
+    child.kill('SIGKILL');
+    await exited;
+  }
+  simulator.reset();
+});
+afterAll(async () => {
+  await Promise.all([simulator.stop(), issuer.stop()]);
+});
+
+function environment(more: Record<string, string> = {}): Record<string, string> {
+  return {
+    PORT: '0',
+    CCE_ENDPOINT: simulator.url,
+    HUAWEICLOUD_SDK_AK: PLANTED_ACCESS_KEY_ID,
+    HUAWEICLOUD_SDK_SK: PLANTED_SECRET,
+    HUAWEICLOUD_SDK_SECURITY_TOKEN: PLANTED_TOKEN,
+    AUTH_ISSUER: issuer.issuer,
+    AUTH_AUDIENCE: 'imagecaches',
+    SHUTDOWN_DELAY_SECONDS: '0',
+    SHUTDOWN_GRACE_SECONDS: '5',
+    ...more,
+  };
+}
+
+function start(script: string, args: string[] = [], more: Record<string, string> = {}): RunningProcess {
+  const started = startProcess(script, args, more);
+  running.push(started);
+  return started;
+}
+
+async function startService(more: Record<string, string> = {}): Promise<RunningProcess & { url: string }> {
+  const started = start(ENTRY, [], environment(more));
+  const [, port] = await started.printed(/"port":(\d+).*"msg":"listening"/);
+  const url = `http://127.0.0.1:${port}`;
+  // Ready comes a moment after listening: each probe is answered, so this asks as fast as it is answered.
+  while ((await fetch(`${url}/readyz`)).status !== 200);
+  return { ...started, url };
+}
+
+/** All bytes of one answer, head included, as they came over the socket. */
+function rawExchange(url: string, request: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(url);
+    const socket = net.connect(Number(port), hostname);
+    let received = '';
+    socket.setEncoding('latin1');
+    socket.on('data', (text) => {
+      received += text;
+    });
+    socket.on('error', reject);
+    socket.on('close', () => resolve(received));
+    socket.write(request);
+  });
+}
+
+describe('npm start', () => {
+  it('refuses to start without a configuration: one message, exit code 78, no secret', async () => {
+    const started = start(ENTRY, [], { HUAWEICLOUD_SDK_SK: `${PLANTED_SECRET} x`, PORT: 'PLANTED' });
+    expect(await started.exited).toBe(78);
+    expect(started.stdout()).toBe('');
+    const message = started.stderr();
+    for (const name of [
+      'CCE_REGION',
+      'HUAWEICLOUD_SDK_AK',
+      'HUAWEICLOUD_SDK_SK',
+      'AUTH_ISSUER',
+      'AUTH_AUDIENCE',
+      'PORT',
+    ]) {
+      expect(message).toContain(`  ${name}: `);
+    }
+    expect(message).not.toContain('PLANTED');
+  });
+
+  it('validates and exits with --check', async () => {
+    const good = start(ENTRY, ['--check'], environment());
+    expect(await good.exited).toBe(0);
+    expect(good.stdout()).toContain('The configuration is valid.');
+    expect(good.stdout() + good.stderr()).not.toContain('PLANTED');
+    const bad = start(ENTRY, ['--check'], environment({ AUTH_ISSUER: '' }));
+    expect(await bad.exited).toBe(78);
+    const unknown = start(ENTRY, ['--chekc'], environment());
+    expect(await unknown.exited).toBe(64);
+  });
+
+  it('reads secrets from files, and says which file it cannot read', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'imagecaches-'));
+    try {
+      await writeFile(join(folder, 'ak'), `${PLANTED_ACCESS_KEY_ID}\n`);
+      await writeFile(join(folder, 'sk'), `${PLANTED_SECRET}\n`);
+      const files = { HUAWEICLOUD_SDK_AK: '', HUAWEICLOUD_SDK_SK: '' };
+      const service = await startService({
+        ...files,
+        HUAWEICLOUD_SDK_AK_FILE: join(folder, 'ak'),
+        HUAWEICLOUD_SDK_SK_FILE: join(folder, 'sk'),
+      });
+      const response = await fetch(`${service.url}/imagecaches`, {
+        headers: { authorization: `Bearer ${await issuer.sign()}` },
+      });
+      expect(response.status).toBe(200);
+
+      const missing = start(
+        ENTRY,
+        ['--check'],
+        environment({ ...files, HUAWEICLOUD_SDK_AK_FILE: join(folder, 'none') }),
+      );
+      expect(await missing.exited).toBe(78);
+      expect(missing.stderr()).toContain(
+        'HUAWEICLOUD_SDK_AK_FILE: names a file that cannot be read (ENOENT)',
+      );
+      const both = start(ENTRY, ['--check'], environment({ HUAWEICLOUD_SDK_SK_FILE: join(folder, 'sk') }));
+      expect(await both.exited).toBe(78);
+      expect(both.stderr()).toContain('HUAWEICLOUD_SDK_SK_FILE: contradicts HUAWEICLOUD_SDK_SK');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('says so when the port is taken', async () => {
+    const service = await startService();
+    const second = start(ENTRY, [], environment({ PORT: new URL(service.url).port }));
+    expect(await second.exited).toBe(1);
+    expect(second.stderr()).toContain('EADDRINUSE');
+  });
+
+  it('gets the list with a signature that the stand-in accepts, over one connection', async () => {
+    const service = await startService();
+    const headers = { authorization: `Bearer ${await issuer.sign()}` };
+    const all = (await (await fetch(`${service.url}/imagecaches`, { headers })).json()) as {
+      image_caches: { name: string }[];
+    };
+    expect(all.image_caches).toHaveLength(50);
+    const name = all.image_caches[7]?.name as string;
+    const one = (await (
+      await fetch(`${service.url}/imagecaches?name=${name}`, { headers })
+    ).json()) as typeof all;
+    expect(one.image_caches).toEqual([all.image_caches[7]]);
+    expect(simulator.requests.map(({ authentication }) => authentication)).toEqual(['accepted', 'accepted']);
+    expect(simulator.connectionCount).toBe(1);
+    const hosts = simulator.requests.map(
+      ({ headers }) => headers.find(([header]) => header.toLowerCase() === 'host')?.[1],
+    );
+    expect(hosts).toEqual([`127.0.0.1:${simulator.port}`, `127.0.0.1:${simulator.port}`]);
+  });
+});
+
+describe('what is sent badly', () => {
+  it('two Authorization headers are one bad one', async () => {
+    const { url } = await startService();
+    const token = await issuer.sign();
+    const head = (lines: string[]) =>
+      `GET /imagecaches HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${lines.join('\r\n')}\r\n\r\n`;
+    const good = `Authorization: Bearer ${token}`;
+    expect(await rawExchange(url, head([good]))).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await rawExchange(url, head([good, 'Authorization: Bearer x']))).toMatch(/^HTTP\/1\.1 401 /);
+    expect(await rawExchange(url, head([good, good]))).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
+  it.each([
+    ['a host that is none', 'GET /livez HTTP/1.1\r\nHost: a b/c\r\nConnection: close\r\n\r\n', 400],
+    ['no HTTP at all', 'hello\r\n\r\n', 400],
+    ['a header line without a colon', 'GET /livez HTTP/1.1\r\nHost: a\r\nbad\r\n\r\n', 400],
+    ['headers over 32 KiB', `GET /livez HTTP/1.1\r\nHost: a\r\nX-A: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
+  ])('%s', async (_name, request, status) => {
+    const { url } = await startService();
+    const answer = await rawExchange(url, request);
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(answer).toContain('application/problem+json');
+    expect((await fetch(`${url}/livez`)).status).toBe(200);
+  });
+});
+
+describe('secrets', () => {
+  it('reach no byte of the output or of any answer, wherever they are planted', async () => {
+    const service = await startService({ LOG_LEVEL: 'trace' });
+    const token = await issuer.sign();
+    const answers: string[] = [];
+    const ask = async (path: string, headers: Record<string, string> = {}, method = 'GET') => {
+      const response = await fetch(service.url + path, { method, headers });
+      answers.push(JSON.stringify([...response.headers]), await response.text());
+      return response.status;
+    };
+    const withToken = { authorization: `Bearer ${token}` };
+
+    // In upstream bodies and headers, of every refusal and fault that the stand-in knows.
+    const planted = 'PLANTEDupstreamText';
+    const vendorFaults: Parameters<Simulator['script']>[0][] = [
+      { answer: { kind: 'refuse', error: 'unknown-key' } },
+      { answer: { kind: 'refuse', error: 'bad-signature' } },
+      { answer: { kind: 'refuse', error: 'clock' } },
+      { answer: { kind: 'refuse', error: 'forbidden' } },
+      { answer: { kind: 'refuse', error: 'nested-details' } },
+      {
+        answer: {
+          kind: 'respond',
+          status: 500,
+          headers: [
+            ['X-Request-Id', `${planted}.`],
+            ['Set-Cookie', planted],
+          ],
+          json: { error_code: `${planted} code`, error_msg: planted, request_id: `${planted}.` },
+        },
+      },
+      { answer: { kind: 'respond', status: 302, headers: [['Location', `http://127.0.0.1:1/${planted}`]] } },
+      { answer: { kind: 'respond', status: 200, text: `{"image_caches": ${planted}` } },
+      {
+        answer: {
+          kind: 'respond',
+          status: 200,
+          json: { image_caches: [{ name: planted, id: 7 }], [planted]: planted },
+        },
+      },
+    ];
+    let index = 0;
+    for (const fault of vendorFaults) {
+      simulator.clearScript();
+      simulator.script({ ...fault, times: 'always', verify: false });
+      await ask(`/imagecaches?name=fault-${index++}`, withToken);
+    }
+    simulator.clearScript();
+    expect(await ask('/imagecaches', withToken)).toBe(200);
+
+    // In what a caller sends.
+    const [header, payload, signature] = token.split('.') as [string, string, string];
+    await ask('/imagecaches', { authorization: `Bearer ${header}.${payload}.PLANTED${signature.slice(7)}` });
+    await ask('/imagecaches', {
+      authorization: `Basic ${Buffer.from('u:PLANTEDpassword').toString('base64')}`,
+    });
+    await ask('/imagecaches', { ...withToken, 'x-request-id': token });
+    await ask('/imagecaches', { ...withToken, cookie: 'PLANTEDcookie', 'x-security-token': 'PLANTEDheader' });
+    await ask('/PLANTEDpath?token=PLANTEDquery', withToken);
+    await ask('/imagecaches', withToken, 'POST');
+
+    service.child.kill('SIGTERM');
+    expect(await service.exited).toBe(0);
+    const output = service.stdout() + service.stderr();
+    expect(output.match(/"msg":"request"/g)?.length).toBeGreaterThanOrEqual(16);
+    expect(output.match(/"msg":"upstream call"/g)?.length).toBeGreaterThanOrEqual(10);
+    for (const text of [output, ...answers]) {
+      expect(text).not.toContain('PLANTED');
+      for (const part of [PLANTED_ACCESS_KEY_ID, PLANTED_SECRET, PLANTED_TOKEN, payload, signature]) {
+        expect(text).not.toContain(part);
+      }
+    }
+  });
+});
+
+describe('shutdown', () => {
+  it('is unready first, finishes what runs, takes nothing new and exits with 0', async () => {
+    const service = await startService();
+    const { hostname, port } = new URL(service.url);
+    const agent = new http.Agent({ keepAlive: true });
+    simulator.hold('slow');
+    const slow = fetch(`${service.url}/imagecaches`, {
+      headers: { authorization: `Bearer ${await issuer.sign()}` },
+    });
+    await simulator.arrived('slow');
+
+    // A connection that is open before, to see readiness through it after the signal.
+    const probe = () =>
+      new Promise<{ status: number; connection: string | undefined }>((resolve, reject) => {
+        http
+          .get({ hostname, port, path: '/readyz', agent }, (response) => {
+            response
+              .resume()
+              .on('end', () =>
+                resolve({ status: response.statusCode ?? 0, connection: response.headers.connection }),
+              );
+          })
+          .on('error', reject);
+      });
+    expect(await probe()).toEqual({ status: 200, connection: 'keep-alive' });
+    service.child.kill('SIGTERM');
+    await service.printed(/"msg":"no longer accepting connections"/);
+    await expect(fetch(`${service.url}/livez`)).rejects.toThrow('fetch failed');
+    simulator.release('slow');
+    expect((await slow).status).toBe(200);
+    expect(await service.exited).toBe(0);
+    expect(service.stdout()).toContain('"msg":"stopped"');
+    agent.destroy();
+  });
+
+  it('serves on, unready, while load balancers take notice', async () => {
+    const service = await startService({ SHUTDOWN_DELAY_SECONDS: '60' });
+    service.child.kill('SIGINT');
+    await service.printed(/"msg":"draining"/);
+    const ready = await fetch(`${service.url}/readyz`);
+    expect(ready.status).toBe(503);
+    expect(ready.headers.get('connection')).toBe('close');
+    expect(await ready.json()).toEqual({ status: 'unready', failing: ['lifecycle'] });
+    expect((await fetch(`${service.url}/livez`)).status).toBe(200);
+    const headers = { authorization: `Bearer ${await issuer.sign()}` };
+    expect((await fetch(`${service.url}/imagecaches`, { headers })).status).toBe(200);
+    // The second signal means now.
+    service.child.kill('SIGINT');
+    expect(await service.exited).toBe(1);
+  });
+
+  it('cuts off what does not finish within the grace time', async () => {
+    const service = await startService({ SHUTDOWN_GRACE_SECONDS: '0' });
+    simulator.hold('hang');
+    const hanging = fetch(`${service.url}/imagecaches`, {
+      headers: { authorization: `Bearer ${await issuer.sign()}` },
+    });
+    const outcome = expect(hanging).rejects.toThrow();
+    await simulator.arrived('hang');
+    service.child.kill('SIGTERM');
+    expect(await service.exited).toBe(0);
+    await outcome;
+  });
+});
+
+describe('npm run demo', () => {
+  it('prints one JSON line with a URL and a token that work, and stops on Ctrl-C', async () => {
+    const demo = start('deploy/demo/demo.ts', ['--json', '--port', '0']);
+    await demo.printed(/\n/);
+    const { url, token } = JSON.parse(demo.stdout()) as { url: string; token: string };
+    const response = await fetch(`${url}/imagecaches`, { headers: { authorization: `Bearer ${token}` } });
+    expect(response.status).toBe(200);
+    expect(((await response.json()) as { image_caches: [] }).image_caches).toHaveLength(50);
+    demo.child.kill('SIGINT');
+    expect(await demo.exited).toBe(0);
+  });
+
+  it('prints a curl line that works as pasted', async () => {
+    const demo = start('deploy/demo/demo.ts', ['--port', '0']);
+    const [, authorization, url] = await demo.printed(
+      /^curl -i -H 'Authorization: (Bearer [^']+)' '([^']+)'$/m,
+    );
+    const response = await fetch(url as string, { headers: { authorization: authorization as string } });
+    expect(response.status).toBe(200);
+  });
+
+  it('explains itself when it is called badly', async () => {
+    const demo = start('deploy/demo/demo.ts', ['--prot', '1']);
+    expect(await demo.exited).toBe(64);
+    expect(demo.stderr()).toContain('Usage: npm run demo');
+  });
+});

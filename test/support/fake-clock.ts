@@ -1,0 +1,53 @@
+import type { Dependencies } from '../../src/deps.ts';
+
+interface Timer {
+  readonly atMs: number;
+  readonly callback: () => void;
+}
+
+/** A clock that moves only when it is told to. */
+export interface FakeClock extends Pick<Dependencies, 'now' | 'schedule'> {
+  /** Moves on, calling back what falls due on the way, each at its own time. */
+  advance(ms: number): Promise<void>;
+  /** Timers that wait. */
+  readonly pending: number;
+}
+
+export function createFakeClock(startMs = Date.UTC(2026, 0, 2, 3, 4, 5)): FakeClock {
+  let nowMs = startMs;
+  const timers = new Set<Timer>();
+  return {
+    now: () => nowMs,
+    schedule: (callback, delayMs) => {
+      const timer: Timer = { atMs: nowMs + delayMs, callback };
+      timers.add(timer);
+      return () => {
+        timers.delete(timer);
+      };
+    },
+    async advance(ms) {
+      const untilMs = nowMs + ms;
+      for (;;) {
+        await settle();
+        const due = [...timers].filter((timer) => timer.atMs <= untilMs).sort((a, b) => a.atMs - b.atMs)[0];
+        if (due === undefined) break;
+        timers.delete(due);
+        nowMs = Math.max(nowMs, due.atMs);
+        due.callback();
+      }
+      nowMs = untilMs;
+      await settle();
+    },
+    get pending() {
+      return timers.size;
+    },
+  };
+}
+
+/** Lets everything run that waits for nothing but its turn, WebCrypto's threads included. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 8; turn += 1) {
+    await crypto.subtle.digest('SHA-256', new Uint8Array(1));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
