@@ -45,13 +45,12 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
     '/livez': scoped('/livez', deps, livez(), 'debug'),
     '/readyz': scoped('/readyz', deps, readyz(checks, deps.waitUntil), 'debug'),
   };
-  // Hono answers HEAD from the GET handler.
-  for (const [path, handler] of Object.entries(routes)) {
-    app.get(path, handler);
-    app.all(path, scoped(path, deps, refuseMethod));
-  }
+  // Hono answers HEAD from the GET handler. Each path has one handler only: with two that match, Hono chains
+  // them, and every answer becomes a promise.
+  for (const [path, handler] of Object.entries(routes)) app.get(path, handler);
   app.notFound(
-    scoped('unmatched', deps, () => {
+    scoped('unmatched', deps, (c) => {
+      if (Object.hasOwn(routes, c.req.path)) refuseMethod();
       throw new ProblemError('not_found', { detail: 'there is nothing at this path' });
     }),
   );

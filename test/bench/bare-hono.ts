@@ -6,6 +6,6 @@ import { Hono } from 'hono';
 const body = new Uint8Array(readFileSync(process.argv[2] as string));
 const app = new Hono();
 app.get('/imagecaches', (c) => c.body(body, 200, { 'content-type': 'application/json' }));
-serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => {
-  process.stdout.write(`${JSON.stringify({ port })}\n`);
-});
+app.get('/readyz', (c) => c.body(null));
+process.on('SIGINT', () => process.exit(0));
+serve({ fetch: app.fetch, port: Number(process.env.PORT), hostname: '127.0.0.1' });

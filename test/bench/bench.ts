@@ -3,10 +3,11 @@
  * alternating rounds, so that a busy machine slows both alike. Servers run alone in a process of their own.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { startTokenIssuer } from '../../deploy/demo/token-issuer.ts';
@@ -26,31 +27,43 @@ const children = new Set<ChildProcess>();
 
 interface Started {
   readonly child: ChildProcess;
-  readonly port: number;
+  readonly url: string;
 }
 
-/** Starts a server script and waits for the first line in which it names its port. */
+/** Starts a server script; its output goes to a file, as it would to a container's log. */
 async function startServer(
   script: string,
   args: string[],
   environment: Record<string, string>,
+  logFile: string,
 ): Promise<Started> {
+  const port = await freePort();
+  const log = openSync(logFile, 'w');
   const child = spawn(process.execPath, [script, ...args], {
     cwd: ROOT,
-    env: { PATH: process.env.PATH ?? '', ...environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env.PATH ?? '', ...environment, PORT: String(port) },
+    stdio: ['ignore', log, 'inherit'],
   });
+  closeSync(log);
   children.add(child);
-  const lines = createInterface({ input: child.stdout });
-  for await (const line of lines) {
-    const { port } = JSON.parse(line) as { port?: number };
-    if (port === undefined) continue;
-    lines.close();
-    // Read on, so that the log never blocks the server.
-    child.stdout.resume();
-    return { child, port };
-  }
-  throw new Error(`${script} ended before it listened`);
+  const url = `http://127.0.0.1:${port}`;
+  const ended = new Promise<never>((_resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`${script} ended with ${code}`)));
+  });
+  ended.catch(() => undefined);
+  await Promise.race([untilReady(url), ended]);
+  return { child, url };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as AddressInfo;
+      probe.close(() => resolve(port));
+    });
+  });
 }
 
 async function stopServer({ child }: Started): Promise<void> {
@@ -74,9 +87,14 @@ function spread(samples: readonly number[]): string {
 
 async function untilReady(url: string): Promise<void> {
   for (;;) {
-    const response = await fetch(`${url}/readyz`);
-    await response.arrayBuffer();
-    if (response.status === 200) return;
+    try {
+      const response = await fetch(`${url}/readyz`);
+      await response.arrayBuffer();
+      if (response.status === 200) return;
+    } catch {
+      // Not listening yet.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
 
@@ -109,9 +127,9 @@ async function main(): Promise<void> {
   const simulator = await startSimulator();
   const issuer = await startTokenIssuer();
   const folder = await mkdtemp(join(tmpdir(), 'imagecaches-bench-'));
+  const logFile = join(folder, 'service.log');
   const environment = {
     ...simulator.environment,
-    PORT: '0',
     AUTH_ISSUER: issuer.issuer,
     AUTH_AUDIENCE: 'imagecaches',
     CACHE_TTL_SECONDS: '3600',
@@ -121,25 +139,23 @@ async function main(): Promise<void> {
     const startMs: number[] = [];
     for (let start = 0; start < STARTS; start += 1) {
       const startedAt = performance.now();
-      const service = await startServer('src/runtime/node.ts', [], environment);
-      await untilReady(`http://127.0.0.1:${service.port}`);
+      const service = await startServer('src/runtime/node.ts', [], environment, logFile);
       startMs.push(performance.now() - startedAt);
       await stopServer(service);
     }
 
-    const service = await startServer('src/runtime/node.ts', [], environment);
-    const url = `http://127.0.0.1:${service.port}/imagecaches`;
-    await untilReady(`http://127.0.0.1:${service.port}`);
+    const service = await startServer('src/runtime/node.ts', [], environment, logFile);
+    const url = `${service.url}/imagecaches`;
     const headers = { authorization: `Bearer ${await issuer.sign()}` };
     const bytes = new Uint8Array(await (await fetch(url, { headers })).arrayBuffer());
     const bodyFile = join(folder, 'body.json');
     await writeFile(bodyFile, bytes);
-    const bare = await startServer('test/bench/bare-hono.ts', [bodyFile], {});
+    const bare = await startServer('test/bench/bare-hono.ts', [bodyFile], {}, join(folder, 'bare.log'));
 
     const tool = await chooseLoadTool();
     const rates = await measureHits(tool, {
       service: { url, headers },
-      bare: { url: `http://127.0.0.1:${bare.port}/imagecaches`, headers },
+      bare: { url: `${bare.url}/imagecaches`, headers },
     });
     await stopServer(service);
     await stopServer(bare);

@@ -119,7 +119,7 @@ describe('GET /imagecaches', () => {
     const leaving = new AbortController();
     const first = service.get('/imagecaches', { signal: leaving.signal });
     const rest = Array.from({ length: 100 }, () => service.get('/imagecaches'));
-    await service.clock.advance(0);
+    await service.arrived(1);
     leaving.abort();
     release(vendorList(vendorEntry()));
     const responses = await Promise.all([first, ...rest]);
@@ -242,10 +242,7 @@ describe('upstream faults', () => {
   ])('%s', async (_name, answer, status, code, calls) => {
     const service = await createTestService();
     service.upstream = answer;
-    const pending = service.get('/imagecaches');
-    // Past the pause before a second attempt.
-    await service.clock.advance(200);
-    const response = await pending;
+    const response = await service.get('/imagecaches');
     const text = await response.text();
     expect(response.status).toBe(status);
     expect(JSON.parse(text)).toMatchObject({ code, status });
@@ -273,6 +270,7 @@ describe('upstream faults', () => {
         ? new Response('', { status: 429, headers: { 'retry-after': '3' } })
         : vendorList(vendorEntry());
     const pending = service.get('/imagecaches');
+    await service.clock.scheduled(3000);
     await service.clock.advance(2999);
     expect(service.calls).toHaveLength(1);
     await service.clock.advance(1);
@@ -285,6 +283,7 @@ describe('upstream faults', () => {
       index === 0 ? new Response('', { status: 502 }) : vendorList(vendorEntry());
     await service.clock.advance(900);
     const pending = service.get('/imagecaches');
+    await service.clock.scheduled(0.999 * 200);
     await service.clock.advance(200);
     expect((await pending).status).toBe(200);
     const dates = service.calls.map(({ headers }) => headers.get('x-sdk-date'));
@@ -298,11 +297,12 @@ describe('upstream faults', () => {
     const service = await createTestService();
     service.upstream = () => new Promise(() => {});
     const pending = service.get('/imagecaches');
+    await service.arrived(1);
     await service.clock.advance(4999);
-    expect(service.calls).toHaveLength(1);
+    expect(service.calls[0]?.init.signal?.aborted).toBe(false);
     await service.clock.advance(1);
     expect(service.calls[0]?.init.signal?.aborted).toBe(true);
-    expect(service.calls).toHaveLength(2);
+    await service.arrived(2);
     await service.clock.advance(2999);
     expect(service.clock.pending).toBe(1);
     await service.clock.advance(1);
@@ -317,7 +317,10 @@ describe('upstream faults', () => {
     const service = await createTestService();
     service.upstream = () => new Response(new ReadableStream({ pull: () => new Promise(() => {}) }));
     const pending = service.get('/imagecaches');
-    await service.clock.advance(8000);
+    await service.arrived(1);
+    await service.clock.advance(5000);
+    await service.arrived(2);
+    await service.clock.advance(3000);
     expect((await pending).status).toBe(504);
   });
 });

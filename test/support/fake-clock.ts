@@ -9,6 +9,8 @@ interface Timer {
 export interface FakeClock extends Pick<Dependencies, 'now' | 'schedule'> {
   /** Moves on, calling back what falls due on the way, each at its own time. */
   advance(ms: number): Promise<void>;
+  /** Resolves when a timer of just this delay has been set, now or before. */
+  scheduled(delayMs: number): Promise<void>;
   /** Timers that wait. */
   readonly pending: number;
 }
@@ -16,11 +18,24 @@ export interface FakeClock extends Pick<Dependencies, 'now' | 'schedule'> {
 export function createFakeClock(startMs = Date.UTC(2026, 0, 2, 3, 4, 5)): FakeClock {
   let nowMs = startMs;
   const timers = new Set<Timer>();
+  const delays = new Map<number, PromiseWithResolvers<void>>();
+  const seen = (delayMs: number) => {
+    const existing = delays.get(delayMs) ?? Promise.withResolvers<void>();
+    delays.set(delayMs, existing);
+    return existing;
+  };
   return {
     now: () => nowMs,
     schedule: (callback, delayMs) => {
       const timer: Timer = { atMs: nowMs + delayMs, callback };
       timers.add(timer);
+      seen(delayMs).resolve();
+      // What is due already does not wait for the clock to move.
+      if (delayMs <= 0) {
+        queueMicrotask(() => {
+          if (timers.delete(timer)) callback();
+        });
+      }
       return () => {
         timers.delete(timer);
       };
@@ -38,13 +53,17 @@ export function createFakeClock(startMs = Date.UTC(2026, 0, 2, 3, 4, 5)): FakeCl
       nowMs = untilMs;
       await settle();
     },
+    scheduled: (delayMs) => seen(delayMs).promise,
     get pending() {
       return timers.size;
     },
   };
 }
 
-/** Lets everything run that waits for nothing but its turn, WebCrypto's threads included. */
+/**
+ * Lets everything run that waits for nothing but its turn. Work in other threads, such as WebCrypto's, may take
+ * longer: a test that needs it done waits for what it leads to, such as a call that arrives.
+ */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 8; turn += 1) {
     await crypto.subtle.digest('SHA-256', new Uint8Array(1));

@@ -35,6 +35,8 @@ export interface TestService {
   readonly logger: RecordingLogger;
   /** Calls to the image cache API, in order. */
   readonly calls: UpstreamCall[];
+  /** Resolves when so many calls to the image cache API have arrived since the start. */
+  arrived(count: number): Promise<void>;
   /** Calls to the issuer, in order. */
   readonly keyCalls: string[];
   readonly key: TestKey;
@@ -83,6 +85,12 @@ export async function createTestService(
   const calls: UpstreamCall[] = [];
   const keyCalls: string[] = [];
   const background: Promise<unknown>[] = [];
+  const arrivals = new Map<number, PromiseWithResolvers<void>>();
+  const arrival = (count: number) => {
+    const existing = arrivals.get(count) ?? Promise.withResolvers<void>();
+    arrivals.set(count, existing);
+    return existing;
+  };
 
   const deps: Dependencies = {
     fetch: async (url, init) => {
@@ -92,6 +100,7 @@ export async function createTestService(
       }
       const call = { url: new URL(url), init, headers: new Headers(init.headers) };
       calls.push(call);
+      arrival(calls.length).resolve();
       return service.upstream(call, calls.length - 1);
     },
     now: clock.now,
@@ -115,6 +124,7 @@ export async function createTestService(
     clock,
     logger,
     calls,
+    arrived: (count) => arrival(count).promise,
     keyCalls,
     key,
     background,
