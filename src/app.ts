@@ -3,11 +3,13 @@ import { createAuthenticator } from './auth/authenticate.ts';
 import { createResponseCache } from './cache/response-cache.ts';
 import type { Config } from './config.ts';
 import type { Dependencies } from './deps.ts';
+import { describeError } from './describe-error.ts';
 import { ProblemError } from './problem.ts';
 import { type Lifecycle, livez, type ReadinessCheck, readyz } from './routes/health.ts';
-import { imageCachesHandler } from './routes/imagecaches.ts';
+import { imageCachesHandler, imageCachesLoader } from './routes/imagecaches.ts';
 import { scoped } from './routes/request-scope.ts';
 import { createUpstreamClient } from './upstream/client.ts';
+import { UpstreamError } from './upstream/upstream-error.ts';
 
 export interface App {
   /** Answers a request. Never rejects: every error has become a problem. */
@@ -27,8 +29,21 @@ export interface App {
  */
 export function createApp(config: Config, deps: Dependencies, lifecycle: () => Lifecycle): App {
   const authenticator = createAuthenticator(config, deps);
-  const cache = createResponseCache(config.cache, deps);
   const upstream = createUpstreamClient(config.upstream, deps);
+  const cache = createResponseCache(
+    {
+      ...config.cache,
+      load: imageCachesLoader(upstream, deps),
+      isRefusal: (error) => error instanceof UpstreamError && error.kind === 'upstream_rejected',
+      // The client has logged each fault of upstream; what is left is a fault of ours.
+      reportFailure: (error) => {
+        if (!(error instanceof UpstreamError))
+          deps.logger.error({ error: describeError(error) }, 'a refresh failed');
+      },
+    },
+    deps,
+  );
+  deps.metrics.observeCache(() => cache);
 
   const checks: ReadinessCheck[] = [
     { name: 'lifecycle', isReady: () => lifecycle() === 'serving' },
@@ -37,11 +52,7 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
 
   const app = new Hono();
   const routes = {
-    '/imagecaches': scoped(
-      '/imagecaches',
-      deps,
-      imageCachesHandler({ authenticator, cache, upstream }, deps),
-    ),
+    '/imagecaches': scoped('/imagecaches', deps, imageCachesHandler({ authenticator, cache }, config, deps)),
     '/livez': scoped('/livez', deps, livez(), 'debug'),
     '/readyz': scoped('/readyz', deps, readyz(checks, deps.waitUntil), 'debug'),
   };

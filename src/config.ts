@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { cceEndpointForRegion } from './upstream/regions.ts';
 
 /** Verified with jose; every one is asymmetric, so a public key can never be taken for a shared secret. */
@@ -52,9 +52,13 @@ export interface Config {
   };
   readonly credentials: StaticCredentialConfig;
   readonly issuers: readonly IssuerConfig[];
+  /** Who has it may force a refresh. */
+  readonly refreshScope: string;
   readonly cache: {
     readonly ttlMs: number;
     readonly emptyTtlMs: number;
+    readonly staleWhileRevalidateMs: number;
+    readonly staleIfErrorMs: number;
     readonly maxEntries: number;
     readonly maxBytes: number;
   };
@@ -99,9 +103,6 @@ const UNSUPPORTED_SETTINGS = [
   'REDIS_URL',
   'CORS_ORIGINS',
   'RATE_LIMIT_PER_MINUTE',
-  'AUTH_REFRESH_SCOPE',
-  'CACHE_STALE_WHILE_REVALIDATE_SECONDS',
-  'CACHE_STALE_IF_ERROR_SECONDS',
   'UPSTREAM_MAX_CONCURRENT',
   'METRICS_PORT',
 ];
@@ -197,6 +198,11 @@ const SETTINGS = {
     'RS256,ES256',
   ),
   AUTH_SCOPE: setting(scopeToken, 'a scope: visible ASCII without space, " and \\', 'imagecaches:read'),
+  AUTH_REFRESH_SCOPE: setting(
+    scopeToken,
+    'a scope: visible ASCII without space, " and \\',
+    'imagecaches:refresh',
+  ),
   AUTH_SCOPE_CLAIM: setting(
     listOf(z.string().regex(/^[\x21-\x7e]{1,256}$/)),
     'one or more claim names, comma-separated',
@@ -204,6 +210,8 @@ const SETTINGS = {
   ),
   CACHE_TTL_SECONDS: wholeNumber(1, 86_400, 30),
   CACHE_EMPTY_TTL_SECONDS: wholeNumber(1, 86_400, 5),
+  CACHE_STALE_WHILE_REVALIDATE_SECONDS: wholeNumber(0, 86_400, 300),
+  CACHE_STALE_IF_ERROR_SECONDS: wholeNumber(0, 604_800, 3600),
   CACHE_MAX_ENTRIES: wholeNumber(1, 1_000_000, 1000),
   CACHE_MAX_BYTES: wholeNumber(65_536, 17_179_869_184, 67_108_864),
   UPSTREAM_CONNECT_TIMEOUT_MS: wholeNumber(1, 60_000, 2000),
@@ -318,9 +326,12 @@ export function parseConfig(environment: Readonly<Record<string, unknown>>): Con
         scopeClaims: values.AUTH_SCOPE_CLAIM ?? ['scope', 'scp'],
       },
     ],
+    refreshScope: values.AUTH_REFRESH_SCOPE ?? 'imagecaches:refresh',
     cache: {
       ttlMs: (values.CACHE_TTL_SECONDS ?? 30) * 1000,
       emptyTtlMs: (values.CACHE_EMPTY_TTL_SECONDS ?? 5) * 1000,
+      staleWhileRevalidateMs: (values.CACHE_STALE_WHILE_REVALIDATE_SECONDS ?? 300) * 1000,
+      staleIfErrorMs: (values.CACHE_STALE_IF_ERROR_SECONDS ?? 3600) * 1000,
       maxEntries: values.CACHE_MAX_ENTRIES ?? 1000,
       maxBytes: values.CACHE_MAX_BYTES ?? 67_108_864,
     },

@@ -1,5 +1,8 @@
-import type { CredentialProvider } from './signing/credentials.ts';
+import type { CredentialProvider } from './credentials/credential-provider.ts';
+import type { Metrics } from './metrics.ts';
+import type { Credential } from './signing/credentials.ts';
 import type { SingleFlight } from './single-flight.ts';
+import type { Tracer } from './tracing.ts';
 
 /** One JSON line per call. Fields are chosen one by one by the caller; nothing is logged whole. */
 export interface Logger {
@@ -34,5 +37,15 @@ export interface Dependencies {
   /** Joins concurrent work where the runtime lets one request wait for another, else starts it each time. */
   readonly createSingleFlight: () => SingleFlight;
   readonly credentialProvider: CredentialProvider;
+  /**
+   * Finds the project id to send with a call signed by this credential, where none is configured: at once when
+   * it is known. Absent: the configured one, if any, is sent. Rejects with CredentialUnavailableError.
+   */
+  readonly resolveProjectId?: (
+    credential: Credential,
+  ) => string | undefined | Promise<string | undefined>;
   readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Absent when nothing is traced. */
+  readonly tracer?: Tracer;
 }

@@ -1,5 +1,5 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { IssuerConfig } from '../config.ts';
 import { isSecureUrl } from '../config.ts';
 import type { Dependencies } from '../deps.ts';

@@ -5,3 +5,8 @@ export const UNFILTERED_KEY = '*';
 export function cacheKeyFor(query: { readonly name: string | undefined }): string {
   return query.name ?? UNFILTERED_KEY;
 }
+
+/** The name filter that a key stands for; undefined for the unfiltered list. */
+export function nameOfKey(key: string): string | undefined {
+  return key === UNFILTERED_KEY ? undefined : key;
+}

@@ -1,104 +1,288 @@
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
+import type { CacheOutcome } from '../metrics.ts';
+import { whenReady } from '../when-ready.ts';
+import { UNFILTERED_KEY } from './cache-key.ts';
+import { type CachedResponse, etagOf, type ListFilter, type LoadedBody } from './cached-response.ts';
+import { createDerivedAnswers, type DerivedAnswers } from './derived-answers.ts';
+import { EARLY_WINDOW_LOADS, isRefreshDue } from './early-refresh.ts';
+import { createNameLoadBudget } from './name-load-budget.ts';
+import { pauseAfterFailures } from './refresh-backoff.ts';
 
 /** A fresh life is shortened by up to this share at random, so that keys do not all expire together. */
 export const TTL_JITTER = 0.1;
+/** After upstream has refused the credential, data is served stale this long at most: 60 seconds. */
+export const REFUSED_STALE_MS = 60_000;
+/** A forced refresh loads a key again only when its last load began this long ago: 1 second. */
+export const FORCED_REFRESH_MS = 1000;
+/** A refresh that has not ended by then is taken for dead, and another may begin: 30 seconds. */
+export const REFRESH_LOST_MS = 30_000;
 /** Counted for each entry on top of its body and key: the object, its headers and the LRU's own links. */
 const ENTRY_OVERHEAD_BYTES = 1024;
-const ETAG_BYTES = 16;
-
-/** What a load gives to the cache: the bytes that will be sent. */
-export interface LoadedBody {
-  readonly body: Uint8Array<ArrayBuffer>;
-  /** An empty answer lives shorter: it is what a caller sees just before its cache is made. */
-  readonly isEmpty: boolean;
-}
-
-export interface CachedResponse {
-  readonly body: Uint8Array<ArrayBuffer>;
-  /** Strong: a digest of the body (RFC 9110, section 8.8.3). */
-  readonly etag: string;
-  readonly storedAtMs: number;
-  readonly freshUntilMs: number;
-}
-
-/** How an answer came about, in the terms of Cache-Status (RFC 9211). */
-export interface CacheVerdict {
-  readonly kind: 'hit' | 'miss';
-  /** The value was put into the cache by this very request. */
-  readonly stored: boolean;
-  /** The request waited for a load that another one had started. */
-  readonly collapsed: boolean;
-}
 
 export interface CacheAnswer {
   readonly response: CachedResponse;
-  readonly verdict: CacheVerdict;
+  /**
+   * - `hit`: fresh. `derived`: taken from the fresh unfiltered list.
+   * - `stale`: served at once, a refresh is under way or will be. `stale_error`: upstream gave nothing better.
+   * - `miss`: loaded. `refreshed`: loaded although one was held. `collapsed`: waited for a load of another.
+   */
+  readonly outcome: CacheOutcome;
+  /** Why the request went on to upstream (RFC 9211, section 2.2); undefined when it did not. */
+  readonly forwarded: 'miss' | 'stale' | undefined;
+  /** The value was put into the cache by this very request. */
+  readonly stored: boolean;
+}
+
+export interface ResponseCacheOptions extends Readonly<Config['cache']> {
+  /** Gets the value of a key from upstream. */
+  readonly load: (key: string) => Promise<LoadedBody>;
+  /** Does this say that upstream refuses the credential? Then data must not be served for long. */
+  readonly isRefusal: (error: unknown) => boolean;
+  /** Told what a load failed with when no caller is told. */
+  readonly reportFailure: (error: unknown) => void;
+}
+
+export interface ReadOptions {
+  /** The caller wants a value newer than the one held, and may ask for it. */
+  readonly forceRefresh?: boolean;
 }
 
 export interface ResponseCache {
   /**
-   * Answers from the cache, or loads, stores and answers. The load belongs to the cache: it goes on when
-   * the caller leaves. A failed load is not stored, and rejects for everyone who waited for it.
+   * Answers from the cache, at once where it can, or loads, stores and answers. A load belongs to the cache:
+   * it goes on when the caller leaves. A failed load is not stored; when no stale value may be served, it
+   * rejects for everyone who waited for it.
    *
    * @param key a key made by cacheKeyFor
-   * @param load gets the value; called at most once at a time per key where the runtime can share it
    */
-  read(key: string, load: () => Promise<LoadedBody>): CacheAnswer | Promise<CacheAnswer>;
+  read(key: string, options?: ReadOptions): CacheAnswer | Promise<CacheAnswer>;
   /** Held entries. */
   readonly entries: number;
   /** Bytes they are counted with. */
   readonly bytes: number;
 }
 
-const HIT: CacheVerdict = Object.freeze({ kind: 'hit', stored: false, collapsed: false });
+/** A value in the cache with what is known about keeping it current. */
+interface HeldEntry {
+  readonly response: CachedResponse;
+  /** From then on a fresh value may be refreshed early. */
+  readonly earlyFromMs: number;
+  readonly loadMs: number;
+  readonly staleWhileRevalidateUntilMs: number;
+  readonly staleIfErrorUntilMs: number;
+  /** For the unfiltered list. */
+  readonly answers: DerivedAnswers | undefined;
+  /** When its last load began; a failed one too. */
+  loadBegunAtMs: number;
+  /** Failed loads in a row. */
+  failures: number;
+  /** No refresh before. */
+  pauseUntilMs: number;
+  /** A refresh is under way, unless it was lost. */
+  refreshingUntilMs: number;
+}
 
-/** Builds the cache, bounded by entries and by bytes; the least recently used entry goes first. */
+/**
+ * Builds the cache, bounded by entries and by bytes; the least recently used entry goes first.
+ *
+ * A value is fresh for `ttlMs`; then, for `staleWhileRevalidateMs`, served at once while one refresh runs in the
+ * background; then, for `staleIfErrorMs`, served only when a load fails (RFC 5861). Failed refreshes of a key
+ * back off, so that upstream calls follow a schedule and not the callers.
+ */
 export function createResponseCache(
-  config: Config['cache'],
+  options: ResponseCacheOptions,
   deps: Pick<Dependencies, 'now' | 'random' | 'waitUntil' | 'createSingleFlight'>,
 ): ResponseCache {
   const flights = deps.createSingleFlight();
-  const stored = new LRUCache<string, CachedResponse>({
-    max: config.maxEntries,
-    maxSize: config.maxBytes,
-    sizeCalculation: (response, key) => response.body.byteLength + key.length + ENTRY_OVERHEAD_BYTES,
+  const held = new LRUCache<string, HeldEntry>({
+    max: options.maxEntries,
+    maxSize: options.maxBytes,
+    // The list is counted twice, for the answers that are taken from it.
+    sizeCalculation: ({ response, answers }, key) =>
+      response.body.byteLength * (answers === undefined ? 1 : 2) + key.length + ENTRY_OVERHEAD_BYTES,
   });
+  /** Since when upstream refuses the credential, as far as the last loads tell. It is the same for all keys. */
+  let refusedSinceMs: number | undefined;
+  const nameLoads = createNameLoadBudget(options.ttlMs);
 
-  async function loadAndStore(key: string, load: () => Promise<LoadedBody>): Promise<CachedResponse> {
-    const { body, isEmpty } = await load();
+  const isFresh = (entry: HeldEntry): boolean => deps.now() < entry.response.freshUntilMs;
+
+  const mayServeStale = (): boolean =>
+    refusedSinceMs === undefined || deps.now() - refusedSinceMs < REFUSED_STALE_MS;
+
+  async function loadAndStore(key: string): Promise<CachedResponse> {
+    const begunAtMs = deps.now();
+    const previous = held.peek(key);
+    if (previous !== undefined) {
+      previous.loadBegunAtMs = begunAtMs;
+      previous.refreshingUntilMs = begunAtMs + REFRESH_LOST_MS;
+    }
+    try {
+      const loaded = await options.load(key);
+      const response = await toResponse(loaded);
+      refusedSinceMs = undefined;
+      held.set(key, toEntry(response, loaded.filter, begunAtMs));
+      return response;
+    } catch (error) {
+      if (options.isRefusal(error)) refusedSinceMs ??= deps.now();
+      if (previous !== undefined) {
+        previous.failures += 1;
+        previous.pauseUntilMs = deps.now() + pauseAfterFailures(previous.failures, deps.random());
+        previous.refreshingUntilMs = 0;
+      }
+      throw error;
+    }
+  }
+
+  async function toResponse({ body, isEmpty }: LoadedBody): Promise<CachedResponse> {
     const etag = await etagOf(body);
     const storedAtMs = deps.now();
-    const ttlMs = (isEmpty ? config.emptyTtlMs : config.ttlMs) * (1 - TTL_JITTER * deps.random());
-    const response: CachedResponse = { body, etag, storedAtMs, freshUntilMs: storedAtMs + ttlMs };
-    stored.set(key, response);
-    return response;
+    const ttlMs = (isEmpty ? options.emptyTtlMs : options.ttlMs) * (1 - TTL_JITTER * deps.random());
+    return { body, etag, storedAtMs, freshUntilMs: storedAtMs + ttlMs };
+  }
+
+  function toEntry(response: CachedResponse, filter: ListFilter | undefined, begunAtMs: number): HeldEntry {
+    const loadMs = response.storedAtMs - begunAtMs;
+    const staleWhileRevalidateUntilMs = response.freshUntilMs + options.staleWhileRevalidateMs;
+    return {
+      response,
+      earlyFromMs: response.freshUntilMs - EARLY_WINDOW_LOADS * loadMs,
+      loadMs,
+      staleWhileRevalidateUntilMs,
+      staleIfErrorUntilMs: staleWhileRevalidateUntilMs + options.staleIfErrorMs,
+      answers: filter === undefined ? undefined : createDerivedAnswers(response, filter),
+      loadBegunAtMs: begunAtMs,
+      failures: 0,
+      pauseUntilMs: 0,
+      refreshingUntilMs: 0,
+    };
+  }
+
+  /** Starts the load of a key or joins the one under way, and sees that it outlives the request. */
+  function startLoad(key: string) {
+    const flight = flights.run(key, () => loadAndStore(key));
+    if (!flight.joined) deps.waitUntil(flight.promise.catch(() => undefined));
+    return flight;
+  }
+
+  function refreshInBackground(key: string, entry: HeldEntry): void {
+    const nowMs = deps.now();
+    // The second mark stands in for the flight where flights are not shared.
+    if (nowMs < entry.pauseUntilMs || nowMs < entry.refreshingUntilMs) return;
+    const { promise, joined } = startLoad(key);
+    if (!joined) promise.catch(options.reportFailure);
+  }
+
+  /** Loads the key, or the whole list when too many names were loaded one by one. */
+  async function loadFor(key: string, entry: HeldEntry | undefined): Promise<CacheAnswer> {
+    const isWidened = key !== UNFILTERED_KEY && nameLoads.isSpent(deps.now());
+    const { promise, joined } = startLoad(isWidened ? UNFILTERED_KEY : key);
+    if (!joined && !isWidened) nameLoads.spend();
+    let response: CachedResponse;
+    try {
+      response = await promise;
+      // A list too large to keep answers nothing: then the name is loaded by itself after all.
+      if (isWidened)
+        response = await (held.peek(UNFILTERED_KEY)?.answers?.derive(key) ?? startLoad(key).promise);
+    } catch (error) {
+      const stale = await staleAnswer(key, entry, 'stale');
+      if (stale === undefined) throw error;
+      if (!joined) options.reportFailure(error);
+      return stale;
+    }
+    return {
+      response,
+      outcome: joined ? 'collapsed' : entry === undefined ? 'miss' : 'refreshed',
+      forwarded: entry === undefined ? 'miss' : 'stale',
+      // A value larger than the whole cache is served, but not kept.
+      stored: !joined && held.peek(key)?.response === response,
+    };
+  }
+
+  /** What may be served for want of something better: the entry, or for a name what the stale list has of it. */
+  function staleAnswer(
+    key: string,
+    entry: HeldEntry | undefined,
+    forwarded: 'stale' | undefined,
+  ): CacheAnswer | Promise<CacheAnswer> | undefined {
+    if (!mayServeStale()) return undefined;
+    const answer = (response: CachedResponse): CacheAnswer => ({
+      response,
+      outcome: 'stale_error',
+      forwarded,
+      stored: false,
+    });
+    if (entry !== undefined && deps.now() < entry.staleIfErrorUntilMs) return answer(entry.response);
+    const list = key === UNFILTERED_KEY ? undefined : held.get(UNFILTERED_KEY);
+    if (list?.answers === undefined || deps.now() >= list.staleIfErrorUntilMs) return undefined;
+    return whenReady(list.answers.derive(key), answer);
+  }
+
+  /** What is held answers at once, if it may; undefined when upstream has to be asked first. */
+  function readHeld(
+    key: string,
+    entry: HeldEntry | undefined,
+  ): CacheAnswer | Promise<CacheAnswer> | undefined {
+    if (key !== UNFILTERED_KEY) {
+      const derived = readFromList(key, entry);
+      if (derived !== undefined) return derived;
+    }
+    if (entry === undefined) return undefined;
+    if (isFresh(entry)) {
+      refreshIfDue(key, entry);
+      return atOnce('hit', entry.response);
+    }
+    if (!mayServeStale() || deps.now() >= entry.staleWhileRevalidateUntilMs) return undefined;
+    refreshInBackground(key, entry);
+    return atOnce('stale', entry.response);
+  }
+
+  /** The answer to a name from the fresh unfiltered list, unless what is held of the name itself is newer. */
+  function readFromList(
+    name: string,
+    entry: HeldEntry | undefined,
+  ): CacheAnswer | Promise<CacheAnswer> | undefined {
+    const list = held.get(UNFILTERED_KEY);
+    if (list?.answers === undefined || !isFresh(list)) return undefined;
+    if (entry !== undefined && isFresh(entry) && entry.response.storedAtMs >= list.response.storedAtMs)
+      return undefined;
+    refreshIfDue(UNFILTERED_KEY, list);
+    return whenReady(list.answers.derive(name), (response) => atOnce('derived', response));
+  }
+
+  function refreshIfDue(key: string, entry: HeldEntry): void {
+    const nowMs = deps.now();
+    if (nowMs < entry.earlyFromMs) return;
+    if (isRefreshDue(entry.response.freshUntilMs - nowMs, entry.loadMs, deps.random()))
+      refreshInBackground(key, entry);
   }
 
   return {
-    read(key, load) {
-      const held = stored.get(key);
-      if (held !== undefined && deps.now() < held.freshUntilMs) return { response: held, verdict: HIT };
-
-      const { promise, joined } = flights.run(key, () => loadAndStore(key, load));
-      if (!joined) deps.waitUntil(promise.catch(() => undefined));
-      return promise.then((response) => ({
-        response,
-        // A value larger than the whole cache is served, but not kept.
-        verdict: { kind: 'miss', stored: !joined && stored.peek(key) === response, collapsed: joined },
-      }));
+    read(key, { forceRefresh = false } = {}) {
+      const entry = held.get(key);
+      const nowMs = deps.now();
+      const forced =
+        forceRefresh && (entry === undefined || nowMs - entry.loadBegunAtMs >= FORCED_REFRESH_MS);
+      const answer = forced ? undefined : readHeld(key, entry);
+      if (answer !== undefined) return answer;
+      // While refreshes of this key back off, its callers do not make calls either.
+      if (entry !== undefined && nowMs < entry.pauseUntilMs) {
+        const stale = staleAnswer(key, entry, undefined);
+        if (stale !== undefined) return stale;
+      }
+      return loadFor(key, entry);
     },
     get entries() {
-      return stored.size;
+      return held.size;
     },
     get bytes() {
-      return stored.calculatedSize;
+      return held.calculatedSize;
     },
   };
 }
 
-async function etagOf(body: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', body)).subarray(0, ETAG_BYTES);
-  return `"${Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')}"`;
+function atOnce(outcome: CacheOutcome, response: CachedResponse): CacheAnswer {
+  return { response, outcome, forwarded: undefined, stored: false };
 }

@@ -1,31 +1,39 @@
 import type { Authenticator } from '../auth/authenticate.ts';
 import { authorise, type Principal } from '../auth/scopes.ts';
-import { cacheKeyFor } from '../cache/cache-key.ts';
-import type { CacheAnswer, CachedResponse, LoadedBody, ResponseCache } from '../cache/response-cache.ts';
+import { cacheKeyFor, nameOfKey } from '../cache/cache-key.ts';
+import type { CachedResponse, LoadedBody } from '../cache/cached-response.ts';
+import type { CacheAnswer, ResponseCache } from '../cache/response-cache.ts';
+import type { Config } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
+import type { CacheOutcome } from '../metrics.ts';
 import { parseImageCachesQuery } from '../query/imagecaches-query.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import { parseImageCaches } from '../upstream/parse.ts';
-import { sanitiseImageCaches, serialiseImageCaches } from '../upstream/sanitise.ts';
+import { sanitiseImageCaches } from '../upstream/sanitise.ts';
+import { serialiseImageCaches } from '../upstream/serialise.ts';
+import { whenReady } from '../when-ready.ts';
 import { matchesEtag } from './conditional.ts';
 import type { RequestScope, ScopedHandler } from './request-scope.ts';
+
+/** Of a list full of broken entries so many are named in the log. */
+const MAX_LOGGED_DROPS = 20;
 
 export interface ImageCachesServices {
   readonly authenticator: Authenticator;
   readonly cache: ResponseCache;
-  readonly upstream: UpstreamClient;
 }
 
 /**
  * The pipeline of `GET /imagecaches`, in its only place: authenticate, authorise, validate the query, look
- * in the cache, on a miss sign, fetch, parse, sanitise and store, then respond.
+ * in the cache, which on a miss loads (see loadImageCaches), then respond.
  *
  * A hit for a token seen lately passes through without a promise, which is why the steps are chained with
  * `whenReady` and not with `await`.
  */
 export function imageCachesHandler(
-  { authenticator, cache, upstream }: ImageCachesServices,
-  deps: Pick<Dependencies, 'now' | 'logger'>,
+  { authenticator, cache }: ImageCachesServices,
+  config: Pick<Config, 'refreshScope'>,
+  deps: Pick<Dependencies, 'now' | 'metrics'>,
 ): ScopedHandler {
   return (c, scope) => {
     const { headers, url } = c.req.raw;
@@ -34,50 +42,63 @@ export function imageCachesHandler(
       scope.subject = principal.subject;
       scope.issuer = principal.issuer;
       authorise(principal);
-      const { name } = parseImageCachesQuery(url);
-      const answer = cache.read(cacheKeyFor({ name }), () => loadImageCaches(name, upstream, deps.logger));
-      return whenReady(answer, (found) => respond(found, headers.get('if-none-match'), scope, deps.now()));
+      const key = cacheKeyFor(parseImageCachesQuery(url));
+      const forceRefresh = asksForRefresh(headers) && principal.scopes.includes(config.refreshScope);
+      return whenReady(cache.read(key, { forceRefresh }), (answer) => {
+        const nowMs = deps.now();
+        deps.metrics.cacheAnswered(answer.outcome, nowMs - answer.response.storedAtMs);
+        return respond(answer, headers.get('if-none-match'), forceRefresh, scope, nowMs);
+      });
     };
 
     return whenReady(authenticator.authenticate(headers.get('authorization')), answerTo);
   };
 }
 
-/** The miss: one signed call upstream, and what may be shown of its answer. */
-async function loadImageCaches(
-  name: string | undefined,
+/** The miss, in its only place: one signed call upstream, parsed, sanitised, as the bytes to be stored. */
+export function imageCachesLoader(
   upstream: UpstreamClient,
-  logger: Dependencies['logger'],
-): Promise<LoadedBody> {
-  const entries = await upstream.get(
-    '/v5/imagecaches',
-    name === undefined ? [] : [['name', name]],
-    parseImageCaches,
-  );
-  const { imageCaches, dropped } = sanitiseImageCaches(entries);
-  if (dropped.length > 0) {
-    // Indices and members only: a value could be anything.
-    logger.warn(
-      { dropped: dropped.length, first: dropped.slice(0, 20) },
-      'entries that break the model were dropped',
-    );
-  }
-  return { body: serialiseImageCaches(imageCaches), isEmpty: imageCaches.length === 0 };
+  deps: Pick<Dependencies, 'logger' | 'metrics'>,
+): (key: string) => Promise<LoadedBody> {
+  return async (key) => {
+    const name = nameOfKey(key);
+    const query = name === undefined ? [] : ([['name', name]] as const);
+    const entries = await upstream.get('/v5/imagecaches', query, parseImageCaches);
+    const { imageCaches, dropped } = sanitiseImageCaches(entries);
+    if (dropped.length > 0) {
+      deps.metrics.entriesDropped(dropped.length);
+      // Indices and members only: a value could be anything.
+      const fields = { dropped: dropped.length, first: dropped.slice(0, MAX_LOGGED_DROPS) };
+      deps.logger.warn(fields, 'entries that break the model were dropped');
+    }
+    const { body, select, empty } = serialiseImageCaches(imageCaches);
+    const isEmpty = imageCaches.length === 0;
+    return name === undefined ? { body, isEmpty, filter: { select, empty } } : { body, isEmpty };
+  };
+}
+
+/** `no-cache` of a request (RFC 9111, section 5.2.1.4). Looked for only where the header is, for speed. */
+function asksForRefresh(headers: Headers): boolean {
+  const cacheControl = headers.get('cache-control');
+  return cacheControl !== null && /(?:^|,)\s*no-cache\s*(?:,|$)/i.test(cacheControl);
 }
 
 function respond(
-  { response, verdict }: CacheAnswer,
+  answer: CacheAnswer,
   ifNoneMatch: string | null,
+  forced: boolean,
   scope: RequestScope,
   nowMs: number,
 ): Response {
-  scope.cache = verdict.collapsed ? 'collapsed' : verdict.kind;
-  const secondsLeft = Math.max(0, Math.floor((response.freshUntilMs - nowMs) / 1000));
+  const { response, outcome } = answer;
+  scope.cache = outcome;
+  // Negative once it is stale, as RFC 9211 has it.
+  const ttlSeconds = Math.floor((response.freshUntilMs - nowMs) / 1000);
   const headers: Record<string, string> = {
     etag: response.etag,
     age: String(Math.max(0, Math.floor((nowMs - response.storedAtMs) / 1000))),
-    'cache-control': `private, max-age=${secondsLeft}`,
-    'cache-status': cacheStatus(verdict, secondsLeft),
+    'cache-control': `private, max-age=${Math.max(0, ttlSeconds)}`,
+    'cache-status': cacheStatus(answer, ttlSeconds, forced),
     vary: 'Authorization',
     'x-content-type-options': 'nosniff',
     'x-request-id': scope.requestId,
@@ -93,16 +114,23 @@ function fullResponse(response: CachedResponse, headers: Record<string, string>)
   return new Response(response.body, { status: 200, headers });
 }
 
-/** RFC 9211: one member for this cache, with how it answered. */
-function cacheStatus(verdict: CacheAnswer['verdict'], secondsLeft: number): string {
-  if (verdict.kind === 'hit') return `imagecaches; hit; ttl=${secondsLeft}`;
-  return `imagecaches; fwd=miss${verdict.stored ? '; stored' : ''}${verdict.collapsed ? '; collapsed' : ''}`;
-}
+/** What the outcomes that RFC 9211 has no word for are called in its parameter `detail`. */
+const OUTCOME_DETAILS: Readonly<Partial<Record<CacheOutcome, string>>> = {
+  derived: 'derived',
+  stale: 'stale-while-revalidate',
+  stale_error: 'stale-if-error',
+};
 
-/** Goes on at once with a value that is there, later with one that is promised. */
-function whenReady<Value, Next>(
-  value: Value | Promise<Value>,
-  next: (value: Value) => Next | Promise<Next>,
-): Next | Promise<Next> {
-  return value instanceof Promise ? value.then(next) : next(value);
+/** RFC 9211: one member for this cache, with how it answered. */
+function cacheStatus(answer: CacheAnswer, ttlSeconds: number, forced: boolean): string {
+  const { outcome, forwarded, stored } = answer;
+  if (outcome === 'hit') return `imagecaches; hit; ttl=${ttlSeconds}`;
+  const detail = OUTCOME_DETAILS[outcome];
+  const parameters = [
+    forwarded === undefined ? 'hit' : `fwd=${forced ? 'request' : forwarded}`,
+    ...(detail === undefined ? [] : [`ttl=${ttlSeconds}`, `detail=${detail}`]),
+    ...(stored ? ['stored'] : []),
+    ...(outcome === 'collapsed' ? ['collapsed'] : []),
+  ];
+  return `imagecaches; ${parameters.join('; ')}`;
 }

@@ -46,7 +46,7 @@ export function createUpstreamClient(
     decode: (body: Uint8Array) => Value,
     seen: AttemptRecord,
   ): Promise<Value> {
-    const credential = await deps.credentialProvider();
+    const credential = await deps.credentialProvider.get();
     const signed = await signRequest({ method: 'GET', url, headers: projectHeaders }, credential, {
       nowMs: deps.now(),
     });

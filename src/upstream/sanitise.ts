@@ -92,14 +92,6 @@ export function sanitiseImageCaches(entries: readonly unknown[]): SanitisedImage
   return { imageCaches, dropped };
 }
 
-/**
- * The body to send: UTF-8 JSON `{"image_caches":[…]}`, members in the order of ImageCache. Equal lists give
- * equal bytes, which the ETag rests on.
- */
-export function serialiseImageCaches(imageCaches: readonly ImageCache[]): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(JSON.stringify({ image_caches: imageCaches }));
-}
-
 /** The entry as callers see it, or the name of its first member at fault. */
 function sanitiseImageCache(entry: unknown): ImageCache | DroppedEntry['member'] {
   const result = UpstreamImageCacheSchema.safeParse(entry);

@@ -38,7 +38,7 @@ export interface UpstreamErrorOptions {
   readonly reason: UpstreamErrorReason;
   /** The HTTP status that came, where one came. Anything but a whole number from 100 to 599 is dropped. */
   readonly status?: number | undefined;
-  /** The vendor's code, as it came. Dropped unless it is 1 to 64 letters, digits, `.`, `_` and `-`. */
+  /** The vendor's code, as it came. Dropped unless it has one of the vendor's forms, see VENDOR_CODE. */
   readonly vendorCode?: string | number | undefined;
   /** The vendor's support key, as it came. Dropped unless it is 1 to 128 letters, digits and `-`. */
   readonly vendorRequestId?: string | undefined;
@@ -51,7 +51,8 @@ export const MAX_RETRY_AFTER_SECONDS = 3600;
 
 /** Larger failure bodies are a page or a mistake: their status and headers say enough. In UTF-16 units. */
 const MAX_FAILURE_BODY_LENGTH = 262_144;
-const VENDOR_CODE = /^[A-Za-z0-9._-]{1,64}$/;
+/** `APIGW.0301`, `CCE_CM.0004`, a number, or a word: nothing in which a key or a token would fit. */
+const VENDOR_CODE = /^(?:[A-Za-z][A-Za-z0-9_]{0,15}\.\d{1,12}|\d{1,12}|[A-Za-z]{1,32})$/;
 const VENDOR_REQUEST_ID = /^[A-Za-z0-9-]{1,128}$/;
 
 /**
@@ -102,7 +103,8 @@ export class UpstreamError extends Error {
  *
  * Of the body only the code is kept and, without X-Request-Id, the request id. Shapes seen: the API gateway's
  * `{error_code, error_msg, request_id}`, CCE's `{errorCode, errorMessage}`, IAM's `{error: {code, message}}`,
- * the SDK's `{code, message, details: [{code | error_code}]}`, Kubernetes' `{kind: "Status", code}`, HTML, nothing.
+ * `{code, message, details: [{code | error_code}]}` as the SDK reads it, Kubernetes' `{kind: "Status", code}`
+ * with a numeric code, HTML, nothing.
  *
  * A refusal with APIGW.0301 whose text says that the signature expired gets the reason `clock` and, where it can
  * be told, `serverDateMs`: from the header Date (RFC 9110, section 6.6.1), else from the text
@@ -127,7 +129,7 @@ export function parseUpstreamFailure(
     vendorCode: findVendorCode(body),
     vendorRequestId:
       matching(VENDOR_REQUEST_ID, headers.get('x-request-id')) ??
-      matching(VENDOR_REQUEST_ID, body['request_id']) ??
+      matching(VENDOR_REQUEST_ID, body.request_id) ??
       matching(VENDOR_REQUEST_ID, headers.get('x-iam-trace-id')),
     retryAfterSeconds: parseRetryAfter(headers.get('retry-after'), nowMs),
   };
@@ -136,7 +138,8 @@ export function parseUpstreamFailure(
     const text = facts.vendorCode === 'APIGW.0301' ? findMessage(body) : '';
     if (!/signature expired/i.test(text))
       return new UpstreamError('upstream_rejected', { ...facts, reason: 'refused' });
-    const serverDateMs = plausibleDateMs(parseHttpDate(headers.get('date') ?? '') ?? parseServerTime(text));
+    const serverDateMs =
+      plausibleDateMs(parseHttpDate(headers.get('date') ?? '')) ?? plausibleDateMs(parseServerTime(text));
     return new UpstreamError('upstream_rejected', { ...facts, reason: 'clock', serverDateMs });
   }
   if (status === 429) return new UpstreamError('upstream_throttled', { ...facts, reason: 'throttled' });
@@ -161,16 +164,16 @@ export function parseHttpDate(text: string): number | undefined {
   const parts = IMF_FIXDATE.exec(text)?.groups;
   if (parts === undefined) return undefined;
   const epochMs = utcEpochMs({
-    year: Number(parts['year']),
+    year: Number(parts.year),
     // 0 when it is no month, which utcEpochMs refuses.
-    month: MONTHS.indexOf(parts['month'] as string) + 1,
-    day: Number(parts['day']),
-    hour: Number(parts['hour']),
-    minute: Number(parts['minute']),
-    second: Number(parts['second']),
+    month: MONTHS.indexOf(parts.month as string) + 1,
+    day: Number(parts.day),
+    hour: Number(parts.hour),
+    minute: Number(parts.minute),
+    second: Number(parts.second),
   });
   if (epochMs === undefined) return undefined;
-  return WEEKDAYS[new Date(epochMs).getUTCDay()] === parts['weekday'] ? epochMs : undefined;
+  return WEEKDAYS[new Date(epochMs).getUTCDay()] === parts.weekday ? epochMs : undefined;
 }
 
 /**
@@ -195,12 +198,12 @@ function parseServerTime(text: string): number | undefined {
   const parts = SERVER_TIME.exec(text)?.groups;
   if (parts === undefined) return undefined;
   return utcEpochMs({
-    year: Number(parts['year']),
-    month: Number(parts['month']),
-    day: Number(parts['day']),
-    hour: Number(parts['hour']),
-    minute: Number(parts['minute']),
-    second: Number(parts['second']),
+    year: Number(parts.year),
+    month: Number(parts.month),
+    day: Number(parts.day),
+    hour: Number(parts.hour),
+    minute: Number(parts.minute),
+    second: Number(parts.second),
   });
 }
 
@@ -232,17 +235,17 @@ function asMembers(value: unknown): Members {
     : NO_MEMBERS;
 }
 
-/** The first usable code, from the most telling place to the least: Kubernetes' `code` is only the status. */
+/** The first usable code: the vendor's own names for it first, since Kubernetes' `code` only repeats the status. */
 function findVendorCode(body: Members): string | undefined {
-  const details = Array.isArray(body['details']) ? asMembers(body['details'][0]) : asMembers(body['details']);
+  const details = Array.isArray(body.details) ? asMembers(body.details[0]) : asMembers(body.details);
   const candidates = [
-    body['error_code'],
-    body['errorCode'],
-    asMembers(body['error'])['code'],
-    body['code'],
-    details['error_code'],
-    details['errorCode'],
-    details['code'],
+    body.error_code,
+    body.errorCode,
+    asMembers(body.error).code,
+    body.code,
+    details.error_code,
+    details.errorCode,
+    details.code,
   ];
   for (const candidate of candidates) {
     const code = readVendorCode(candidate);
@@ -253,12 +256,7 @@ function findVendorCode(body: Members): string | undefined {
 
 /** The vendor's text. To be looked into here, and nowhere kept. */
 function findMessage(body: Members): string {
-  const candidates = [
-    body['error_msg'],
-    body['errorMessage'],
-    body['message'],
-    asMembers(body['error'])['message'],
-  ];
+  const candidates = [body.error_msg, body.errorMessage, body.message, asMembers(body.error).message];
   return candidates.filter((candidate) => typeof candidate === 'string').join('\n');
 }
 

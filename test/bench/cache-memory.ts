@@ -1,7 +1,8 @@
 /** Prints what 1,000 cached lists of 50 entries cost in memory. Run with --expose-gc. */
 import { createResponseCache } from '../../src/cache/response-cache.ts';
 import { createSharedFlight } from '../../src/single-flight.ts';
-import { sanitiseImageCaches, serialiseImageCaches } from '../../src/upstream/sanitise.ts';
+import { sanitiseImageCaches } from '../../src/upstream/sanitise.ts';
+import { serialiseImageCaches } from '../../src/upstream/serialise.ts';
 import { makeImageCaches } from '../simulator/image-cache-data.ts';
 
 const LISTS = 1000;
@@ -13,19 +14,35 @@ function usedBytes(): number {
 }
 
 const entries = makeImageCaches();
-const load = async () => ({
-  body: serialiseImageCaches(sanitiseImageCaches(entries).imageCaches),
-  isEmpty: false,
-});
+/** Each list is loaded in a fresh life of its own, so that no flood of names is seen. */
+let nowMs = 0;
+const clock = () => nowMs;
+async function readNext(list: number): Promise<void> {
+  nowMs += 3_600_000;
+  await cache.read(`list-${list}`);
+}
 const cache = createResponseCache(
-  { ttlMs: 3_600_000, emptyTtlMs: 5000, maxEntries: 10 * LISTS, maxBytes: 1_073_741_824 },
-  { now: Date.now, random: Math.random, waitUntil: () => undefined, createSingleFlight: createSharedFlight },
+  {
+    ttlMs: 3_600_000,
+    emptyTtlMs: 5000,
+    staleWhileRevalidateMs: 0,
+    staleIfErrorMs: 0,
+    maxEntries: 10 * LISTS,
+    maxBytes: 1_073_741_824,
+    load: async () => ({
+      body: serialiseImageCaches(sanitiseImageCaches(entries).imageCaches).body,
+      isEmpty: false,
+    }),
+    isRefusal: () => false,
+    reportFailure: () => undefined,
+  },
+  { now: clock, random: Math.random, waitUntil: () => undefined, createSingleFlight: createSharedFlight },
 );
-await cache.read('warm-up', load);
+await cache.read('warm-up');
 const before = usedBytes();
-for (let list = 0; list < LISTS; list += 1) await cache.read(`list-${list}`, load);
+for (let list = 0; list < LISTS; list += 1) await readNext(list);
 const bytes = usedBytes() - before;
-const { response } = await cache.read('warm-up', load);
+const { response } = await cache.read('warm-up');
 process.stdout.write(
   `${JSON.stringify({ lists: LISTS, entries: entries.length, bytes, bodyBytes: response.body.byteLength, held: cache.entries - 1 })}\n`,
 );

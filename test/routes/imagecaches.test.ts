@@ -158,6 +158,10 @@ describe('GET /imagecaches', () => {
     expect(response.headers.get('cache-control')).toBe('private, max-age=5');
     await service.clock.advance(5000);
     service.upstream = () => vendorList(vendorEntry('soon'));
+    // The first one after that is answered at once and starts the refresh.
+    const stale = await service.get('/imagecaches?name=soon');
+    expect(stale.headers.get('cache-control')).toBe('private, max-age=0');
+    await Promise.all(service.background);
     expect(await (await service.get('/imagecaches?name=soon')).json()).toMatchObject({
       image_caches: [{ name: 'soon' }],
     });
@@ -189,6 +193,101 @@ describe('GET /imagecaches', () => {
   it('looks at the token before the query', async () => {
     const service = await createTestService();
     expect((await service.app.request('/imagecaches?bad=1')).status).toBe(401);
+  });
+});
+
+describe('when the list is no longer fresh', () => {
+  it('says in Cache-Status, Age and Cache-Control what the caller got', async () => {
+    const service = await createTestService();
+    const status = async (path: string, headers: Record<string, string> = {}) => {
+      const response = await service.get(path, { headers });
+      await Promise.all(service.background);
+      const {
+        age,
+        'cache-control': control,
+        'cache-status': cacheStatus,
+      } = Object.fromEntries(response.headers);
+      return [response.status, age, control, cacheStatus];
+    };
+    expect(await status('/imagecaches')).toEqual([
+      200,
+      '0',
+      'private, max-age=30',
+      'imagecaches; fwd=miss; stored',
+    ]);
+    expect(await status('/imagecaches?name=web-base')).toEqual([
+      200,
+      '0',
+      'private, max-age=30',
+      'imagecaches; hit; ttl=30; detail=derived',
+    ]);
+    service.upstream = () => new Response('', { status: 404 });
+    await service.clock.advance(31_000);
+    expect(await status('/imagecaches')).toEqual([
+      200,
+      '31',
+      'private, max-age=0',
+      'imagecaches; hit; ttl=-1; detail=stale-while-revalidate',
+    ]);
+    await service.clock.advance(300_000);
+    expect(await status('/imagecaches')).toEqual([
+      200,
+      '331',
+      'private, max-age=0',
+      'imagecaches; fwd=stale; ttl=-301; detail=stale-if-error',
+    ]);
+    expect((await status('/imagecaches'))[3]).toBe('imagecaches; hit; ttl=-301; detail=stale-if-error');
+    await service.clock.advance(60_000);
+    service.upstream = () => vendorList(vendorEntry());
+    expect((await status('/imagecaches'))[3]).toBe('imagecaches; fwd=stale; stored');
+    await service.clock.advance(31_000 + 300_000 + 3_600_000);
+    service.upstream = () => new Response('', { status: 404 });
+    expect((await status('/imagecaches'))[0]).toBe(502);
+  });
+
+  it('lets a caller with the scope force a refresh, and nobody else', async () => {
+    const service = await createTestService();
+    await service.get('/imagecaches');
+    await service.clock.advance(2000);
+    const ask = async (scope: string, cacheControl: string) => {
+      const authorization = `Bearer ${await service.token({ scope })}`;
+      const response = await service.get('/imagecaches', {
+        headers: { authorization, 'cache-control': cacheControl },
+      });
+      return response.headers.get('cache-status');
+    };
+    expect(await ask('imagecaches:read', 'no-cache')).toBe('imagecaches; hit; ttl=28');
+    const both = 'imagecaches:read imagecaches:refresh';
+    for (const other of ['max-age=0', 'x-no-cache', 'no-cache-ever', 'no-store']) {
+      expect(await ask(both, other)).toBe('imagecaches; hit; ttl=28');
+    }
+    expect(await ask(both, 'max-age=0, No-Cache')).toBe('imagecaches; fwd=request; stored');
+    expect(await ask(both, 'no-cache')).toBe('imagecaches; hit; ttl=30');
+    expect(service.calls).toHaveLength(2);
+    expect(
+      (
+        await service.get('/imagecaches', {
+          headers: { authorization: `Bearer ${await service.token({ scope: 'imagecaches:refresh' })}` },
+        })
+      ).status,
+    ).toBe(403);
+  });
+
+  it('reports a fault of ours that no caller is told of', async () => {
+    const service = await createTestService();
+    await service.get('/imagecaches');
+    await service.clock.advance(31_000);
+    service.upstream = () =>
+      ({
+        status: 200,
+        headers: new Headers(),
+        get body() {
+          throw new Error('PLANTED');
+        },
+      }) as unknown as Response;
+    expect((await service.get('/imagecaches')).status).toBe(200);
+    await Promise.all(service.background);
+    expect(JSON.stringify(service.logger.lines)).not.toContain('PLANTED');
   });
 });
 
@@ -368,7 +467,11 @@ describe('everything else', () => {
   it('answers 500 without a word when it is its own fault, and logs where', async () => {
     const service = await createTestService(
       {},
-      { credentialProvider: () => Promise.reject(new Error('PLANTED')) },
+      {
+        hashToken: () => {
+          throw new Error('PLANTED');
+        },
+      },
     );
     const response = await service.get('/imagecaches');
     expect(response.status).toBe(500);

@@ -1,7 +1,9 @@
 import { hash } from 'node:crypto';
 import { type App, createApp } from '../../src/app.ts';
 import { type Config, parseConfig } from '../../src/config.ts';
+import { staticCredentialProvider } from '../../src/credentials/credential-provider.ts';
 import type { Dependencies } from '../../src/deps.ts';
+import { NO_METRICS } from '../../src/metrics.ts';
 import type { Lifecycle } from '../../src/routes/health.ts';
 import { createSharedFlight } from '../../src/single-flight.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';
@@ -114,8 +116,9 @@ export async function createTestService(
       background.push(promise);
     },
     createSingleFlight: createSharedFlight,
-    credentialProvider: () => config.credentials,
+    credentialProvider: staticCredentialProvider(config.credentials),
     logger,
+    metrics: NO_METRICS,
     ...overrides,
   };
   const service: TestService = {

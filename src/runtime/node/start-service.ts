@@ -6,10 +6,11 @@ import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { createApp } from '../../app.ts';
 import type { Config } from '../../config.ts';
+import { staticCredentialProvider } from '../../credentials/credential-provider.ts';
 import type { Dependencies } from '../../deps.ts';
+import { NO_METRICS } from '../../metrics.ts';
 import { type ProblemCode, ProblemError, problemResponse } from '../../problem.ts';
 import type { Lifecycle } from '../../routes/health.ts';
-import { staticCredentialProvider } from '../../signing/credentials.ts';
 import { createSharedFlight } from '../../single-flight.ts';
 import { createNodeFetch } from './fetch.ts';
 
@@ -61,6 +62,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
     createSingleFlight: createSharedFlight,
     credentialProvider: staticCredentialProvider(config.credentials),
     logger,
+    metrics: NO_METRICS,
   };
 
   const app = createApp(config, deps, () => lifecycle);

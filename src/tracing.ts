@@ -1,0 +1,24 @@
+/** What a span may be given: values of ours, never a header, a body or a URL with a query. */
+export interface ActiveSpan {
+  setAttribute(name: string, value: string | number | boolean): void;
+  /** Marks it as failed, with a fixed word of ours. */
+  fail(reason: string): void;
+}
+
+export interface SpanOptions {
+  readonly name: string;
+  /** `server` for a request of a caller, `client` for a call upstream. */
+  readonly kind: 'server' | 'client';
+  /** Continues the caller's trace (W3C Trace Context) when these headers carry one. */
+  readonly parentHeaders?: Headers;
+  readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+}
+
+/**
+ * Traces, where a runtime has them. The core calls it only when there is one, so nothing is spent without.
+ * The trace context is accepted from callers and never sent on to the vendor.
+ */
+export interface Tracer {
+  /** Runs the work inside a span that ends with it, as its parent for whatever the work starts. */
+  inSpan<Result>(options: SpanOptions, work: (span: ActiveSpan) => Result): Result;
+}

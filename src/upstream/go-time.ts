@@ -1,0 +1,115 @@
+/** A point in time as this service shows it. */
+export interface UtcTime {
+  /** RFC 3339 in UTC, always with exactly six fraction digits: `2024-11-25T06:32:34.923248Z`. */
+  readonly text: string;
+  /** The same instant in milliseconds since 1970, the microseconds cut off. */
+  readonly epochMs: number;
+}
+
+/** The parts of a UTC date and time, whole numbers of at most two digits but for the year; months from 1. */
+export interface UtcDateParts {
+  readonly year: number;
+  readonly month: number;
+  readonly day: number;
+  readonly hour: number;
+  readonly minute: number;
+  readonly second: number;
+}
+
+export const MS_PER_DAY = 86_400_000;
+
+const MS_PER_MINUTE = 60_000;
+/** No zone is that far from UTC; a bound keeps a corrupt offset from shifting the date. */
+const MAX_OFFSET_MINUTES = 24 * 60;
+const MIN_YEAR = 1;
+/** RFC 3339 has four digits for the year. */
+const MAX_YEAR = 9999;
+
+// Every repetition has an upper bound, so that a long text is refused at once.
+// The year 10000 is let in because its first hours, west to east, are still 9999 in UTC.
+const GO_TIME =
+  /^(?<year>\d{4}|10000)-(?<month>\d\d)-(?<day>\d\d) (?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:\.(?<fraction>\d{1,9}))? (?<sign>[+-])(?<offsetHour>\d\d)(?<offsetMinute>\d\d) [\p{L}\p{N}+\-_/:.]{1,64}(?: m=[+-]\d{1,20}\.\d{1,9})?$/u;
+
+const RFC_3339 =
+  /^(?<year>\d{4})-(?<month>\d\d)-(?<day>\d\d)T(?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:\.(?<fraction>\d{1,9}))?(?:Z|(?<sign>[+-])(?<offsetHour>\d\d):(?<offsetMinute>\d\d))$/;
+
+/**
+ * Reads the vendor's `created_at`: what Go's time.Time.String() prints, such as
+ * `2024-11-25 06:32:34.923248 +0000 UTC` (ListImageCaches, field created_at; format.go of Go's package time).
+ * RFC 3339 is read too, in case the vendor changes. `new Date()` is no help: on Go's form the engines differ.
+ *
+ * - Fraction: 0 to 9 digits; what is finer than a microsecond is cut off, never rounded, so that an instant
+ *   is not moved into the next second, day or year.
+ * - Offset: any up to 24:00 either way. It alone decides. The zone's name is checked for its shape (one word of
+ *   up to 64 letters, digits and `+-_/:.`) and otherwise ignored, since `CST` has several meanings.
+ * - A zone with seconds in its offset (local mean times before about 1920) loses them when Go prints it, so the
+ *   instant that is read back differs from the original by up to 59 seconds. Nothing can be done about it here.
+ * - A monotonic clock reading (` m=+0.012345678`) is ignored.
+ * - Second 60, dates that do not exist, and instants outside the years 1 to 9999 in UTC are refused.
+ *
+ * Takes time linear in the text. Never throws.
+ *
+ * @returns undefined when the text is neither form, or names no such instant
+ */
+export function parseGoTime(text: string): UtcTime | undefined {
+  const parts = (GO_TIME.exec(text) ?? RFC_3339.exec(text))?.groups;
+  if (parts === undefined) return undefined;
+
+  const localMs = utcEpochMs({
+    year: Number(parts.year),
+    month: Number(parts.month),
+    day: Number(parts.day),
+    hour: Number(parts.hour),
+    minute: Number(parts.minute),
+    second: Number(parts.second),
+  });
+  const offsetMinutes = readOffsetMinutes(parts);
+  if (localMs === undefined || offsetMinutes === undefined) return undefined;
+  return utcTime(localMs - offsetMinutes * MS_PER_MINUTE, (parts.fraction ?? '').padEnd(6, '0').slice(0, 6));
+}
+
+/**
+ * The instant a number of days later, with the same fraction. A day is 24 hours in UTC.
+ *
+ * @param days a whole number; 0 gives the same instant
+ * @returns undefined past the year 9999
+ */
+export function addDays(time: UtcTime, days: number): UtcTime | undefined {
+  const wholeSecondMs = Math.floor(time.epochMs / 1000) * 1000;
+  return utcTime(wholeSecondMs + days * MS_PER_DAY, time.text.slice(-7, -1));
+}
+
+/**
+ * Milliseconds since 1970 of a date and time in UTC (proleptic Gregorian calendar, no leap seconds).
+ *
+ * @returns undefined when a part is out of its range, such as 30 February, hour 24 or second 60
+ */
+export function utcEpochMs({ year, month, day, hour, minute, second }: UtcDateParts): number | undefined {
+  if (hour > 23 || minute > 59 || second > 59) return undefined;
+  const date = new Date(0);
+  // Not Date.UTC: it takes the years 0 to 99 for 1900 to 1999.
+  date.setUTCFullYear(year, month - 1, day);
+  // A day or a month that does not exist rolls over into another month.
+  if (date.getUTCMonth() !== month - 1) return undefined;
+  return date.setUTCHours(hour, minute, second);
+}
+
+function readOffsetMinutes(parts: Readonly<Record<string, string | undefined>>): number | undefined {
+  if (parts.sign === undefined) return 0;
+  const minute = Number(parts.offsetMinute);
+  const total = Number(parts.offsetHour) * 60 + minute;
+  if (minute > 59 || total > MAX_OFFSET_MINUTES) return undefined;
+  return parts.sign === '-' ? -total : total;
+}
+
+/** @param microseconds six digits, the part of the instant below a second */
+function utcTime(wholeSecondMs: number, microseconds: string): UtcTime | undefined {
+  const date = new Date(wholeSecondMs);
+  const year = date.getUTCFullYear();
+  // Also false for the NaN of an invalid date, on which toISOString would throw.
+  if (!(year >= MIN_YEAR && year <= MAX_YEAR)) return undefined;
+  return {
+    text: `${date.toISOString().slice(0, 19)}.${microseconds}Z`,
+    epochMs: wholeSecondMs + Number(microseconds.slice(0, 3)),
+  };
+}

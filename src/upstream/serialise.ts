@@ -1,0 +1,66 @@
+import type { ImageCache } from './sanitise.ts';
+
+/** A list as the bytes to send, from which the answers to name filters can be cut. */
+export interface SerialisedList {
+  /** UTF-8 JSON `{"image_caches":[…]}`. Equal lists give equal bytes, which the ETag rests on. */
+  readonly body: Uint8Array<ArrayBuffer>;
+  /** The bytes of the same list filtered by a name, exact match; undefined when none has it. */
+  readonly select: (name: string) => Uint8Array<ArrayBuffer> | undefined;
+  /** The bytes of the same list filtered by a name that none has. */
+  readonly empty: Uint8Array<ArrayBuffer>;
+}
+
+const HEAD = '{"image_caches":[';
+const TAIL = ']}';
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Writes a list once and remembers where each entry stands, so that a filtered list costs no second copy of
+ * the objects and no serialisation.
+ */
+export function serialiseImageCaches(imageCaches: readonly ImageCache[]): SerialisedList {
+  const encoder = new TextEncoder();
+  const entries = imageCaches.map((imageCache) => encoder.encode(JSON.stringify(imageCache)));
+  const body = joinEntries(entries);
+
+  const spansByName = new Map<string, Span[]>();
+  let start = HEAD.length;
+  for (const [index, { byteLength }] of entries.entries()) {
+    const { name } = imageCaches[index] as ImageCache;
+    const spans = spansByName.get(name);
+    const span = { start, end: start + byteLength };
+    if (spans === undefined) spansByName.set(name, [span]);
+    else spans.push(span);
+    // The comma after it.
+    start = span.end + 1;
+  }
+  return {
+    body,
+    empty: joinEntries([]),
+    select: (name) => {
+      const spans = spansByName.get(name);
+      return spans === undefined
+        ? undefined
+        : joinEntries(spans.map((span) => body.subarray(span.start, span.end)));
+    },
+  };
+}
+
+function joinEntries(entries: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const commas = Math.max(0, entries.length - 1);
+  const entryBytes = entries.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const body = new Uint8Array(HEAD.length + entryBytes + commas + TAIL.length);
+  const encoder = new TextEncoder();
+  let offset = encoder.encodeInto(HEAD, body).written;
+  for (const [index, entry] of entries.entries()) {
+    if (index > 0) body[offset++] = 0x2c;
+    body.set(entry, offset);
+    offset += entry.byteLength;
+  }
+  encoder.encodeInto(TAIL, body.subarray(offset));
+  return body;
+}

@@ -1,0 +1,52 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { ImageCache } from '../../src/upstream/sanitise.ts';
+import { serialiseImageCaches } from '../../src/upstream/serialise.ts';
+
+function imageCache(name: string, images: string[] = []): ImageCache {
+  return {
+    id: 'id',
+    name,
+    status: 'Available',
+    images,
+    image_cache_size: 20,
+    retention_days: 0,
+    created_at: '2026-01-02T03:04:05.000000Z',
+    expires_at: null,
+  };
+}
+
+const textOf = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
+
+describe('serialiseImageCaches', () => {
+  it('writes what JSON.stringify would', () => {
+    const lists = fc.array(fc.record({ name: fc.string(), images: fc.array(fc.string({ unit: 'binary' })) }));
+    fc.assert(
+      fc.property(lists, (list) => {
+        const imageCaches = list.map(({ name, images }) => imageCache(name, images));
+        expect(textOf(serialiseImageCaches(imageCaches).body)).toBe(
+          JSON.stringify({ image_caches: imageCaches }),
+        );
+      }),
+    );
+  });
+
+  it('cuts out of a list what the filtered list would be, to the byte', () => {
+    const names = fc.constantFrom('a', 'b', 'c', '漢', '__proto__');
+    fc.assert(
+      fc.property(fc.array(fc.tuple(names, fc.array(fc.string()))), names, (list, wanted) => {
+        const imageCaches = list.map(([name, images]) => imageCache(name, images));
+        const matching = imageCaches.filter(({ name }) => name === wanted);
+        const { select } = serialiseImageCaches(imageCaches);
+        expect(select(wanted)).toEqual(
+          matching.length === 0 ? undefined : serialiseImageCaches(matching).body,
+        );
+      }),
+    );
+  });
+
+  it('has the bytes of an empty list at hand', () => {
+    expect(textOf(serialiseImageCaches([imageCache('a')]).empty)).toBe('{"image_caches":[]}');
+    expect(textOf(serialiseImageCaches([]).body)).toBe('{"image_caches":[]}');
+  });
+});
