@@ -1,3 +1,50 @@
-export interface Credential { readonly accessKeyId: string; readonly secretAccessKey: string; readonly securityToken?: string | undefined; readonly expiresAtMs?: number }
+/**
+ * A key pair of the vendor, and the token that makes it temporary. The three are one unit: read, check and
+ * replace them together. Never change one in place: a new object is how the signer knows a new key.
+ */
+export interface Credential {
+  /** The vendor's AK. Visible ASCII; sent in the clear. */
+  readonly accessKeyId: string;
+  /** The vendor's SK. Visible ASCII; never sent, logged or thrown. */
+  readonly secretAccessKey: string;
+  /** Comes with temporary credentials only. Visible ASCII; sent, but as secret as the key. */
+  readonly securityToken?: string | undefined;
+  /** Milliseconds since the epoch; absent: does not expire. For the provider: signing does not look at it. */
+  readonly expiresAtMs?: number | undefined;
+}
+
+/** Asked at each signing, so that a replaced key is in use at once. */
 export type CredentialProvider = () => Credential | Promise<Credential>;
-export function staticCredentialProvider(credential: Credential): CredentialProvider { return () => credential; }
+
+/** No space, line end or other control character: a mounted secret often ends in one. */
+const VISIBLE_ASCII = /^[!-~]+$/;
+
+/**
+ * Refuses a credential that could only earn a 401, six of which in a row lock the key.
+ *
+ * @throws TypeError that names the field and never its value
+ */
+export function checkCredential(credential: Credential): void {
+  const { accessKeyId, secretAccessKey, securityToken, expiresAtMs } = credential;
+  checkVisibleAscii('accessKeyId', accessKeyId);
+  checkVisibleAscii('secretAccessKey', secretAccessKey);
+  if (securityToken !== undefined) checkVisibleAscii('securityToken', securityToken);
+  if (expiresAtMs !== undefined && !Number.isFinite(expiresAtMs))
+    throw new TypeError('credential: expiresAtMs must be a finite number of milliseconds');
+}
+
+/**
+ * A provider that always answers the same credential, a frozen copy of the one given.
+ *
+ * @throws TypeError at once when the credential cannot be used, see {@link checkCredential}
+ */
+export function staticCredentialProvider(credential: Credential): CredentialProvider {
+  checkCredential(credential);
+  const frozen: Credential = Object.freeze({ ...credential });
+  return () => frozen;
+}
+
+function checkVisibleAscii(field: string, value: unknown): void {
+  if (typeof value !== 'string' || !VISIBLE_ASCII.test(value))
+    throw new TypeError(`credential: ${field} must be visible ASCII, at least one character, no white space`);
+}

@@ -1,18 +1,184 @@
-import type { Credential } from './credentials.ts';
-const enc = new TextEncoder();
-const hex = (b: ArrayBuffer) => Array.from(new Uint8Array(b), (x) => x.toString(16).padStart(2, '0')).join('');
-export async function signRequest(request: { method: string; url: URL; headers: Record<string, string> }, credential: Credential, { nowMs }: { nowMs: number }): Promise<{ headers: Record<string, string> }> {
-  const date = new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z').replace(/[-:]/g, '');
-  const send: Record<string, string> = { ...request.headers, 'x-sdk-date': date };
-  if (credential.securityToken !== undefined) send['x-security-token'] = credential.securityToken;
-  const all: Record<string, string> = { ...send, host: request.url.host };
-  const names = Object.keys(all).sort();
-  const signed = names.join(';');
-  const query = [...request.url.searchParams].map(([k, v]) => `${k}=${v}`).join('&');
-  const path = request.url.pathname.endsWith('/') ? request.url.pathname : `${request.url.pathname}/`;
-  const canonical = [request.method, path, query, names.map((n) => `${n}:${all[n]}\n`).join(''), signed, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'].join('\n');
-  const sts = `SDK-HMAC-SHA256\n${date}\n${hex(await crypto.subtle.digest('SHA-256', enc.encode(canonical)))}`;
-  const key = await crypto.subtle.importKey('raw', enc.encode(credential.secretAccessKey), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
-  const signature = hex(await crypto.subtle.sign('HMAC', key, enc.encode(sts)));
-  return { headers: { ...send, authorization: `SDK-HMAC-SHA256 Access=${credential.accessKeyId}, SignedHeaders=${signed}, Signature=${signature}` } };
+import {
+  buildCanonicalHeaders,
+  buildCanonicalQueryString,
+  buildCanonicalRequest,
+  buildCanonicalUri,
+  hashPayload,
+  type NameValuePair,
+} from './canonical-request.ts';
+import { type Credential, checkCredential } from './credentials.ts';
+import { encodeHex, encodeUtf8, hashSha256 } from './sha256.ts';
+
+/** The vendor's name of the algorithm. Not AWS Signature Version 4: no scope and no derived key. */
+export const ALGORITHM = 'SDK-HMAC-SHA256';
+
+const SDK_DATE = /^\d{8}T\d{6}Z$/;
+/** 0000-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z: beyond them a year has more than four digits. */
+const MIN_SDK_DATE_MS = -62_167_219_200_000;
+const MAX_SDK_DATE_MS = 253_402_300_799_999;
+
+/**
+ * The imported key of each credential. It holds keys and no promises: on Workers a promise that one request
+ * made may never settle for another. So the first requests of a credential may each import its key.
+ */
+const SIGNING_KEYS = new WeakMap<Credential, CryptoKey>();
+
+/** A URL in parts, for a caller that has no `URL`. */
+export interface RequestTarget {
+  /** As sent in the header Host: with the port only where it is not the scheme's default. */
+  readonly host: string;
+  /** As it goes on the wire, see {@link buildCanonicalUri}. */
+  readonly path: string;
+  /** Decoded pairs, in any order. */
+  readonly query?: readonly NameValuePair[] | undefined;
+}
+
+export interface RequestToSign {
+  /** In upper-case letters. */
+  readonly method: string;
+  /**
+   * Of a `URL`, the host, path and query are signed. The query is read as a form: `+` is a space, and an
+   * escape that is not UTF-8 is U+FFFD, so send none.
+   */
+  readonly url: URL | RequestTarget;
+  /**
+   * Signed, each of them. Leave out what a proxy may rewrite (content-type, user-agent, accept-encoding) and
+   * add it to the headers that come back. `host` takes the place of the URL's, `x-sdk-date` that of `nowMs`,
+   * and `x-sdk-content-sha256`, for example `UNSIGNED-PAYLOAD`, that of the payload hash.
+   */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** The exact body; a text is sent as UTF-8. */
+  readonly body?: string | Uint8Array<ArrayBuffer> | undefined;
+}
+
+export interface SignOptions {
+  /** Milliseconds since the epoch. The gateway refuses a date more than 15 minutes from its own. */
+  readonly nowMs: number;
+}
+
+/** What to send, and how it came about. `canonicalRequest` holds the security token: keep it out of logs. */
+export interface SignedRequest {
+  /** The headers for `fetch`, names in lower case: the signed ones without `host`, and `authorization`. */
+  readonly headers: Record<string, string>;
+  readonly canonicalRequest: string;
+  /** Ends in the hash of the canonical request, which may be logged. */
+  readonly stringToSign: string;
+  readonly signedHeaders: string;
+  readonly signature: string;
+}
+
+/**
+ * A time as the header X-Sdk-Date has it: `YYYYMMDDTHHMMSSZ`, UTC, rounded down to the second
+ * (BasicDateFormat in the Go SDK's signer.go).
+ *
+ * @param nowMs milliseconds since the epoch, years 0000 to 9999
+ * @throws RangeError for anything else
+ */
+export function formatSdkDate(nowMs: number): string {
+  if (!(nowMs >= MIN_SDK_DATE_MS && nowMs < MAX_SDK_DATE_MS + 1))
+    throw new RangeError('nowMs must lie in the years 0000 to 9999');
+  const iso = new Date(Math.floor(nowMs)).toISOString();
+  return `${iso.slice(0, 4)}${iso.slice(5, 7)}${iso.slice(8, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`;
+}
+
+/**
+ * The string to sign: the algorithm, the date and the hash, each on a line (vendor's signing guide,
+ * api-sign-algorithm-003).
+ *
+ * @param sdkDate see {@link formatSdkDate}; the same as in the header X-Sdk-Date
+ * @param canonicalRequestHash SHA-256, 64 lower-case hexadecimal digits
+ */
+export function buildStringToSign(sdkDate: string, canonicalRequestHash: string): string {
+  return `${ALGORITHM}\n${sdkDate}\n${canonicalRequestHash}`;
+}
+
+/**
+ * The signature: HMAC-SHA256 (RFC 2104) under the secret access key itself, as 64 lower-case hexadecimal
+ * digits (signStringToSign in the Go SDK's signer.go).
+ *
+ * @throws TypeError when the credential cannot be used, see {@link checkCredential}
+ */
+export async function sign(stringToSign: string, credential: Credential): Promise<string> {
+  const key = SIGNING_KEYS.get(credential) ?? (await importSigningKey(credential));
+  return encodeHex(await crypto.subtle.sign('HMAC', key, encodeUtf8(stringToSign)));
+}
+
+/**
+ * Signs a request with SDK-HMAC-SHA256. The host, the date, the security token where there is one, and every
+ * header given are signed. Send the method, URL and body that were signed with the headers that come back.
+ *
+ * @throws TypeError when the request has no one form on the wire, see {@link buildCanonicalRequest} and the
+ *   functions of its parts, when a header is the signer's own, or when the credential cannot be used
+ * @throws RangeError when `nowMs` is no usable time, see {@link formatSdkDate}
+ */
+export async function signRequest(
+  request: RequestToSign,
+  credential: Credential,
+  { nowMs }: SignOptions,
+): Promise<SignedRequest> {
+  const { method, url, headers = {}, body } = request;
+  const target = 'pathname' in url ? targetOfUrl(url) : url;
+  const { canonicalHeaders, signedHeaders, pairs } = buildCanonicalHeaders([
+    ...Object.entries(headers),
+    ...ownHeaders(headers, target.host, nowMs, credential.securityToken),
+  ]);
+
+  const sdkDate = findValue('x-sdk-date', pairs) ?? '';
+  if (!SDK_DATE.test(sdkDate)) throw new TypeError('x-sdk-date must have the form YYYYMMDDTHHMMSSZ');
+  if (!findValue('host', pairs)) throw new TypeError('cannot sign a request without a host');
+
+  const canonicalRequest = buildCanonicalRequest({
+    method,
+    canonicalUri: buildCanonicalUri(target.path),
+    canonicalQueryString: buildCanonicalQueryString(target.query ?? []),
+    canonicalHeaders,
+    signedHeaders,
+    payloadHash: findValue('x-sdk-content-sha256', pairs) ?? (await hashPayload(body)),
+  });
+  const stringToSign = buildStringToSign(sdkDate, await hashSha256(canonicalRequest));
+  const signature = await sign(stringToSign, credential);
+
+  // From entries, so that no name, such as __proto__, is anything but a header.
+  const headersToSend = Object.fromEntries(pairs.filter(([name]) => name !== 'host'));
+  headersToSend.authorization = `${ALGORITHM} Access=${credential.accessKeyId}, SignedHeaders=${signedHeaders}, Signature=${signature}`;
+  return { headers: headersToSend, canonicalRequest, stringToSign, signedHeaders, signature };
+}
+
+async function importSigningKey(credential: Credential): Promise<CryptoKey> {
+  checkCredential(credential);
+  const key = await crypto.subtle.importKey(
+    'raw',
+    encodeUtf8(credential.secretAccessKey),
+    { name: 'HMAC', hash: 'SHA-256' },
+    false,
+    ['sign'],
+  );
+  SIGNING_KEYS.set(credential, key);
+  return key;
+}
+
+function targetOfUrl(url: URL): RequestTarget {
+  return { host: url.host, path: url.pathname, query: url.search === '' ? [] : [...url.searchParams] };
+}
+
+/** The headers that the signer adds to those given, which may already hold two of them. */
+function ownHeaders(
+  given: Readonly<Record<string, string>>,
+  host: string,
+  nowMs: number,
+  securityToken: string | undefined,
+): NameValuePair[] {
+  const names = Object.keys(given).map((name) => name.toLowerCase());
+  if (names.includes('authorization')) throw new TypeError('authorization is for the signer to set');
+  if (names.includes('x-security-token')) throw new TypeError('x-security-token comes from the credential');
+
+  const own: NameValuePair[] = [];
+  if (!names.includes('host')) own.push(['host', host]);
+  if (!names.includes('x-sdk-date')) own.push(['x-sdk-date', formatSdkDate(nowMs)]);
+  if (securityToken !== undefined) own.push(['x-security-token', securityToken]);
+  return own;
+}
+
+function findValue(wanted: string, pairs: readonly NameValuePair[]): string | undefined {
+  return pairs.find(([name]) => name === wanted)?.[1];
 }
