@@ -4,7 +4,7 @@ import type { Config, IssuerConfig } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
 import { ProblemError } from '../problem.ts';
-import { invalidToken, readBearerToken } from './bearer.ts';
+import { assertTokenGrammar, invalidToken, readBearerToken } from './bearer.ts';
 import { createIssuerKeys, createKeyLoader, type IssuerKeys } from './issuers.ts';
 import { type Principal, scopesOf } from './scopes.ts';
 
@@ -69,6 +69,7 @@ export function createAuthenticator(
   }
 
   async function verify(token: string, hash: string): Promise<Principal> {
+    assertTokenGrammar(token);
     const issuer = issuers.get(unverifiedIssuer(token));
     if (issuer === undefined) throw invalidToken('unknown_issuer');
     const claims = await verifySignatureAndClaims(token, issuer);

@@ -1,6 +1,6 @@
 /**
- * So many names may be loaded one by one within a fresh life. The next miss loads the whole list instead, which
- * answers every name: made-up names cost upstream no more than this.
+ * So many names may be loaded one by one within a fresh life, refreshes included. The next one loads the whole list
+ * instead, which answers every name: names, made up or not, cost upstream no more than this and one call.
  */
 export const NAME_LOADS_BEFORE_LIST = 16;
 
@@ -9,6 +9,8 @@ export interface NameLoadBudget {
   isSpent(nowMs: number): boolean;
   /** A name is being loaded by itself. */
   spend(): void;
+  /** The list turned out to answer nothing: names may be loaded by themselves again. */
+  renew(): void;
 }
 
 /** @param windowMs how long a budget lasts; then a new one begins */
@@ -25,6 +27,9 @@ export function createNameLoadBudget(windowMs: number): NameLoadBudget {
     },
     spend() {
       loads += 1;
+    },
+    renew() {
+      loads = 0;
     },
   };
 }

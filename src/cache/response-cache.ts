@@ -163,29 +163,39 @@ export function createResponseCache(
   /** Starts the load of a key or joins the one under way, and sees that it outlives the request. */
   function startLoad(key: string) {
     const flight = flights.run(key, () => loadAndStore(key));
+    if (!flight.joined && key !== UNFILTERED_KEY) nameLoads.spend();
     if (!flight.joined) deps.waitUntil(flight.promise.catch(() => undefined));
     return flight;
   }
 
+  /** The key whose load answers this key: the list, when too many names were loaded one by one. */
+  function keyToLoad(key: string): string {
+    return key !== UNFILTERED_KEY && nameLoads.isSpent(deps.now()) ? UNFILTERED_KEY : key;
+  }
+
   function refreshInBackground(key: string, entry: HeldEntry): void {
     const nowMs = deps.now();
+    const loadedKey = keyToLoad(key);
+    const loadedEntry = loadedKey === key ? entry : held.peek(loadedKey);
     // The second mark stands in for the flight where flights are not shared.
-    if (nowMs < entry.pauseUntilMs || nowMs < entry.refreshingUntilMs) return;
-    const { promise, joined } = startLoad(key);
+    if (
+      loadedEntry !== undefined &&
+      (nowMs < loadedEntry.pauseUntilMs || nowMs < loadedEntry.refreshingUntilMs)
+    )
+      return;
+    const { promise, joined } = startLoad(loadedKey);
     if (!joined) promise.catch(options.reportFailure);
   }
 
   /** Loads the key, or the whole list when too many names were loaded one by one. */
   async function loadFor(key: string, entry: HeldEntry | undefined): Promise<CacheAnswer> {
-    const isWidened = key !== UNFILTERED_KEY && nameLoads.isSpent(deps.now());
-    const { promise, joined } = startLoad(isWidened ? UNFILTERED_KEY : key);
-    if (!joined && !isWidened) nameLoads.spend();
+    const loadedKey = keyToLoad(key);
+    const { promise, joined } = startLoad(loadedKey);
     let response: CachedResponse;
     try {
       response = await promise;
-      // A list too large to keep answers nothing: then the name is loaded by itself after all.
-      if (isWidened)
-        response = await (held.peek(UNFILTERED_KEY)?.answers?.derive(key) ?? startLoad(key).promise);
+      if (loadedKey !== key)
+        response = await (held.peek(loadedKey)?.answers?.derive(key) ?? loadAfterAll(key));
     } catch (error) {
       const stale = await staleAnswer(key, entry, 'stale');
       if (stale === undefined) throw error;
@@ -199,6 +209,12 @@ export function createResponseCache(
       // A value larger than the whole cache is served, but not kept.
       stored: !joined && held.peek(key)?.response === response,
     };
+  }
+
+  /** A list too large to keep answers nothing: then a name is loaded by itself. */
+  function loadAfterAll(name: string): Promise<CachedResponse> {
+    nameLoads.renew();
+    return startLoad(name).promise;
   }
 
   /** What may be served for want of something better: the entry, or for a name what the stale list has of it. */

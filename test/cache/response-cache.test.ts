@@ -442,6 +442,22 @@ describe('a flood of names', () => {
     expect(answers.filter(({ text }) => text !== '')).toHaveLength(1);
   });
 
+  it('costs no more when the names are held and stale', async () => {
+    const { clock, loads, read, settled, upstream } = setUp({ config: { maxEntries: 1000 } });
+    upstream.load = async (key) => (key === UNFILTERED_KEY ? loaded('no filter') : loaded(key));
+    for (let index = 0; index < 500; index += 1) await read(`name-${index}`);
+    const heldNames = loads.length;
+    expect(heldNames).toBeGreaterThan(500);
+    upstream.load = async (key) => (key === UNFILTERED_KEY ? loadedList(['name-333=1']) : loaded(key));
+    await clock.advance(30 * SECOND);
+    for (let index = 0; index < 500; index += 1) {
+      expect((await read(`name-${index}`)).outcome).toMatch(/^(?:stale|derived)$/);
+    }
+    await settled();
+    expect(loads.length - heldNames).toBeLessThanOrEqual(NAME_LOADS_BEFORE_LIST + 1);
+    expect(await read('name-333')).toMatchObject({ outcome: 'derived', text: 'name-333=1' });
+  });
+
   it('gives its callers the problem that the list met', async () => {
     const { read, upstream } = setUp();
     upstream.load = async (key) => {
