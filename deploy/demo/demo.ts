@@ -61,7 +61,7 @@ async function main(): Promise<void> {
   const token = await issuer.sign();
 
   if (options.json) process.stdout.write(`${JSON.stringify({ url: service.url, token })}\n`);
-  else process.stdout.write(greeting(service.url, token));
+  else process.stdout.write(greeting(service.url, token, simulator.url));
 
   let stopping = false;
   const stop = async () => {
@@ -74,13 +74,14 @@ async function main(): Promise<void> {
   process.on('SIGTERM', stop);
 }
 
-function greeting(url: string, token: string): string {
+function greeting(url: string, token: string, standIn: string): string {
   return `
 imagecaches-bff is ready, in front of a stand-in for Huawei Cloud CCE. Try:
 
 curl -i -H 'Authorization: Bearer ${token}' '${url}/imagecaches'
 
-Add ?name=<one of the names> to filter. Ctrl-C stops everything.
+Add ?name=<one of the names> to filter. To see how the service copes, let the stand-in misbehave:
+${standIn}/__control lists what it can be told. Ctrl-C stops everything.
 
 `;
 }
