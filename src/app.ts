@@ -48,6 +48,11 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
   const checks: ReadinessCheck[] = [
     { name: 'lifecycle', isReady: () => lifecycle() === 'serving' },
     { name: 'keys', isReady: authenticator.keysUsable, recover: authenticator.warm },
+    {
+      name: 'credentials',
+      isReady: deps.credentialProvider.usable,
+      recover: deps.credentialProvider.warm,
+    },
   ];
 
   const app = new Hono();
@@ -65,7 +70,21 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
       throw new ProblemError('not_found', { detail: 'there is nothing at this path' });
     }),
   );
-  return { fetch: app.fetch, request: app.request, warm: authenticator.warm };
+  const warm = async () => {
+    await Promise.all([authenticator.warm(), warmCredentials(deps)]);
+  };
+  return { fetch: app.fetch, request: app.request, warm };
+}
+
+/** Gets the credential and, where it is looked up, the project id. A failure is in the log already. */
+async function warmCredentials({ credentialProvider, resolveProjectId }: Dependencies): Promise<void> {
+  await credentialProvider.warm();
+  if (resolveProjectId === undefined || !credentialProvider.usable()) return;
+  try {
+    await resolveProjectId(await credentialProvider.get());
+  } catch {
+    // The first request tries again.
+  }
 }
 
 /** RFC 9110, section 15.5.6: a 405 says what is allowed. */

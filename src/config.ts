@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { cceEndpointForRegion } from './upstream/regions.ts';
+import { cceEndpointForRegion, iamEndpointForRegion } from './upstream/regions.ts';
 
 /** Verified with jose; every one is asymmetric, so a public key can never be taken for a shared secret. */
 export const ASYMMETRIC_ALGORITHMS = [
@@ -34,10 +34,41 @@ export interface IssuerConfig {
   readonly scopeClaims: readonly string[];
 }
 
+/** A key pair of the settings. */
 export interface StaticCredentialConfig {
+  readonly source: 'static';
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly securityToken: string | undefined;
+  /** The files whose changes are followed, for each of the three that is in one. */
+  readonly files: {
+    readonly accessKeyId: string | undefined;
+    readonly secretAccessKey: string | undefined;
+    readonly securityToken: string | undefined;
+  };
+}
+
+/** CCE's pod identity. */
+export interface PodCredentialConfig {
+  readonly source: 'pod';
+  readonly uri: string;
+  readonly tokenFile: string;
+}
+
+/** The agency of the node, from its metadata service. */
+export interface MetadataCredentialConfig {
+  readonly source: 'metadata';
+  /** Scheme, host and port; no slash at the end. */
+  readonly endpoint: string;
+}
+
+export type CredentialConfig = StaticCredentialConfig | PodCredentialConfig | MetadataCredentialConfig;
+
+/** How the project id is looked up in IAM. */
+export interface ProjectLookupConfig {
+  readonly region: string;
+  /** Scheme, host and port; no slash at the end. */
+  readonly iamEndpoint: string;
 }
 
 export interface Config {
@@ -49,8 +80,12 @@ export interface Config {
     readonly connectTimeoutMs: number;
     readonly attemptTimeoutMs: number;
     readonly deadlineMs: number;
+    /** Calls under way at once; more are shed. */
+    readonly maxConcurrent: number;
   };
-  readonly credentials: StaticCredentialConfig;
+  readonly credentials: CredentialConfig;
+  /** With HUAWEICLOUD_SDK_PROJECT_ID=auto only. */
+  readonly projectLookup: ProjectLookupConfig | undefined;
   readonly issuers: readonly IssuerConfig[];
   /** Who has it may force a refresh. */
   readonly refreshScope: string;
@@ -103,7 +138,6 @@ const UNSUPPORTED_SETTINGS = [
   'REDIS_URL',
   'CORS_ORIGINS',
   'RATE_LIMIT_PER_MINUTE',
-  'UPSTREAM_MAX_CONCURRENT',
   'METRICS_PORT',
 ];
 
@@ -137,6 +171,9 @@ function listOf<Item>(item: z.ZodType<Item, string>): z.ZodType<Item[], string> 
     .pipe(z.array(item).min(1)) as z.ZodType<Item[], string>;
 }
 
+/** The link-local address of every node's metadata service (core/auth/internal/metadata_accessor.go). */
+const METADATA_ENDPOINT = 'http://169.254.169.254';
+
 const LOOPBACK_HOSTS = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /** https anywhere, http on this machine only: keys and signatures must not cross a network in clear. */
@@ -147,18 +184,34 @@ export function isSecureUrl(text: string): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK_HOSTS.test(url.hostname));
 }
 
+const LINK_LOCAL_HOSTS = /^(?:169\.254(?:\.\d{1,3}){2}|\[fe[89ab][0-9a-f]:[0-9a-f:]+\])$/;
+
+/** The same, and http to link-local addresses: they lead no further than the node. */
+function isSecureOnNode(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  if (url.protocol === 'http:' && LINK_LOCAL_HOSTS.test(url.hostname)) url.protocol = 'https:';
+  return isSecureUrl(url.href);
+}
+
 const secureUrl = z.string().refine(isSecureUrl);
-const endpointUrl = secureUrl
-  .refine((text) => new URL(text).search === '')
-  .transform((text) => {
-    const url = new URL(text);
-    return url.origin + url.pathname.replace(/\/+$/, '');
-  });
+/** A URL to which paths are added: no query, and no slash at the end. */
+const endpoint = (isAllowed: (text: string) => boolean) =>
+  z
+    .string()
+    .refine((text) => isAllowed(text) && new URL(text).search === '')
+    .transform((text) => {
+      const { origin, pathname } = new URL(text);
+      return origin + pathname.replace(/\/+$/, '');
+    });
+const endpointUrl = endpoint(isSecureUrl);
 const visibleAscii = z.string().regex(/^[\x21-\x7e]{1,4096}$/);
 // A scope-token of RFC 6749, section 3.3.
 const scopeToken = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/);
 
 const SECURE_URL_RULE = 'an https URL, or http on loopback, without user name, password or fragment';
+const NODE_URL_RULE =
+  'an https URL, or http on loopback or a link-local address, without user name, password or fragment';
 
 const SETTINGS = {
   HOST: setting(z.string().regex(/^[A-Za-z0-9.:_-]{1,255}$/), 'an address or a host name', '0.0.0.0'),
@@ -173,7 +226,11 @@ const SETTINGS = {
     `${SECURE_URL_RULE} or query`,
     'https://cce.cn-north-4.myhuaweicloud.com',
   ),
-  HUAWEICLOUD_CREDENTIALS: setting(z.enum(['auto', 'static']), "'auto' or 'static'", 'auto'),
+  HUAWEICLOUD_CREDENTIALS: setting(
+    z.enum(['auto', 'static', 'pod', 'metadata']),
+    "'auto', 'static', 'pod' or 'metadata'",
+    'auto',
+  ),
   HUAWEICLOUD_SDK_AK: setting(visibleAscii, 'an access key id without white space', '<access key id>'),
   HUAWEICLOUD_SDK_SK: setting(visibleAscii, 'a secret access key without white space', '<secret access key>'),
   HUAWEICLOUD_SDK_SECURITY_TOKEN: setting(
@@ -183,11 +240,31 @@ const SETTINGS = {
   ),
   HUAWEICLOUD_SDK_PROJECT_ID: setting(
     z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
-    'a project id: letters, digits, - and _',
+    "a project id (letters, digits, - and _), or 'auto' to ask IAM for it",
     '0123456789abcdef0123456789abcdef',
   ),
   CLOUD_SDK_AK: setting(visibleAscii, 'an access key id without white space', '<access key id>'),
   CLOUD_SDK_SK: setting(visibleAscii, 'a secret access key without white space', '<secret access key>'),
+  HUAWEICLOUD_SDK_IAM_ENDPOINT: setting(
+    endpointUrl,
+    `${SECURE_URL_RULE} or query`,
+    'https://iam.cn-north-4.myhuaweicloud.com',
+  ),
+  HUAWEICLOUD_METADATA_ENDPOINT: setting(
+    endpoint(isSecureOnNode),
+    `${NODE_URL_RULE} or query`,
+    'http://169.254.169.254',
+  ),
+  HC_CONTAINER_CREDENTIALS_FULL_URI: setting(
+    z.string().refine(isSecureOnNode),
+    NODE_URL_RULE,
+    'http://169.254.170.23/v1/credentials',
+  ),
+  HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: setting(
+    z.string().min(1),
+    "the path of the pod's token file",
+    '/var/run/secrets/pod-identity/token',
+  ),
   AUTH_ISSUER: setting(secureUrl, SECURE_URL_RULE, 'https://login.example.com'),
   AUTH_AUDIENCE: setting(listOf(visibleAscii), 'one or more audiences, comma-separated', 'imagecaches'),
   AUTH_JWKS_URL: setting(secureUrl, SECURE_URL_RULE, 'https://login.example.com/jwks.json'),
@@ -217,6 +294,7 @@ const SETTINGS = {
   UPSTREAM_CONNECT_TIMEOUT_MS: wholeNumber(1, 60_000, 2000),
   UPSTREAM_ATTEMPT_TIMEOUT_MS: wholeNumber(1, 120_000, 5000),
   UPSTREAM_DEADLINE_MS: wholeNumber(1, 300_000, 8000),
+  UPSTREAM_MAX_CONCURRENT: wholeNumber(1, 10_000, 32),
   LOG_LEVEL: setting(z.enum(LOG_LEVELS), `one of ${LOG_LEVELS.join(', ')}`, 'info'),
   SHUTDOWN_DELAY_SECONDS: wholeNumber(0, 600, 5),
   SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 3600, 25),
@@ -236,10 +314,13 @@ type SettingValues = { -readonly [Name in SettingName]?: SettingValue<Name> };
  * @param environment names and values, such as process.env or the bindings of a Worker
  * @throws ConfigError listing every fault at once, with what is expected and an example, and no value
  */
-export function parseConfig(environment: Readonly<Record<string, unknown>>): Config {
-  const faults: ConfigFault[] = [];
+export function parseConfig(
+  environment: Readonly<Record<string, unknown>>,
+  fileFaults: readonly ConfigFault[] = [],
+): Config {
+  const faults: ConfigFault[] = [...fileFaults];
   const values: SettingValues = {};
-  const bad = new Set<string>();
+  const bad = new Set<string>(fileFaults.map(({ setting }) => setting.replace(/_FILE$/, '')));
   const report = (name: string, fault: string) => {
     bad.add(name);
     faults.push({ setting: name, fault });
@@ -266,18 +347,38 @@ export function parseConfig(environment: Readonly<Record<string, unknown>>): Con
 
   if (!given('CCE_REGION') && !given('CCE_ENDPOINT')) missing('CCE_REGION', ', and so is CCE_ENDPOINT');
 
-  const samePair = (preferred: SettingName, alias: SettingName) => {
-    if (
-      values[preferred] !== undefined &&
-      values[alias] !== undefined &&
-      values[preferred] !== values[alias]
-    ) {
-      report(alias, `differs from ${preferred}; set only one of them`);
+  const source = credentialSource(values.HUAWEICLOUD_CREDENTIALS ?? 'auto', given);
+  if (source === 'static') {
+    for (const [preferred, alias] of KEY_PAIR_SETTINGS) {
+      if (
+        values[preferred] !== undefined &&
+        values[alias] !== undefined &&
+        values[preferred] !== values[alias]
+      ) {
+        report(alias, `differs from ${preferred}; set only one of them`);
+      }
+      if (!given(preferred) && !given(alias)) missing(preferred);
     }
-    if (!given(preferred) && !given(alias)) missing(preferred);
-  };
-  samePair('HUAWEICLOUD_SDK_AK', 'CLOUD_SDK_AK');
-  samePair('HUAWEICLOUD_SDK_SK', 'CLOUD_SDK_SK');
+  } else {
+    for (const name of STATIC_SETTINGS) {
+      if (given(name)) report(name, `contradicts HUAWEICLOUD_CREDENTIALS=${source}; remove one of them`);
+    }
+  }
+  if (source === 'pod') {
+    for (const name of POD_SETTINGS)
+      if (!given(name)) missing(name, ', and the credentials are pod identity');
+  }
+  if (source !== 'metadata' && given('HUAWEICLOUD_METADATA_ENDPOINT')) {
+    report('HUAWEICLOUD_METADATA_ENDPOINT', `is of no use: the credentials are ${source}; remove it`);
+  }
+
+  const isProjectLookedUp = values.HUAWEICLOUD_SDK_PROJECT_ID === 'auto';
+  if (isProjectLookedUp && !given('CCE_REGION')) {
+    report(
+      'HUAWEICLOUD_SDK_PROJECT_ID',
+      "cannot be 'auto' without CCE_REGION, whose name the look-up needs; set both, or the project id",
+    );
+  }
 
   // Without an issuer anyone could read: there is no default and no way to turn authentication off.
   if (!given('AUTH_ISSUER')) missing('AUTH_ISSUER');
@@ -306,16 +407,14 @@ export function parseConfig(environment: Readonly<Record<string, unknown>>): Con
     listen: { host: values.HOST ?? '127.0.0.1', port: values.PORT ?? 8080 },
     upstream: {
       endpoint: endpoint as string,
-      projectId: values.HUAWEICLOUD_SDK_PROJECT_ID,
+      projectId: isProjectLookedUp ? undefined : values.HUAWEICLOUD_SDK_PROJECT_ID,
       connectTimeoutMs,
       attemptTimeoutMs,
       deadlineMs,
+      maxConcurrent: values.UPSTREAM_MAX_CONCURRENT ?? 32,
     },
-    credentials: {
-      accessKeyId: (values.HUAWEICLOUD_SDK_AK ?? values.CLOUD_SDK_AK) as string,
-      secretAccessKey: (values.HUAWEICLOUD_SDK_SK ?? values.CLOUD_SDK_SK) as string,
-      securityToken: values.HUAWEICLOUD_SDK_SECURITY_TOKEN,
-    },
+    credentials: credentialConfig(source, values, (name) => textOf(environment[`${name}_FILE`])),
+    projectLookup: isProjectLookedUp ? projectLookupConfig(values) : undefined,
     issuers: [
       {
         issuer: values.AUTH_ISSUER as string,
@@ -341,6 +440,62 @@ export function parseConfig(environment: Readonly<Record<string, unknown>>): Con
       graceMs: (values.SHUTDOWN_GRACE_SECONDS ?? 25) * 1000,
     },
   });
+}
+
+const KEY_PAIR_SETTINGS = [
+  ['HUAWEICLOUD_SDK_AK', 'CLOUD_SDK_AK'],
+  ['HUAWEICLOUD_SDK_SK', 'CLOUD_SDK_SK'],
+] as const;
+const STATIC_SETTINGS = [...KEY_PAIR_SETTINGS.flat(), 'HUAWEICLOUD_SDK_SECURITY_TOKEN'] as const;
+const POD_SETTINGS = ['HC_CONTAINER_CREDENTIALS_FULL_URI', 'HC_CONTAINER_AUTHORIZATION_TOKEN_FILE'] as const;
+
+/** Auto: static where keys are set, pod where its variables are, else metadata. */
+function credentialSource(
+  wanted: 'auto' | CredentialConfig['source'],
+  given: (name: SettingName) => boolean,
+): CredentialConfig['source'] {
+  if (wanted !== 'auto') return wanted;
+  if (STATIC_SETTINGS.some(given)) return 'static';
+  return POD_SETTINGS.some(given) ? 'pod' : 'metadata';
+}
+
+function credentialConfig(
+  source: CredentialConfig['source'],
+  values: SettingValues,
+  fileOf: (name: SettingName) => string | undefined,
+): CredentialConfig {
+  switch (source) {
+    case 'static':
+      return {
+        source,
+        accessKeyId: (values.HUAWEICLOUD_SDK_AK ?? values.CLOUD_SDK_AK) as string,
+        secretAccessKey: (values.HUAWEICLOUD_SDK_SK ?? values.CLOUD_SDK_SK) as string,
+        securityToken: values.HUAWEICLOUD_SDK_SECURITY_TOKEN,
+        files: {
+          accessKeyId: fileOf(
+            values.HUAWEICLOUD_SDK_AK === undefined ? 'CLOUD_SDK_AK' : 'HUAWEICLOUD_SDK_AK',
+          ),
+          secretAccessKey: fileOf(
+            values.HUAWEICLOUD_SDK_SK === undefined ? 'CLOUD_SDK_SK' : 'HUAWEICLOUD_SDK_SK',
+          ),
+          securityToken: fileOf('HUAWEICLOUD_SDK_SECURITY_TOKEN'),
+        },
+      };
+    case 'pod':
+      return {
+        source,
+        uri: values.HC_CONTAINER_CREDENTIALS_FULL_URI as string,
+        tokenFile: values.HC_CONTAINER_AUTHORIZATION_TOKEN_FILE as string,
+      };
+    case 'metadata':
+      return { source, endpoint: values.HUAWEICLOUD_METADATA_ENDPOINT ?? METADATA_ENDPOINT };
+  }
+}
+
+function projectLookupConfig(values: SettingValues): ProjectLookupConfig {
+  const region = values.CCE_REGION as string;
+  const iamEndpoint = values.HUAWEICLOUD_SDK_IAM_ENDPOINT ?? iamEndpointForRegion(region);
+  return { region, iamEndpoint: iamEndpoint as string };
 }
 
 function keyLocation(values: SettingValues): KeyLocation {

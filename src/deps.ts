@@ -41,9 +41,7 @@ export interface Dependencies {
    * Finds the project id to send with a call signed by this credential, where none is configured: at once when
    * it is known. Absent: the configured one, if any, is sent. Rejects with CredentialUnavailableError.
    */
-  readonly resolveProjectId?: (
-    credential: Credential,
-  ) => string | undefined | Promise<string | undefined>;
+  readonly resolveProjectId?: (credential: Credential) => string | undefined | Promise<string | undefined>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Absent when nothing is traced. */

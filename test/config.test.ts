@@ -50,13 +50,15 @@ describe('parseConfig', () => {
   });
 
   it('lists everything that is missing at once', () => {
-    expect(Object.keys(faultsOf({})).sort()).toEqual([
+    expect(Object.keys(faultsOf({ HUAWEICLOUD_CREDENTIALS: 'static' })).sort()).toEqual([
       'AUTH_AUDIENCE',
       'AUTH_ISSUER',
       'CCE_REGION',
       'HUAWEICLOUD_SDK_AK',
       'HUAWEICLOUD_SDK_SK',
     ]);
+    // Without keys the credentials come from the node.
+    expect(Object.keys(faultsOf({})).sort()).toEqual(['AUTH_AUDIENCE', 'AUTH_ISSUER', 'CCE_REGION']);
   });
 
   it('lists everything that is bad at once, once each, with what is expected and an example', () => {
@@ -132,10 +134,24 @@ describe('parseConfig', () => {
       CLOUD_SDK_SK: '\tskother\n',
     });
     expect(config.credentials).toEqual({
+      source: 'static',
       accessKeyId: 'AKOTHER',
       secretAccessKey: 'skother',
       securityToken: undefined,
+      files: { accessKeyId: undefined, secretAccessKey: undefined, securityToken: undefined },
     });
+  });
+
+  it('lists what was wrong with files beside its own faults, once each, and calls no such setting missing', () => {
+    const fileFaults = [
+      { setting: 'HUAWEICLOUD_SDK_SK_FILE', fault: 'names a file that cannot be read (ENOENT)' },
+    ];
+    const parse = () =>
+      parseConfig({ ...TEST_ENVIRONMENT, HUAWEICLOUD_SDK_SK: undefined, PORT: 'x' }, fileFaults);
+    expect(parse).toThrow(ConfigError);
+    expect(parse).toThrow(
+      /2 faults:\n {2}HUAWEICLOUD_SDK_SK_FILE: names a file that cannot be read \(ENOENT\)\n {2}PORT: /,
+    );
   });
 
   it('refuses a documented setting that this version would ignore', () => {
@@ -162,5 +178,165 @@ describe('parseConfig', () => {
         expect(message).not.toContain('Planted');
       }),
     );
+  });
+});
+
+describe('credentials', () => {
+  /** The test environment without its keys. */
+  const KEYLESS = { HUAWEICLOUD_SDK_AK: undefined, HUAWEICLOUD_SDK_SK: undefined };
+  const POD = {
+    HC_CONTAINER_CREDENTIALS_FULL_URI: 'http://169.254.170.23/v1/credentials?a=b',
+    HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: '/token',
+  };
+  const pod = { source: 'pod', uri: POD.HC_CONTAINER_CREDENTIALS_FULL_URI, tokenFile: '/token' };
+  const metadata = { source: 'metadata', endpoint: 'http://169.254.169.254' };
+
+  it.each([
+    ['static where keys are set', {}, 'static'],
+    ['static even where the platform offers more', POD, 'static'],
+    ['pod where its variables are', { ...KEYLESS, ...POD }, pod],
+    ['else metadata', KEYLESS, metadata],
+    ['auto is the default', { ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'auto' }, metadata],
+    ['pod when told so', { ...KEYLESS, ...POD, HUAWEICLOUD_CREDENTIALS: 'pod' }, pod],
+    ['metadata when told so', { ...KEYLESS, ...POD, HUAWEICLOUD_CREDENTIALS: 'metadata' }, metadata],
+    ['static when told so', { ...POD, HUAWEICLOUD_CREDENTIALS: 'static' }, 'static'],
+  ])('%s', (_name, environment, expected) => {
+    const { credentials } = parsed(environment);
+    if (typeof expected === 'string') expect(credentials.source).toBe(expected);
+    else expect(credentials).toEqual(expected);
+  });
+
+  it('names the files whose changes are to be followed', () => {
+    const { credentials } = parsed({
+      HUAWEICLOUD_SDK_AK: undefined,
+      CLOUD_SDK_AK: 'AKOTHER',
+      CLOUD_SDK_AK_FILE: ' /secret/ak ',
+      HUAWEICLOUD_SDK_SK_FILE: '/secret/sk',
+    });
+    expect(credentials).toMatchObject({
+      accessKeyId: 'AKOTHER',
+      files: { accessKeyId: '/secret/ak', secretAccessKey: '/secret/sk', securityToken: undefined },
+    });
+  });
+
+  it.each<[environment: Record<string, string | undefined>, setting: string, fault: RegExp]>([
+    [{ ...KEYLESS, HUAWEICLOUD_SDK_AK: 'AK' }, 'HUAWEICLOUD_SDK_SK', /is missing/],
+    [{ HUAWEICLOUD_CREDENTIALS: 'both' }, 'HUAWEICLOUD_CREDENTIALS', /'auto', 'static', 'pod' or 'metadata'/],
+    [
+      { ...KEYLESS, ...POD, HC_CONTAINER_CREDENTIALS_FULL_URI: undefined },
+      'HC_CONTAINER_CREDENTIALS_FULL_URI',
+      /is missing/,
+    ],
+    [
+      { ...KEYLESS, ...POD, HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: ' ' },
+      'HC_CONTAINER_AUTHORIZATION_TOKEN_FILE',
+      /is missing/,
+    ],
+    [
+      { ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'metadata', CLOUD_SDK_SK: 'PLANTED' },
+      'CLOUD_SDK_SK',
+      /contradicts HUAWEICLOUD_CREDENTIALS=metadata/,
+    ],
+    [
+      { ...KEYLESS, ...POD, HUAWEICLOUD_CREDENTIALS: 'pod', HUAWEICLOUD_SDK_SECURITY_TOKEN: 'PLANTED' },
+      'HUAWEICLOUD_SDK_SECURITY_TOKEN',
+      /contradicts HUAWEICLOUD_CREDENTIALS=pod/,
+    ],
+    [
+      { HUAWEICLOUD_METADATA_ENDPOINT: 'http://127.0.0.1:1' },
+      'HUAWEICLOUD_METADATA_ENDPOINT',
+      /the credentials are static/,
+    ],
+  ])('refuses %j', (environment, setting, fault) => {
+    const faults = faultsOf({ ...TEST_ENVIRONMENT, ...environment });
+    expect(Object.keys(faults)).toEqual([setting]);
+    expect(faults[setting]).toMatch(fault);
+    expect(faults[setting]).not.toContain('PLANTED');
+  });
+
+  it('asks for a key pair to go with a security token', () => {
+    const faults = faultsOf({ ...TEST_ENVIRONMENT, ...KEYLESS, HUAWEICLOUD_SDK_SECURITY_TOKEN: 'token' });
+    expect(Object.keys(faults)).toEqual(['HUAWEICLOUD_SDK_AK', 'HUAWEICLOUD_SDK_SK']);
+  });
+
+  it('lists both halves of a pod identity that is told and not there', () => {
+    const faults = faultsOf({ ...TEST_ENVIRONMENT, ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'pod' });
+    expect(Object.keys(faults)).toEqual(Object.keys(POD));
+  });
+
+  it.each([
+    'https://pod.example.test/v1/credentials',
+    'http://127.0.0.1:1/v1',
+    'http://localhost:1/v1',
+    'http://[::1]:1/v1',
+    'http://169.254.1.2:1/v1',
+    'http://[fe80::1]/v1',
+  ])('asks %s', (uri) => {
+    const pod = parsed({ ...KEYLESS, ...POD, HC_CONTAINER_CREDENTIALS_FULL_URI: uri });
+    expect(pod.credentials).toMatchObject({ uri });
+    const endpoint = parsed({ ...KEYLESS, HUAWEICLOUD_METADATA_ENDPOINT: `${uri}/` });
+    expect(endpoint.credentials).toMatchObject({ endpoint: uri });
+  });
+
+  it.each([
+    'http://pod.example.test/v1',
+    'http://10.0.0.1/v1',
+    'http://169.254.example.test/',
+    'http://169.254.1.2.example.test/',
+    'http://1169.254.1.2/',
+    'http://[fd00::1]/',
+    'http://[fe00::1]/',
+    'http://user:PLANTED@169.254.1.2/',
+    'http://169.254.1.2/#a',
+    'ftp://169.254.1.2/',
+    '/v1',
+  ])('never sends a token to %s', (uri) => {
+    for (const [environment, setting] of [
+      [POD, 'HC_CONTAINER_CREDENTIALS_FULL_URI'],
+      [{}, 'HUAWEICLOUD_METADATA_ENDPOINT'],
+    ] as const) {
+      const faults = faultsOf({ ...TEST_ENVIRONMENT, ...KEYLESS, ...environment, [setting]: uri });
+      expect(Object.keys(faults)).toEqual([setting]);
+      expect(faults[setting]).not.toContain('PLANTED');
+    }
+  });
+});
+
+describe('the project id', () => {
+  it('is sent as it is set, and looked up with auto only', () => {
+    const set = parsed({ HUAWEICLOUD_SDK_PROJECT_ID: 'automatic', CCE_REGION: 'cn-north-4' });
+    expect(set.upstream.projectId).toBe('automatic');
+    expect(set.projectLookup).toBeUndefined();
+    expect(parsed({ CCE_REGION: 'cn-north-4' }).projectLookup).toBeUndefined();
+  });
+
+  it.each([
+    ['cn-north-4', undefined, 'https://iam.cn-north-4.myhuaweicloud.com'],
+    ['af-north-1', undefined, 'https://iam.myhuaweicloud.com'],
+    ['cn-north-4', 'https://iam.example.test/', 'https://iam.example.test'],
+  ])('with auto, in %s, IAM at %s', (region, override, iamEndpoint) => {
+    const { projectLookup, upstream } = parsed({
+      CCE_REGION: region,
+      HUAWEICLOUD_SDK_PROJECT_ID: 'auto',
+      HUAWEICLOUD_SDK_IAM_ENDPOINT: override,
+    });
+    expect(projectLookup).toEqual({ region, iamEndpoint });
+    expect(upstream.projectId).toBeUndefined();
+  });
+
+  it('cannot be looked up without a region', () => {
+    const faults = faultsOf({ ...TEST_ENVIRONMENT, HUAWEICLOUD_SDK_PROJECT_ID: 'auto' });
+    expect(Object.keys(faults)).toEqual(['HUAWEICLOUD_SDK_PROJECT_ID']);
+    expect(faults.HUAWEICLOUD_SDK_PROJECT_ID).toContain('CCE_REGION');
+    // A bad region is one fault, not two.
+    const bad = faultsOf({ ...TEST_ENVIRONMENT, HUAWEICLOUD_SDK_PROJECT_ID: 'auto', CCE_REGION: 'x' });
+    expect(Object.keys(bad)).toEqual(['CCE_REGION']);
+  });
+
+  it('is asked of a secure endpoint only', () => {
+    for (const url of ['http://iam.example.test', 'http://169.254.1.2', 'iam.example.test'])
+      expect(Object.keys(faultsOf({ ...TEST_ENVIRONMENT, HUAWEICLOUD_SDK_IAM_ENDPOINT: url }))).toEqual([
+        'HUAWEICLOUD_SDK_IAM_ENDPOINT',
+      ]);
   });
 });

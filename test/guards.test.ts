@@ -88,7 +88,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   signing: [],
   // The region table belongs to the endpoint, and the endpoint to the configuration.
   config: ['upstream'],
-  deps: ['credentials'],
+  deps: ['credentials', 'signing'],
   metrics: ['upstream'],
 };
 const LEAVES = [

@@ -42,7 +42,8 @@ function readArguments(): boolean | undefined {
 
 function loadConfig(): Config | undefined {
   try {
-    return parseConfig(readSettingFiles(process.env));
+    const { environment, faults } = readSettingFiles(process.env);
+    return parseConfig(environment, faults);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);

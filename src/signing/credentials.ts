@@ -13,9 +13,6 @@ export interface Credential {
   readonly expiresAtMs?: number | undefined;
 }
 
-/** Asked at each signing, so that a replaced key is in use at once. */
-export type CredentialProvider = () => Credential | Promise<Credential>;
-
 /** No space, line end or other control character: a mounted secret often ends in one. */
 const VISIBLE_ASCII = /^[!-~]+$/;
 
@@ -31,17 +28,6 @@ export function checkCredential(credential: Credential): void {
   if (securityToken !== undefined) checkVisibleAscii('securityToken', securityToken);
   if (expiresAtMs !== undefined && !Number.isFinite(expiresAtMs))
     throw new TypeError('credential: expiresAtMs must be a finite number of milliseconds');
-}
-
-/**
- * A provider that always answers the same credential, a frozen copy of the one given.
- *
- * @throws TypeError at once when the credential cannot be used, see {@link checkCredential}
- */
-export function staticCredentialProvider(credential: Credential): CredentialProvider {
-  checkCredential(credential);
-  const frozen: Credential = Object.freeze({ ...credential });
-  return () => frozen;
 }
 
 function checkVisibleAscii(field: string, value: unknown): void {

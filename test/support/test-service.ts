@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { type App, createApp } from '../../src/app.ts';
-import { type Config, parseConfig } from '../../src/config.ts';
+import { type Config, parseConfig, type StaticCredentialConfig } from '../../src/config.ts';
 import { staticCredentialProvider } from '../../src/credentials/credential-provider.ts';
 import type { Dependencies } from '../../src/deps.ts';
 import { NO_METRICS } from '../../src/metrics.ts';
@@ -116,7 +116,7 @@ export async function createTestService(
       background.push(promise);
     },
     createSingleFlight: createSharedFlight,
-    credentialProvider: staticCredentialProvider(config.credentials),
+    credentialProvider: staticCredentialProvider(config.credentials as StaticCredentialConfig),
     logger,
     metrics: NO_METRICS,
     ...overrides,

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { ConfigError, type ConfigFault, FILE_SETTINGS } from '../../config.ts';
+import { type ConfigFault, FILE_SETTINGS } from '../../config.ts';
 
-/**
- * Resolves `NAME_FILE`: the environment with each such setting read from its file.
- *
- * @throws ConfigError when a file cannot be read, or NAME and NAME_FILE are both set
- */
-export function readSettingFiles(environment: NodeJS.ProcessEnv): Record<string, string | undefined> {
+export interface SettingsWithFiles {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** A file that cannot be read, or NAME and NAME_FILE both set: for parseConfig to list with the others. */
+  readonly faults: readonly ConfigFault[];
+}
+
+/** Resolves `NAME_FILE`: the environment with each such setting read from its file. Never throws. */
+export function readSettingFiles(environment: NodeJS.ProcessEnv): SettingsWithFiles {
   const resolved: Record<string, string | undefined> = { ...environment };
   const faults: ConfigFault[] = [];
   for (const name of FILE_SETTINGS) {
@@ -23,6 +25,5 @@ export function readSettingFiles(environment: NodeJS.ProcessEnv): Record<string,
       faults.push({ setting: `${name}_FILE`, fault: `names a file that cannot be read (${code})` });
     }
   }
-  if (faults.length > 0) throw new ConfigError(faults);
-  return resolved;
+  return { environment: resolved, faults };
 }

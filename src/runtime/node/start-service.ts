@@ -6,7 +6,8 @@ import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { createApp } from '../../app.ts';
 import type { Config } from '../../config.ts';
-import { staticCredentialProvider } from '../../credentials/credential-provider.ts';
+import { createCredentialProvider } from '../../credentials/create-credential-provider.ts';
+import { createProjectIdSource } from '../../credentials/project-id.ts';
 import type { Dependencies } from '../../deps.ts';
 import { NO_METRICS } from '../../metrics.ts';
 import { type ProblemCode, ProblemError, problemResponse } from '../../problem.ts';
@@ -26,7 +27,7 @@ export interface RunningService {
   /** Where it listens, such as http://127.0.0.1:8080. */
   readonly url: string;
   readonly port: number;
-  /** Resolves when it has tried to get its issuers' keys and says that it is ready, if it is. */
+  /** Resolves when it has tried to get its issuers' keys and its credential; then it says so when it is ready. */
   readonly warmed: Promise<void>;
   /**
    * Unready, wait, stop accepting, finish what runs, at most for the grace time. Resolves when all is
@@ -44,7 +45,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
   let lifecycle: Lifecycle = 'starting';
   const { fetch, close: closeFetch } = createNodeFetch(config.upstream.connectTimeoutMs);
   const background = new Set<Promise<unknown>>();
-  const deps: Dependencies = {
+  const base: Omit<Dependencies, 'credentialProvider' | 'resolveProjectId'> = {
     fetch,
     now: Date.now,
     schedule: (callback, delayMs) => {
@@ -60,9 +61,14 @@ export async function startService(config: Config, logger: Dependencies['logger'
       promise.finally(() => background.delete(promise));
     },
     createSingleFlight: createSharedFlight,
-    credentialProvider: staticCredentialProvider(config.credentials),
     logger,
     metrics: NO_METRICS,
+  };
+  const { projectLookup } = config;
+  const deps: Dependencies = {
+    ...base,
+    credentialProvider: createCredentialProvider(config.credentials, base),
+    ...(projectLookup && { resolveProjectId: createProjectIdSource(projectLookup, base).get }),
   };
 
   const app = createApp(config, deps, () => lifecycle);

@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import type { Dependencies } from '../deps.ts';
+import type { Credential } from '../signing/credentials.ts';
+import { type Answer, fetchAnswer, runWithin } from './fetch-answer.ts';
+import { CredentialSourceError } from './source-error.ts';
+import {
+  expirySchema,
+  keySchema,
+  readTemporaryCredential,
+  securityTokenSchema,
+} from './temporary-credential.ts';
+
+/** The lifetime asked for: 6 hours, the most that the service gives. In seconds, as its header has it. */
+export const SESSION_TOKEN_TTL_SECONDS = 21_600;
+/** A session token is renewed when it has less than this left: 5 minutes. */
+export const SESSION_TOKEN_MARGIN_MS = 300_000;
+/** That a service issues no session tokens is remembered for 1 hour. */
+export const TOKENLESS_MS = 3_600_000;
+/** For the whole of one load, session token included: 5 seconds. */
+export const METADATA_TIMEOUT_MS = 5000;
+
+const TOKEN_PATH = '/meta-data/latest/api/token';
+const SECURITY_KEY_PATH = '/openstack/latest/securitykey';
+/** What an older service, or one with session tokens turned off, answers to the request for one. */
+const TOKENLESS_STATUSES: ReadonlySet<number> = new Set([404, 405, 503]);
+/** In the body of a 401 that no session token would change. */
+const AGENCY_MISSING = 'Please configure Cloud Service Agency first';
+
+const AnswerSchema = z
+  .object({
+    credential: z.object({
+      access: keySchema,
+      secret: keySchema,
+      securitytoken: securityTokenSchema,
+      expires_at: expirySchema,
+    }),
+  })
+  .transform(
+    ({ credential }): Credential => ({
+      accessKeyId: credential.access,
+      secretAccessKey: credential.secret,
+      securityToken: credential.securitytoken,
+      expiresAtMs: credential.expires_at,
+    }),
+  );
+
+/** What is known about session tokens. `token` is undefined for a service that issues none. */
+interface Session {
+  readonly token: string | undefined;
+  readonly untilMs: number;
+}
+
+/**
+ * The temporary credential of the agency of an ECS or a CCE node, from its metadata service
+ * (core/auth/internal/metadata_accessor.go of huaweicloud-sdk-go-v3).
+ *
+ * @param endpoint scheme and host, no slash at the end
+ * @returns a function that asks once; it rejects with CredentialSourceError
+ */
+export function createMetadataServiceSource(
+  endpoint: string,
+  deps: Pick<Dependencies, 'fetch' | 'now' | 'schedule'>,
+): () => Promise<Credential> {
+  let session: Session | undefined;
+
+  async function renewSession(signal: AbortSignal): Promise<Session> {
+    const answer = await fetchAnswer(deps.fetch, endpoint + TOKEN_PATH, {
+      method: 'PUT',
+      headers: { 'x-metadata-token-ttl-seconds': String(SESSION_TOKEN_TTL_SECONDS) },
+      signal,
+    });
+    session = readSession(answer, deps.now());
+    return session;
+  }
+
+  function askForKey({ token }: Session, signal: AbortSignal): Promise<Answer> {
+    return fetchAnswer(deps.fetch, endpoint + SECURITY_KEY_PATH, {
+      method: 'GET',
+      headers: { accept: 'application/json', ...(token === undefined ? {} : { 'x-metadata-token': token }) },
+      signal,
+    });
+  }
+
+  async function load(signal: AbortSignal): Promise<Credential> {
+    const known = session !== undefined && deps.now() < session.untilMs ? session : undefined;
+    let answer = await askForKey(known ?? (await renewSession(signal)), signal);
+    if (answer.status === 401) {
+      if (answer.text.includes(AGENCY_MISSING)) throw new CredentialSourceError('agency_missing');
+      // Session tokens do not outlive the service's restart; or it has begun to want them.
+      const renewed = await renewSession(signal);
+      if (renewed.token === undefined) throw new CredentialSourceError('unauthorised');
+      answer = await askForKey(renewed, signal);
+    }
+    if (answer.status !== 200) throw new CredentialSourceError(`status_${answer.status}`);
+    return readTemporaryCredential(answer.text, AnswerSchema);
+  }
+
+  return () => runWithin(METADATA_TIMEOUT_MS, deps.schedule, load);
+}
+
+function readSession({ status, text }: Answer, nowMs: number): Session {
+  if (TOKENLESS_STATUSES.has(status)) return { token: undefined, untilMs: nowMs + TOKENLESS_MS };
+  if (status !== 200) throw new CredentialSourceError(`session_token_status_${status}`);
+  const token = text.trim();
+  // It becomes a header: nothing but visible ASCII may.
+  if (!/^[\x21-\x7e]{1,4096}$/.test(token)) throw new CredentialSourceError('session_token_invalid');
+  return { token, untilMs: nowMs + SESSION_TOKEN_TTL_SECONDS * 1000 - SESSION_TOKEN_MARGIN_MS };
+}

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import type { Credential } from '../signing/credentials.ts';
+import { utcEpochMs } from '../upstream/go-time.ts';
+import { CredentialSourceError } from './source-error.ts';
+
+const TIME =
+  /^(?<year>\d{4})-(?<month>\d\d)-(?<day>\d\d)T(?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:\.(?<fraction>\d{1,9}))?Z$/;
+
+/**
+ * Reads the expiry time of temporary credentials: RFC 3339 in UTC with up to nine fraction digits. The vendor
+ * sends six or none (`2006-01-02T15:04:05.000000Z`, core/auth of huaweicloud-sdk-go-v3).
+ *
+ * @returns milliseconds since the epoch, the rest cut off; undefined for anything else, such as 30 February
+ */
+export function parseExpiry(text: string): number | undefined {
+  const parts = TIME.exec(text)?.groups;
+  if (parts === undefined) return undefined;
+  const epochMs = utcEpochMs({
+    year: Number(parts.year),
+    month: Number(parts.month),
+    day: Number(parts.day),
+    hour: Number(parts.hour),
+    minute: Number(parts.minute),
+    second: Number(parts.second),
+  });
+  if (epochMs === undefined) return undefined;
+  return epochMs + Number((parts.fraction ?? '').padEnd(3, '0').slice(0, 3));
+}
+
+/** Key ids and secrets as the vendor makes them: visible ASCII. */
+export const keySchema = z.string().regex(/^[\x21-\x7e]{1,4096}$/);
+/** A security token: visible ASCII, some KiB. */
+export const securityTokenSchema = z.string().regex(/^[\x21-\x7e]{1,65536}$/);
+/** An expiry time, read into milliseconds since the epoch. */
+export const expirySchema = z.string().transform((text, context) => {
+  const epochMs = parseExpiry(text);
+  if (epochMs !== undefined) return epochMs;
+  context.addIssue({ code: 'custom' });
+  return z.NEVER;
+});
+
+/**
+ * Reads an answer that holds temporary credentials. Members that the schema does not name are ignored.
+ *
+ * @throws CredentialSourceError `not_the_model`; why is not told, since that would quote the answer
+ */
+export function readTemporaryCredential(text: string, schema: z.ZodType<Credential>): Credential {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new CredentialSourceError('not_the_model');
+  }
+  const result = schema.safeParse(value);
+  if (!result.success) throw new CredentialSourceError('not_the_model');
+  return result.data;
+}

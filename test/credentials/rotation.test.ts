@@ -1,0 +1,143 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { StaticCredentialConfig } from '../../src/config.ts';
+import { createCredentialProvider } from '../../src/credentials/create-credential-provider.ts';
+import type { CredentialProvider } from '../../src/credentials/credential-provider.ts';
+import { signRequest } from '../../src/signing/sign-request.ts';
+import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { createSecretVolume, type SecretVolume } from '../support/secret-volume.ts';
+import { createProviderDependencies } from './scripted-source.ts';
+
+const CALLERS = 8;
+const CALLS_EACH = 12;
+const PLANTED = (number: number) => ({
+  accessKeyId: `AKPLANTED${number}`,
+  secretAccessKey: `SKPLANTED${number}`,
+});
+
+let simulator: Simulator;
+let volume: SecretVolume;
+
+beforeAll(async () => {
+  simulator = await startSimulator({ accessKeys: [PLANTED(1)] });
+  const { accessKeyId, secretAccessKey } = PLANTED(1);
+  volume = await createSecretVolume({ ak: accessKeyId, sk: secretAccessKey });
+});
+afterEach(() => simulator.reset());
+afterAll(async () => {
+  await Promise.all([simulator.stop(), volume.remove()]);
+});
+
+/** Real time, because the files are real. */
+function realDependencies() {
+  const { deps, logger } = createProviderDependencies();
+  const schedule = (callback: () => void, delayMs: number) => {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  };
+  const real = {
+    ...deps,
+    schedule,
+    fetch,
+    now: Date.now,
+    hashToken: (text: string) => text,
+    readTextFile: (path: string) => readFile(path, 'utf8'),
+  };
+  return { deps: real, logger };
+}
+
+/** A call as the upstream client makes it: after a refusal once more, if there is another credential. */
+async function call(provider: CredentialProvider): Promise<number> {
+  const url = new URL(`${simulator.url}/v5/imagecaches`);
+  for (let attempt = 1; ; attempt += 1) {
+    const credential = await provider.get();
+    const { headers } = await signRequest({ method: 'GET', url }, credential, { nowMs: Date.now() });
+    const response = await fetch(url, { headers });
+    await response.arrayBuffer();
+    if (response.status !== 401 || attempt > 1 || !(await provider.reload(credential)))
+      return response.status;
+  }
+}
+
+/** Many callers at once; `rotate` runs each time that a share of the calls has ended. */
+async function statusesUnderLoad(
+  provider: CredentialProvider,
+  rotations: number,
+  rotate: (rotation: number) => Promise<void>,
+): Promise<number[]> {
+  const statuses: number[] = [];
+  let rotated = Promise.resolve();
+  const every = Math.floor((CALLERS * CALLS_EACH) / (rotations + 1));
+  const work = async () => {
+    for (let count = 0; count < CALLS_EACH; count += 1) {
+      statuses.push(await call(provider));
+      const rotation = statuses.length / every;
+      if (Number.isInteger(rotation) && rotation <= rotations) rotated = rotated.then(() => rotate(rotation));
+    }
+  };
+  await Promise.all(Array.from({ length: CALLERS }, work));
+  await rotated;
+  return statuses;
+}
+
+describe('keys that are revoked as soon as they are replaced', () => {
+  it('in files: no call is lost under load', async () => {
+    const { deps, logger } = realDependencies();
+    const config: StaticCredentialConfig = {
+      source: 'static',
+      ...PLANTED(1),
+      securityToken: undefined,
+      files: { accessKeyId: volume.file('ak'), secretAccessKey: volume.file('sk'), securityToken: undefined },
+    };
+    const provider = createCredentialProvider(config, deps);
+    const statuses = await statusesUnderLoad(provider, 3, async (rotation) => {
+      const next = PLANTED(rotation + 1);
+      simulator.credentials.add(next);
+      await volume.swap({ ak: next.accessKeyId, sk: next.secretAccessKey });
+      simulator.credentials.remove(PLANTED(rotation).accessKeyId);
+    });
+    expect(statuses).toEqual(Array(CALLERS * CALLS_EACH).fill(200));
+    expect(await call(provider)).toBe(200);
+    expect(await provider.get()).toMatchObject(PLANTED(4));
+    expect(simulator.requests.filter(({ authentication }) => authentication === 'bad-signature')).toEqual([]);
+    expect(logger.lines.length).toBe(3);
+    expect(JSON.stringify(logger.lines)).not.toContain('PLANTED');
+  });
+
+  it.each(['metadata', 'pod'] as const)(
+    'from %s: no call is lost under load, and one load is enough',
+    async (source) => {
+      const { deps } = realDependencies();
+      const provider = createCredentialProvider(
+        source === 'metadata'
+          ? { source, endpoint: simulator.url }
+          : { source, uri: `${simulator.url}/v1/credentials`, tokenFile: '/token' },
+        { ...deps, readTextFile: async () => 'simulator-pod-identity-token' },
+      );
+      const statuses = await statusesUnderLoad(provider, 1, async () => {
+        const { accessKeyId } = await provider.get();
+        simulator.credentials.remove(accessKeyId);
+      });
+      expect(statuses).toEqual(Array(CALLERS * CALLS_EACH).fill(200));
+      const path = source === 'metadata' ? '/openstack/latest/securitykey' : '/v1/credentials';
+      expect(simulator.count(path)).toBe(2);
+    },
+  );
+});
+
+it('keys in the settings alone never change', async () => {
+  const { deps } = realDependencies();
+  const provider = createCredentialProvider(
+    {
+      source: 'static',
+      ...PLANTED(1),
+      securityToken: undefined,
+      files: { accessKeyId: undefined, secretAccessKey: undefined, securityToken: undefined },
+    },
+    deps,
+  );
+  expect(await call(provider)).toBe(200);
+  simulator.credentials.remove(PLANTED(1).accessKeyId);
+  expect(await call(provider)).toBe(401);
+  expect(simulator.count()).toBe(2);
+});

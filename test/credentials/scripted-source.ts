@@ -1,0 +1,92 @@
+import type { Dependencies } from '../../src/deps.ts';
+import { NO_METRICS } from '../../src/metrics.ts';
+import type { Credential } from '../../src/signing/credentials.ts';
+import { createSharedFlight } from '../../src/single-flight.ts';
+import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+import { createRecordingLogger, type RecordingLogger } from '../support/recording-logger.ts';
+
+export interface ProviderDependencies {
+  readonly clock: FakeClock;
+  readonly logger: RecordingLogger;
+  readonly background: Promise<unknown>[];
+  /** Expiry times given to metrics.credentialLoaded. */
+  readonly loaded: (number | undefined)[];
+  readonly deps: Pick<
+    Dependencies,
+    'now' | 'schedule' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'
+  >;
+}
+
+export function createProviderDependencies(
+  createSingleFlight: Dependencies['createSingleFlight'] = createSharedFlight,
+): ProviderDependencies {
+  const clock = createFakeClock();
+  const logger = createRecordingLogger();
+  const background: Promise<unknown>[] = [];
+  const loaded: (number | undefined)[] = [];
+  return {
+    clock,
+    logger,
+    background,
+    loaded,
+    deps: {
+      now: clock.now,
+      schedule: clock.schedule,
+      random: () => 0,
+      waitUntil: (promise) => {
+        background.push(promise);
+      },
+      createSingleFlight,
+      logger,
+      metrics: { ...NO_METRICS, credentialLoaded: (expiresAtMs) => loaded.push(expiresAtMs) },
+    },
+  };
+}
+
+/** A credential with planted secrets, the `number`th of its source. */
+export function plantedCredential(number: number, expiresAtMs?: number): Credential {
+  return {
+    accessKeyId: `PLANTEDaccess${number}`,
+    secretAccessKey: `PLANTEDsecret${number}`,
+    securityToken: `PLANTEDtoken${number}`,
+    expiresAtMs,
+  };
+}
+
+export interface ScriptedSource {
+  readonly load: () => Promise<Credential>;
+  /** How many times it was asked. */
+  readonly calls: number;
+  /** Loads that wait for their answer. */
+  readonly waiting: number;
+  /** Answers the oldest load that waits. */
+  answer(credential: Credential): void;
+  fail(error?: unknown): void;
+}
+
+/** A source that answers when it is told to. */
+export function createScriptedSource(): ScriptedSource {
+  const waiting: PromiseWithResolvers<Credential>[] = [];
+  let calls = 0;
+  const oldest = () => {
+    const load = waiting.shift();
+    if (load === undefined) throw new Error('nothing is being loaded');
+    return load;
+  };
+  return {
+    load: () => {
+      calls += 1;
+      const load = Promise.withResolvers<Credential>();
+      waiting.push(load);
+      return load.promise;
+    },
+    get calls() {
+      return calls;
+    },
+    get waiting() {
+      return waiting.length;
+    },
+    answer: (credential) => oldest().resolve(credential),
+    fail: (error = new Error('PLANTEDmessage')) => oldest().reject(error),
+  };
+}
