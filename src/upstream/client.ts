@@ -1,9 +1,17 @@
 import type { Config } from '../config.ts';
+import { CredentialUnavailableError } from '../credentials/credential-provider.ts';
 import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
+import type { Credential } from '../signing/credentials.ts';
 import { signRequest } from '../signing/sign-request.ts';
+import { type CallOutcome, createCircuitBreaker, type Passage } from './circuit-breaker.ts';
+import { createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
+import { createPause } from './pause.ts';
 import { BodyTooLargeError, readBody } from './read-body.ts';
-import { parseUpstreamFailure, UpstreamError } from './upstream-error.ts';
+import { createRefusalGuard, type KeyOutcome, type KeyPassage, LOCK_OUT_MS } from './refusal-guard.ts';
+import { createRetryBudget } from './retry-budget.ts';
+import { createServerClock } from './server-clock.ts';
+import { parseUpstreamFailure, UpstreamError, type UpstreamErrorReason } from './upstream-error.ts';
 
 /** The most that is read of a good answer: 8 MiB. 50 image caches are some 20 KiB. */
 export const MAX_BODY_BYTES = 8_388_608;
@@ -13,6 +21,9 @@ export const MAX_ERROR_BODY_BYTES = 65_536;
 export const MAX_ATTEMPTS = 2;
 /** The pause before the second attempt is up to this long, at random: 200 ms. */
 export const RETRY_PAUSE_MS = 200;
+
+/** A call that waits for a key to be proved looks so often whether it is its turn: 20 ms. */
+export const TURN_CHECK_MS = 20;
 
 /** The vendor's support key. Anything of another form may be anything, and is not logged. */
 const VENDOR_REQUEST_ID = /^[A-Za-z0-9-]{1,128}$/;
@@ -32,13 +43,96 @@ export interface UpstreamClient {
   ): Promise<Value>;
 }
 
-/** Builds the client of the vendor's API: sign, fetch, deadlines, one retry. */
+/**
+ * Builds the client of the vendor's API: guards, sign, fetch, deadlines, one retry.
+ *
+ * Before each attempt four guards are asked, the cheapest first: a pause that the vendor asked for, the circuit
+ * breaker, the limit of calls at once, and what keeps a refused key from being locked.
+ */
 export function createUpstreamClient(
   config: Config['upstream'],
-  deps: Pick<Dependencies, 'fetch' | 'now' | 'schedule' | 'random' | 'credentialProvider' | 'logger'>,
+  deps: Pick<
+    Dependencies,
+    | 'fetch'
+    | 'now'
+    | 'schedule'
+    | 'random'
+    | 'credentialProvider'
+    | 'resolveProjectId'
+    | 'logger'
+    | 'metrics'
+    | 'tracer'
+  >,
 ): UpstreamClient {
-  const projectHeaders: Record<string, string> =
-    config.projectId === undefined ? {} : { 'x-project-id': config.projectId };
+  // Longer than any call can take.
+  const leaseMs = config.deadlineMs + 1000;
+  const throttlePause = createPause();
+  const breaker = createCircuitBreaker({
+    probeLeaseMs: leaseMs,
+    random: deps.random,
+    onChange: (state, openMs) => {
+      deps.metrics.breakerChanged(state);
+      deps.logger.warn({ state, openMs }, 'circuit breaker');
+    },
+  });
+  const bulkhead = createConcurrencyLimit({
+    max: config.maxConcurrent,
+    leaseMs,
+    onChange: (change) => deps.metrics.upstreamInFlight(change),
+  });
+  const retryBudget = createRetryBudget();
+  const refusalGuard = createRefusalGuard(leaseMs);
+  const serverClock = createServerClock();
+
+  /** Takes a place past all guards but the last, which needs the credential. */
+  function enter(): Entry {
+    const nowMs = deps.now();
+    const throttledMs = throttlePause.remainingMs(nowMs);
+    if (throttledMs > 0) {
+      const retryAfterSeconds = Math.ceil(throttledMs / 1000);
+      throw new UpstreamError('upstream_throttled', { reason: 'throttled', retryAfterSeconds });
+    }
+    const passage = breaker.tryEnter(nowMs);
+    if (passage === undefined) {
+      const retryAfterSeconds = Math.max(1, Math.ceil(breaker.waitMs(nowMs) / 1000));
+      throw new UpstreamError('overloaded', { reason: 'breaker_open', retryAfterSeconds });
+    }
+    const lease = bulkhead.tryEnter(nowMs);
+    if (lease === undefined) {
+      breaker.leave(passage, 'neutral', nowMs);
+      throw new UpstreamError('overloaded', { reason: 'too_many_in_flight', retryAfterSeconds: 1 });
+    }
+    return { passage, lease };
+  }
+
+  async function currentCredential(): Promise<Credential> {
+    try {
+      return await deps.credentialProvider.get();
+    } catch (error) {
+      throw asNoCredential(error);
+    }
+  }
+
+  async function projectHeaders(credential: Credential): Promise<Record<string, string>> {
+    try {
+      const projectId = (await deps.resolveProjectId?.(credential)) ?? config.projectId;
+      return projectId === undefined ? {} : { 'x-project-id': projectId };
+    } catch (error) {
+      throw asNoCredential(error);
+    }
+  }
+
+  /** Waits for the turn of this call, where the key has yet to be proved by another. */
+  async function enterWithKey(credential: Credential, signal: AbortSignal): Promise<KeyPassage> {
+    for (;;) {
+      const passage = refusalGuard.tryEnter(credential, deps.now());
+      if (passage === 'locked_out') throw new UpstreamError('upstream_rejected', { reason: 'locked_out' });
+      if (passage !== 'busy') return passage;
+      // A timer of this call's own: on Workers one request must not wait for a promise of another.
+      await new Promise<void>((resolve) => deps.schedule(resolve, TURN_CHECK_MS));
+      if (signal.aborted) throw new UpstreamError('upstream_timeout', { reason: 'timeout' });
+    }
+  }
 
   async function attemptOnce<Value>(
     url: URL,
@@ -46,11 +140,28 @@ export function createUpstreamClient(
     decode: (body: Uint8Array) => Value,
     seen: AttemptRecord,
   ): Promise<Value> {
-    const credential = await deps.credentialProvider.get();
-    const signed = await signRequest({ method: 'GET', url, headers: projectHeaders }, credential, {
-      nowMs: deps.now(),
-    });
-    return decode(await exchange(url, { ...signed.headers, accept: 'application/json' }, signal, seen));
+    const credential = await currentCredential();
+    seen.credential = credential;
+    const headers = await projectHeaders(credential);
+    const passage = await enterWithKey(credential, signal);
+    let outcome: KeyOutcome = 'neutral';
+    try {
+      const nowMs = deps.now() + serverClock.skewMs;
+      const signed = await signRequest({ method: 'GET', url, headers }, credential, { nowMs });
+      const body = await exchange(url, { ...signed.headers, accept: 'application/json' }, signal, seen);
+      outcome = 'accepted';
+      return decode(body);
+    } catch (error) {
+      if (error instanceof UpstreamError && error.kind === 'upstream_rejected') outcome = 'refused';
+      throw error;
+    } finally {
+      if (refusalGuard.leave(passage, outcome, deps.now())) {
+        deps.logger.error(
+          { lockOutMs: LOCK_OUT_MS },
+          'the vendor refused the access key twice: it is left alone',
+        );
+      }
+    }
   }
 
   /** What happens on the wire; all that goes wrong there is the upstream's fault. */
@@ -74,11 +185,9 @@ export function createUpstreamClient(
   }
 
   /** Runs one attempt within a time. */
-  async function attempt<Value>(
-    url: URL,
+  async function attemptWithin<Value>(
     timeoutMs: number,
-    decode: (body: Uint8Array) => Value,
-    seen: AttemptRecord,
+    work: (signal: AbortSignal) => Promise<Value>,
   ): Promise<Value> {
     const abort = new AbortController();
     let cancel = () => {};
@@ -90,10 +199,76 @@ export function createUpstreamClient(
     });
     try {
       // The race holds even where a fetch does not heed the abort.
-      return await Promise.race([attemptOnce(url, abort.signal, decode, seen), timeout]);
+      return await Promise.race([work(abort.signal), timeout]);
     } finally {
       cancel();
     }
+  }
+
+  /** One attempt past all guards, with everything that is counted and logged of it. */
+  async function attempt<Value>(
+    url: URL,
+    number: number,
+    timeoutMs: number,
+    decode: (body: Uint8Array) => Value,
+    seen: AttemptRecord,
+  ): Promise<Value> {
+    const { passage, lease } = enter();
+    const startedAtMs = deps.now();
+    let outcome: CallOutcome = 'neutral';
+    try {
+      const value = await attemptWithin(timeoutMs, (signal) => attemptOnce(url, signal, decode, seen));
+      outcome = 'success';
+      deps.metrics.upstreamAnswered('ok', deps.now() - startedAtMs);
+      logAttempt(deps.logger, number, deps.now() - startedAtMs, seen);
+      return value;
+    } catch (error) {
+      // Anything else is a fault of ours, such as a bug: it is neither counted nor dressed up.
+      if (error instanceof UpstreamError) {
+        outcome = breakerOutcome(error);
+        if (!NEVER_SENT.has(error.reason)) {
+          deps.metrics.upstreamAnswered(error.kind, deps.now() - startedAtMs);
+          logAttempt(deps.logger, number, deps.now() - startedAtMs, seen, error);
+        }
+      }
+      throw error;
+    } finally {
+      breaker.leave(passage, outcome, deps.now());
+      bulkhead.leave(lease);
+    }
+  }
+
+  /** Learns from a failure what holds for all calls that follow. True when another try may now go better. */
+  async function learnFrom(failure: UpstreamError, credential: Credential | undefined): Promise<boolean> {
+    const { retryAfterSeconds, serverDateMs } = failure;
+    if (failure.reason === 'throttled' && failure.status === 429 && retryAfterSeconds !== undefined) {
+      throttlePause.begin(deps.now(), retryAfterSeconds * 1000);
+    }
+    if (failure.kind !== 'upstream_rejected' || credential === undefined) return false;
+    if (failure.reason === 'clock' && serverDateMs !== undefined) {
+      const correction = serverClock.correct(serverDateMs, deps.now());
+      if (correction === 'corrected') deps.metrics.clockSkewMeasured(serverClock.skewMs);
+      deps.logger.warn({ correction, skewMs: serverClock.skewMs }, 'the vendor refused our date');
+      return correction === 'corrected';
+    }
+    return failure.reason !== 'locked_out' && (await deps.credentialProvider.reload(credential));
+  }
+
+  async function pause(ms: number): Promise<void> {
+    if (ms > 0) await new Promise<void>((resolve) => deps.schedule(resolve, ms));
+  }
+
+  function traced<Value>(number: number, work: () => Promise<Value>): Promise<Value> {
+    if (deps.tracer === undefined) return work();
+    const attributes = { 'http.request.method': 'GET', 'http.request.resend_count': number - 1 };
+    return deps.tracer.inSpan({ name: 'GET /v5/imagecaches', kind: 'client', attributes }, async (span) => {
+      try {
+        return await work();
+      } catch (error) {
+        span.fail(error instanceof UpstreamError ? error.reason : 'internal');
+        throw error;
+      }
+    });
   }
 
   return {
@@ -101,29 +276,55 @@ export function createUpstreamClient(
       const url = new URL(config.endpoint + path);
       for (const [name, value] of query) url.searchParams.append(name, value);
       const deadlineAtMs = deps.now() + config.deadlineMs;
+      retryBudget.earn();
 
+      let first: UpstreamError | undefined;
       for (let number = 1; ; number += 1) {
-        const startedAtMs = deps.now();
         const seen: AttemptRecord = {};
-        const timeoutMs = Math.min(config.attemptTimeoutMs, deadlineAtMs - startedAtMs);
+        const timeoutMs = Math.min(config.attemptTimeoutMs, deadlineAtMs - deps.now());
         let failure: UpstreamError;
         try {
-          const value = await attempt(url, timeoutMs, decode, seen);
-          logAttempt(deps.logger, number, deps.now() - startedAtMs, seen);
-          return value;
+          return await traced(number, () => attempt(url, number, timeoutMs, decode, seen));
         } catch (error) {
-          // Anything else is a fault of ours, such as a bug: it is neither retried nor dressed up.
           if (!(error instanceof UpstreamError)) throw error;
           failure = error;
-          logAttempt(deps.logger, number, deps.now() - startedAtMs, seen, failure);
         }
-        const pauseMs = pauseBeforeRetry(failure, deps.random());
-        if (number >= MAX_ATTEMPTS || pauseMs === undefined || deps.now() + pauseMs >= deadlineAtMs)
-          throw failure;
-        await new Promise<void>((resolve) => deps.schedule(resolve, pauseMs));
+        // A second try that was not let out says less than what happened to the first.
+        if (first !== undefined) throw failure.kind === 'overloaded' ? first : failure;
+        first = failure;
+
+        const mayGoBetter = await learnFrom(failure, seen.credential);
+        const pauseMs = mayGoBetter ? 0 : pauseBeforeRetry(failure, deps.random());
+        if (pauseMs === undefined || deps.now() + pauseMs >= deadlineAtMs) throw failure;
+        // Changed circumstances are no repetition, and there are few of them.
+        if (!mayGoBetter && !retryBudget.tryTake()) throw failure;
+        deps.metrics.upstreamRetried();
+        await pause(pauseMs);
       }
     },
   };
+}
+
+/** A place among the calls under way, and the breaker's leave. */
+interface Entry {
+  readonly passage: Passage;
+  readonly lease: Lease;
+}
+
+/** Failures of calls that were not made: there is nothing to count, and each request would log one. */
+const NEVER_SENT: ReadonlySet<UpstreamErrorReason> = new Set(['locked_out', 'no_credential']);
+
+/** What a failure says of upstream's health: refusals and calls that were not made say nothing. */
+function breakerOutcome({ kind, reason, retryAfterSeconds }: UpstreamError): CallOutcome {
+  if (reason === 'no_credential') return 'neutral';
+  if (kind === 'upstream_failed' || kind === 'upstream_timeout') return 'failure';
+  // Where the vendor names no time to wait, the breaker keeps the calls from going on.
+  return kind === 'upstream_throttled' && retryAfterSeconds === undefined ? 'failure' : 'neutral';
+}
+
+function asNoCredential(error: unknown): unknown {
+  if (!(error instanceof CredentialUnavailableError)) return error;
+  return new UpstreamError('upstream_failed', { reason: 'no_credential' });
 }
 
 /** What the log says of an attempt beyond its failure. */
@@ -131,6 +332,8 @@ interface AttemptRecord {
   status?: number;
   vendorRequestId?: string;
   error?: ReturnType<typeof describeError>;
+  /** What it was signed with. Not for the log. */
+  credential?: Credential;
 }
 
 function logAttempt(
@@ -194,6 +397,6 @@ function pauseBeforeRetry(failure: UpstreamError, random: number): number | unde
 
 /** 5xx, connection faults and broken bodies may pass; redirects, floods and other 4xx will not. */
 function isTransient({ status, reason }: UpstreamError): boolean {
-  if (reason === 'redirect' || reason === 'body_too_large') return false;
+  if (reason === 'redirect' || reason === 'body_too_large' || reason === 'no_credential') return false;
   return status === undefined || status === 200 || status >= 500;
 }

@@ -15,7 +15,7 @@ export type UpstreamErrorKind = Extract<
  * - `throttled`: 429. `redirect`: 3xx, never followed. `status`: any other status than 200.
  * - `connection`, `timeout`, `truncated`, `body_too_large`: no whole answer came.
  * - `invalid_utf8`, `invalid_json`, `not_the_model`: an answer came and is not the list.
- * - `breaker_open`, `too_many_in_flight`: we did not ask.
+ * - `breaker_open`, `too_many_in_flight`, `no_credential`: we did not ask.
  */
 export type UpstreamErrorReason =
   | 'refused'
@@ -32,7 +32,8 @@ export type UpstreamErrorReason =
   | 'invalid_json'
   | 'not_the_model'
   | 'breaker_open'
-  | 'too_many_in_flight';
+  | 'too_many_in_flight'
+  | 'no_credential';
 
 export interface UpstreamErrorOptions {
   readonly reason: UpstreamErrorReason;

@@ -1,0 +1,431 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type CredentialProvider,
+  CredentialUnavailableError,
+} from '../../src/credentials/credential-provider.ts';
+import type { Dependencies } from '../../src/deps.ts';
+import { type Metrics, NO_METRICS } from '../../src/metrics.ts';
+import type { Credential } from '../../src/signing/credentials.ts';
+import { FIRST_OPEN_MS, LEAST_CALLS } from '../../src/upstream/circuit-breaker.ts';
+import { createUpstreamClient } from '../../src/upstream/client.ts';
+import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/refusal-guard.ts';
+import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/retry-budget.ts';
+import { UpstreamError } from '../../src/upstream/upstream-error.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { createRecordingLogger } from '../support/recording-logger.ts';
+
+const MINUTE = 60_000;
+const CONFIG = {
+  endpoint: 'https://cce.example.test',
+  projectId: undefined,
+  connectTimeoutMs: 2000,
+  attemptTimeoutMs: 5000,
+  deadlineMs: 8000,
+  maxConcurrent: 32,
+};
+
+function credential(accessKeyId: string): Credential {
+  return Object.freeze({ accessKeyId, secretAccessKey: `secret-of-${accessKeyId}` });
+}
+
+type Answer = () => Response | Promise<Response>;
+
+const ok: Answer = () => new Response('{}');
+const status =
+  (code: number, headers: Record<string, string> = {}, body = ''): Answer =>
+  () =>
+    new Response(body, { status: code, headers });
+const reset: Answer = () => Promise.reject(new TypeError('fetch failed'));
+const hang: Answer = () => new Promise(() => {});
+
+function clockRefusal(serverTime: string): Answer {
+  const body = { error_code: 'APIGW.0301', error_msg: `signature expired, server time:${serverTime}` };
+  return () => Response.json(body, { status: 401 });
+}
+
+interface Call {
+  readonly atMs: number;
+  readonly accessKeyId: string;
+  readonly sdkDate: string;
+  readonly headers: Headers;
+}
+
+function setUp(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> = {}) {
+  const clock = createFakeClock();
+  const logger = createRecordingLogger();
+  const calls: Call[] = [];
+  const source: { current: Credential; next: Credential | undefined } = {
+    current: credential('AK1'),
+    next: undefined,
+  };
+  const provider: CredentialProvider = {
+    get: () => source.current,
+    reload: async () => {
+      if (source.next === undefined) return false;
+      source.current = source.next;
+      source.next = undefined;
+      return true;
+    },
+    usable: () => true,
+    warm: async () => undefined,
+  };
+  const measured: [string, unknown][] = [];
+  const metrics: Metrics = {
+    ...NO_METRICS,
+    upstreamAnswered: (result) => measured.push(['answered', result]),
+    upstreamRetried: () => measured.push(['retried', 1]),
+    upstreamInFlight: (change) => measured.push(['inFlight', change]),
+    breakerChanged: (state) => measured.push(['breaker', state]),
+    clockSkewMeasured: (skewMs) => measured.push(['skew', skewMs]),
+  };
+  const upstream = { answer: ok };
+  const client = createUpstreamClient(
+    { ...CONFIG, ...config },
+    {
+      fetch: (_url, init) => {
+        const headers = new Headers(init.headers);
+        const accessKeyId = /Access=([^,]+)/.exec(headers.get('authorization') ?? '')?.[1] ?? '';
+        calls.push({ atMs: clock.now(), accessKeyId, sdkDate: headers.get('x-sdk-date') ?? '', headers });
+        return Promise.resolve(upstream.answer());
+      },
+      now: clock.now,
+      schedule: clock.schedule,
+      random: () => 0,
+      credentialProvider: provider,
+      logger,
+      metrics,
+      ...more,
+    },
+  );
+  const get = () => client.get('/v5/imagecaches', [], () => 'value');
+  /** The outcome in a word: the value, or the reason and the seconds to wait. */
+  const ask = () =>
+    get().catch((error: unknown) => {
+      if (!(error instanceof UpstreamError)) throw error;
+      return [error.kind, error.reason, error.retryAfterSeconds]
+        .filter((part) => part !== undefined)
+        .join(' ');
+    });
+  return { ask, calls, clock, get, logger, measured, source, upstream };
+}
+
+describe('retry', () => {
+  it('is made once, for faults that may pass', async () => {
+    for (const [answer, calls] of [
+      [status(500), 2],
+      [status(503), 2],
+      [reset, 2],
+      [status(404), 1],
+      [status(302), 1],
+      [status(403), 1],
+      [status(429), 1],
+    ] as const) {
+      const service = setUp();
+      service.upstream.answer = answer;
+      await service.ask();
+      expect(service.calls).toHaveLength(calls);
+    }
+  });
+
+  it('stays within a tenth of the calls, after a small reserve', async () => {
+    const { ask, calls, clock, upstream } = setUp();
+    const asked = 200;
+    for (let call = 0; call < asked; call += 1) {
+      // Every other call fails at first, so that the breaker stays closed for want of failures in its window.
+      upstream.answer = call % 10 === 0 ? status(500) : ok;
+      await ask();
+      await clock.advance(2000);
+    }
+    expect(calls.length).toBeLessThanOrEqual(asked + asked / CALLS_PER_RETRY + RETRY_RESERVE);
+    expect(calls.length).toBeGreaterThan(asked + 10);
+  });
+
+  it('ends when the budget is spent', async () => {
+    const { ask, calls, clock, upstream } = setUp();
+    upstream.answer = status(500);
+    for (let call = 0; call < 8; call += 1) {
+      await ask();
+      await clock.advance(15_000);
+    }
+    expect(calls).toHaveLength(8 + RETRY_RESERVE);
+  });
+
+  it('waits for Retry-After where the deadline allows', async () => {
+    const { ask, calls, clock, upstream } = setUp();
+    upstream.answer = status(429, { 'retry-after': '3' });
+    const pending = ask();
+    await clock.scheduled(3000);
+    upstream.answer = ok;
+    await clock.advance(3000);
+    expect(await pending).toBe('value');
+    expect(calls.map(({ atMs }) => atMs - (calls[0]?.atMs ?? 0))).toEqual([0, 3000]);
+  });
+
+  it('makes no call before Retry-After is over', async () => {
+    const { ask, calls, clock, upstream } = setUp();
+    upstream.answer = status(429, { 'retry-after': '30' });
+    expect(await ask()).toBe('upstream_throttled throttled 30');
+    upstream.answer = ok;
+    await clock.advance(10_000);
+    expect(await ask()).toBe('upstream_throttled throttled 20');
+    expect(calls).toHaveLength(1);
+    await clock.advance(20_000);
+    expect(await ask()).toBe('value');
+  });
+});
+
+describe('circuit breaker', () => {
+  it('opens after enough failures, probes with one call at a time, and closes with a success', async () => {
+    const { ask, calls, clock, measured, upstream } = setUp();
+    upstream.answer = status(404);
+    for (let call = 0; call < LEAST_CALLS; call += 1) expect(await ask()).toMatch(/^upstream_failed/);
+    for (let call = 0; call < 100; call += 1) expect(await ask()).toBe('overloaded breaker_open 5');
+    expect(calls).toHaveLength(LEAST_CALLS);
+
+    await clock.advance(FIRST_OPEN_MS);
+    const gate = Promise.withResolvers<Response>();
+    upstream.answer = () => gate.promise;
+    const probe = ask();
+    await clock.advance(0);
+    expect(await ask()).toBe('overloaded breaker_open 1');
+    gate.resolve(new Response('', { status: 500 }));
+    expect(await probe).toMatch(/^upstream_failed/);
+    await clock.advance(2 * FIRST_OPEN_MS - 1);
+    expect(await ask()).toBe('overloaded breaker_open 1');
+    await clock.advance(1);
+    upstream.answer = ok;
+    expect(await ask()).toBe('value');
+    expect(await ask()).toBe('value');
+    expect(measured.filter(([name]) => name === 'breaker').map(([, state]) => state)).toEqual([
+      'open',
+      'half_open',
+      'open',
+      'half_open',
+      'closed',
+    ]);
+  });
+
+  it('does not count refusals, nor what is fewer than half', async () => {
+    const { ask, clock, measured, upstream } = setUp();
+    for (let call = 0; call < 40; call += 1) {
+      upstream.answer = call % 3 === 0 ? status(404) : ok;
+      await ask();
+      await clock.advance(100);
+    }
+    expect(measured.filter(([name]) => name === 'breaker')).toEqual([]);
+  });
+
+  it('lets another probe out when one was lost', async () => {
+    const { ask, clock, upstream, calls } = setUp();
+    upstream.answer = status(404);
+    for (let call = 0; call < LEAST_CALLS; call += 1) await ask();
+    await clock.advance(FIRST_OPEN_MS);
+    upstream.answer = hang;
+    const lost = ask();
+    await clock.advance(5000);
+    await clock.advance(5000);
+    expect(await lost).toMatch(/timeout/);
+    await clock.advance(60_000);
+    upstream.answer = ok;
+    expect(await ask()).toBe('value');
+    expect(calls.length).toBeGreaterThan(LEAST_CALLS);
+  });
+});
+
+describe('calls at once', () => {
+  it('are bounded, and the rest is shed at once', async () => {
+    const { ask, calls, clock, measured, upstream } = setUp({}, { maxConcurrent: 3 });
+    expect(await ask()).toBe('value');
+    const gate = Promise.withResolvers<void>();
+    upstream.answer = async () => {
+      await gate.promise;
+      return new Response('{}');
+    };
+    const let3In = [ask(), ask(), ask()];
+    await clock.advance(0);
+    expect(await Promise.all([ask(), ask()])).toEqual(Array(2).fill('overloaded too_many_in_flight 1'));
+    expect(calls).toHaveLength(4);
+    gate.resolve();
+    expect(await Promise.all(let3In)).toEqual(Array(3).fill('value'));
+    expect(await ask()).toBe('value');
+    const changes = measured.filter(([name]) => name === 'inFlight').map(([, change]) => change as number);
+    expect(changes.reduce((sum, change) => sum + change, 0)).toBe(0);
+  });
+});
+
+describe('the vendor clock', () => {
+  it('is followed after a refused date, at once and from then on', async () => {
+    const { ask, calls, measured, upstream, logger } = setUp();
+    // Ours is 2026-01-02T03:04:05Z.
+    upstream.answer = () => {
+      upstream.answer = ok;
+      return clockRefusal('20260102T050000Z')() as Response;
+    };
+    expect(await ask()).toBe('value');
+    expect(calls.map(({ sdkDate }) => sdkDate)).toEqual(['20260102T030405Z', '20260102T050000Z']);
+    expect(await ask()).toBe('value');
+    expect(calls.at(-1)?.sdkDate).toBe('20260102T050000Z');
+    expect(measured).toContainEqual(['skew', 6_955_000]);
+    expect(logger.lines.filter(({ message }) => message === 'the vendor refused our date')).toHaveLength(1);
+  });
+
+  it('is not believed beyond 24 hours', async () => {
+    const { ask, calls, upstream } = setUp();
+    upstream.answer = clockRefusal('20260105T050000Z');
+    expect(await ask()).toBe('upstream_rejected clock');
+    expect(calls).toHaveLength(1);
+  });
+});
+
+describe('refused keys', () => {
+  it('are tried twice in 5 minutes, at any request rate', async () => {
+    const { ask, calls, clock, upstream, logger } = setUp();
+    upstream.answer = status(401);
+    const asked: Promise<unknown>[] = [];
+    for (let step = 0; step < 239; step += 1) {
+      for (let request = 0; request < 20; request += 1) asked.push(ask());
+      await clock.advance(5000);
+    }
+    await Promise.all(asked);
+    // Two each time, and the lock-out is over 3 times in 20 minutes.
+    expect(calls.length).toBeLessThanOrEqual(4 * MAX_REFUSALS);
+    for (const [index, { atMs }] of calls.entries()) {
+      const earlier = calls[index - MAX_REFUSALS];
+      if (earlier !== undefined) expect(atMs - earlier.atMs).toBeGreaterThanOrEqual(LOCK_OUT_MS);
+    }
+    expect(logger.lines.filter(({ level }) => level === 'error')).toHaveLength(calls.length / MAX_REFUSALS);
+  });
+
+  it('work again as soon as they are replaced', async () => {
+    const { ask, calls, source, upstream } = setUp();
+    upstream.answer = status(401);
+    await ask();
+    await ask();
+    expect(await ask()).toBe('upstream_rejected locked_out');
+    source.current = credential('AK2');
+    upstream.answer = ok;
+    expect(await ask()).toBe('value');
+    expect(calls.map(({ accessKeyId }) => accessKeyId)).toEqual(['AK1', 'AK1', 'AK2']);
+  });
+
+  it('are reloaded, and a new one is tried at once', async () => {
+    const { ask, calls, source, upstream } = setUp();
+    source.next = credential('AK2');
+    upstream.answer = () => (calls.at(-1)?.accessKeyId === 'AK2' ? ok() : status(403)());
+    expect(await ask()).toBe('value');
+    expect(calls.map(({ accessKeyId }) => accessKeyId)).toEqual(['AK1', 'AK2']);
+  });
+
+  it('are proved by one call while the others wait', async () => {
+    const { ask, calls, clock, upstream } = setUp();
+    const gate = Promise.withResolvers<Response>();
+    upstream.answer = () => gate.promise;
+    const asked = Array.from({ length: 10 }, ask);
+    await clock.advance(100);
+    expect(calls).toHaveLength(1);
+    gate.resolve(new Response('{}'));
+    upstream.answer = ok;
+    await clock.advance(100);
+    expect(await Promise.all(asked)).toEqual(Array(10).fill('value'));
+  });
+
+  it('never earn a third refusal in 5 minutes, whatever the vendor answers and whoever asks', async () => {
+    const step = fc.oneof(
+      fc.record({
+        ask: fc.integer({ min: 1, max: 6 }),
+        answer: fc.constantFrom('401', '403', 'clock', 'reset', 'hang'),
+      }),
+      fc.record({ wait: fc.integer({ min: 1, max: 2 * MINUTE }) }),
+      fc.record({ key: fc.constantFrom('AK1', 'AK2', 'AK3') }),
+    );
+    const answers: Record<string, Answer> = {
+      '401': status(401),
+      '403': status(403),
+      clock: clockRefusal('20260102T041500Z'),
+      reset,
+      hang,
+    };
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        const { ask, calls, clock, source, upstream } = setUp();
+        const refused: Call[] = [];
+        for (const next of steps) {
+          if ('wait' in next) await clock.advance(next.wait);
+          else if ('key' in next) source.current = credential(next.key);
+          else {
+            upstream.answer = () => {
+              if (['401', '403', 'clock'].includes(next.answer)) refused.push(calls.at(-1) as Call);
+              return (answers[next.answer] as Answer)();
+            };
+            const asked = Promise.all(Array.from({ length: next.ask }, ask));
+            let isOver = false;
+            void asked.then(() => {
+              isOver = true;
+            });
+            // Every call settles within the deadline and one look of those who waited.
+            for (let tick = 0; tick < 9 && !isOver; tick += 1) await clock.advance(1000);
+            expect(isOver).toBe(true);
+          }
+        }
+        for (const key of ['AK1', 'AK2', 'AK3']) {
+          const times = refused.filter(({ accessKeyId }) => accessKeyId === key).map(({ atMs }) => atMs);
+          for (const [index, atMs] of times.entries()) {
+            const earlier = times[index - MAX_REFUSALS];
+            if (earlier !== undefined) expect(atMs - earlier).toBeGreaterThanOrEqual(LOCK_OUT_MS);
+          }
+        }
+        await clock.advance(10_000);
+        expect(clock.pending).toBe(0);
+      }),
+      { numRuns: 60 },
+    );
+  }, 60_000);
+});
+
+describe('the credential', () => {
+  it('that cannot be had is no call, and no fault of upstream', async () => {
+    const provider: CredentialProvider = {
+      get: () => Promise.reject(new CredentialUnavailableError('no_credential')),
+      reload: async () => false,
+      usable: () => false,
+      warm: async () => undefined,
+    };
+    const { ask, calls, logger, measured } = setUp({ credentialProvider: provider });
+    for (let call = 0; call < 20; call += 1) expect(await ask()).toBe('upstream_failed no_credential');
+    expect(calls).toHaveLength(0);
+    expect(logger.lines).toEqual([]);
+    expect(measured.filter(([name]) => name === 'breaker')).toEqual([]);
+  });
+
+  it('brings its project id along', async () => {
+    const { ask, calls } = setUp({
+      resolveProjectId: async ({ accessKeyId }) => `project-of-${accessKeyId}`,
+    });
+    await ask();
+    expect(calls[0]?.headers.get('x-project-id')).toBe('project-of-AK1');
+  });
+});
+
+describe('traces', () => {
+  it('have a span for each attempt, and nothing of them is sent', async () => {
+    const spans: unknown[] = [];
+    const { ask, calls, upstream } = setUp({
+      tracer: {
+        inSpan: (options, work) =>
+          work({
+            setAttribute: () => undefined,
+            fail: (reason) =>
+              spans.push([options.kind, options.attributes?.['http.request.resend_count'], reason]),
+          }),
+      },
+    });
+    upstream.answer = status(500);
+    await ask();
+    expect(spans).toEqual([
+      ['client', 0, 'status'],
+      ['client', 1, 'status'],
+    ]);
+    expect([...(calls[0]?.headers.keys() ?? [])].sort()).toEqual(['accept', 'authorization', 'x-sdk-date']);
+  });
+});
