@@ -73,6 +73,12 @@ export interface ProjectLookupConfig {
 
 export interface Config {
   readonly listen: { readonly host: string; readonly port: number };
+  readonly metrics: {
+    /** 0: no metrics. */
+    readonly port: number;
+    /** The port is the default one: when something else has it, the service starts all the same. */
+    readonly isDefault: boolean;
+  };
   readonly upstream: {
     /** Scheme, host and port, and a base path where a gateway needs one; no slash at the end. */
     readonly endpoint: string;
@@ -138,7 +144,6 @@ const UNSUPPORTED_SETTINGS = [
   'REDIS_URL',
   'CORS_ORIGINS',
   'RATE_LIMIT_PER_MINUTE',
-  'METRICS_PORT',
 ];
 
 interface Setting<Output> {
@@ -216,6 +221,7 @@ const NODE_URL_RULE =
 const SETTINGS = {
   HOST: setting(z.string().regex(/^[A-Za-z0-9.:_-]{1,255}$/), 'an address or a host name', '0.0.0.0'),
   PORT: wholeNumber(0, 65_535, 8080),
+  METRICS_PORT: wholeNumber(0, 65_535, 9090),
   CCE_REGION: setting(
     z.string().refine((region) => cceEndpointForRegion(region) !== undefined),
     'a region known to this version; for any other set CCE_ENDPOINT',
@@ -387,6 +393,13 @@ export function parseConfig(
     report('AUTH_JWKS_FILE', 'contradicts AUTH_JWKS_URL; set only one of them');
   }
 
+  if ((values.METRICS_PORT ?? 9090) === (values.PORT ?? 8080) && values.PORT !== 0) {
+    report(
+      'METRICS_PORT',
+      'must differ from PORT: metrics are not for callers (default 9090; 0 turns them off)',
+    );
+  }
+
   const connectTimeoutMs = values.UPSTREAM_CONNECT_TIMEOUT_MS ?? 2000;
   const attemptTimeoutMs = values.UPSTREAM_ATTEMPT_TIMEOUT_MS ?? 5000;
   const deadlineMs = values.UPSTREAM_DEADLINE_MS ?? 8000;
@@ -405,6 +418,7 @@ export function parseConfig(
   const endpoint = values.CCE_ENDPOINT ?? cceEndpointForRegion(values.CCE_REGION as string);
   return deepFreeze<Config>({
     listen: { host: values.HOST ?? '127.0.0.1', port: values.PORT ?? 8080 },
+    metrics: { port: values.METRICS_PORT ?? 9090, isDefault: values.METRICS_PORT === undefined },
     upstream: {
       endpoint: endpoint as string,
       projectId: isProjectLookedUp ? undefined : values.HUAWEICLOUD_SDK_PROJECT_ID,

@@ -88,6 +88,8 @@ describe('parseConfig', () => {
   it.each([
     [{ AUTH_JWKS_FILE: '/keys.json' }, 'AUTH_JWKS_FILE'],
     [{ CLOUD_SDK_AK: 'ANOTHER' }, 'CLOUD_SDK_AK'],
+    [{ PORT: '9090' }, 'METRICS_PORT'],
+    [{ METRICS_PORT: '8080' }, 'METRICS_PORT'],
     [{ CLOUD_SDK_SK: 'another' }, 'CLOUD_SDK_SK'],
     [{ UPSTREAM_ATTEMPT_TIMEOUT_MS: '9000' }, 'UPSTREAM_ATTEMPT_TIMEOUT_MS'],
     [{ UPSTREAM_CONNECT_TIMEOUT_MS: '6000' }, 'UPSTREAM_CONNECT_TIMEOUT_MS'],

@@ -49,6 +49,7 @@ async function main(): Promise<void> {
   const config = parseConfig({
     PORT: String(options.port ?? ((await isFree(DEFAULT_PORT)) ? DEFAULT_PORT : 0)),
     ...simulator.environment,
+    METRICS_PORT: '0',
     AUTH_ISSUER: issuer.issuer,
     AUTH_AUDIENCE: AUDIENCE,
     SHUTDOWN_DELAY_SECONDS: '0',

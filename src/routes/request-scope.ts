@@ -29,7 +29,7 @@ const SANE_REQUEST_ID = /^[A-Za-z0-9_-]{1,128}$/;
  */
 export function scoped(
   route: string,
-  deps: Pick<Dependencies, 'now' | 'logger'>,
+  deps: Pick<Dependencies, 'now' | 'logger' | 'metrics'>,
   handler: ScopedHandler,
   level: 'info' | 'debug' = 'info',
 ): (c: Context) => Response | Promise<Response> {
@@ -44,12 +44,14 @@ export function scoped(
       cache: undefined,
     };
     const finish = (response: Response, problem?: ProblemError): Response => {
+      const ms = deps.now() - startedAtMs;
+      deps.metrics.requestAnswered(route, c.req.method, response.status, ms);
       const fields = {
         requestId: scope.requestId,
         method: c.req.method,
         route,
         status: response.status,
-        ms: deps.now() - startedAtMs,
+        ms,
         cache: scope.cache,
         subject: scope.subject,
         issuer: scope.issuer,

@@ -59,12 +59,9 @@ async function run(config: Config): Promise<void> {
   try {
     service = await startService(config, logger);
   } catch (error) {
-    const { code } = error as { code?: unknown };
-    logger.fatal(
-      { error: describeError(error) },
-      `cannot listen on ${config.listen.host}:${config.listen.port}`,
-    );
-    process.stderr.write(`Cannot listen on ${config.listen.host}:${config.listen.port} (${String(code)}).\n`);
+    const { code, port = config.listen.port } = error as { code?: unknown; port?: number };
+    logger.fatal({ error: describeError(error) }, `cannot listen on ${config.listen.host}:${port}`);
+    process.stderr.write(`Cannot listen on ${config.listen.host}:${port} (${String(code)}).\n`);
     await flushed();
     process.exit(1);
   }

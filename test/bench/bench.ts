@@ -130,6 +130,7 @@ async function main(): Promise<void> {
   const logFile = join(folder, 'service.log');
   const environment = {
     ...simulator.environment,
+    METRICS_PORT: '0',
     AUTH_ISSUER: issuer.issuer,
     AUTH_AUDIENCE: 'imagecaches',
     CACHE_TTL_SECONDS: '3600',

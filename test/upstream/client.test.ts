@@ -334,7 +334,7 @@ describe('refused keys', () => {
     const step = fc.oneof(
       fc.record({
         ask: fc.integer({ min: 1, max: 6 }),
-        answer: fc.constantFrom('401', '403', 'clock', 'reset', 'hang'),
+        answer: fc.constantFrom('401', '403', 'clock', 'slow', 'reset', 'hang'),
       }),
       fc.record({ wait: fc.integer({ min: 1, max: 2 * MINUTE }) }),
       fc.record({ key: fc.constantFrom('AK1', 'AK2', 'AK3') }),
@@ -343,6 +343,7 @@ describe('refused keys', () => {
       '401': status(401),
       '403': status(403),
       clock: clockRefusal('20260102T041500Z'),
+      slow: status(401),
       reset,
       hang,
     };
@@ -354,8 +355,11 @@ describe('refused keys', () => {
           if ('wait' in next) await clock.advance(next.wait);
           else if ('key' in next) source.current = credential(next.key);
           else {
-            upstream.answer = () => {
-              if (['401', '403', 'clock'].includes(next.answer)) refused.push(calls.at(-1) as Call);
+            upstream.answer = async () => {
+              const call = calls.at(-1) as Call;
+              // So that calls that are let out together are refused together.
+              if (next.answer === 'slow') await new Promise<void>((resolve) => clock.schedule(resolve, 50));
+              if (['401', '403', 'clock', 'slow'].includes(next.answer)) refused.push(call);
               return (answers[next.answer] as Answer)();
             };
             const asked = Promise.all(Array.from({ length: next.ask }, ask));

@@ -4,16 +4,20 @@ import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
+import packageJson from '../../../package.json' with { type: 'json' };
 import { createApp } from '../../app.ts';
 import type { Config } from '../../config.ts';
 import { createCredentialProvider } from '../../credentials/create-credential-provider.ts';
 import { createProjectIdSource } from '../../credentials/project-id.ts';
 import type { Dependencies } from '../../deps.ts';
-import { NO_METRICS } from '../../metrics.ts';
 import { type ProblemCode, ProblemError, problemResponse } from '../../problem.ts';
 import type { Lifecycle } from '../../routes/health.ts';
 import { createSharedFlight } from '../../single-flight.ts';
 import { createNodeFetch } from './fetch.ts';
+import { createPrometheusMetrics, type PrometheusMetrics } from './metrics.ts';
+import { type MetricsServer, startMetricsServer } from './metrics-server.ts';
+
+const { version: VERSION } = packageJson;
 
 /** All request headers together: above a 16 KiB token, so that one over the limit gets its 401 from us. */
 const MAX_HEADER_BYTES = 32_768;
@@ -22,6 +26,9 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
 /** Idle connections stay open longer than those of common load balancers (60 s), so that they close first. */
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+
+/** While draining, connections that have become idle are looked for so often. */
+const IDLE_CHECK_MS = 50;
 
 export interface RunningService {
   /** Where it listens, such as http://127.0.0.1:8080. */
@@ -44,6 +51,7 @@ export interface RunningService {
 export async function startService(config: Config, logger: Dependencies['logger']): Promise<RunningService> {
   let lifecycle: Lifecycle = 'starting';
   const { fetch, close: closeFetch } = createNodeFetch(config.upstream.connectTimeoutMs);
+  const prometheus = createPrometheusMetrics(VERSION);
   const background = new Set<Promise<unknown>>();
   const base: Omit<Dependencies, 'credentialProvider' | 'resolveProjectId'> = {
     fetch,
@@ -62,7 +70,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
     },
     createSingleFlight: createSharedFlight,
     logger,
-    metrics: NO_METRICS,
+    metrics: prometheus.metrics,
   };
   const { projectLookup } = config;
   const deps: Dependencies = {
@@ -96,7 +104,13 @@ export async function startService(config: Config, logger: Dependencies['logger'
     },
   );
   server.on('clientError', answerClientError);
-  await listen(server, config.listen);
+  const metricsServer = await openMetrics(prometheus, config, logger);
+  try {
+    await listen(server, config.listen);
+  } catch (error) {
+    await metricsServer?.stop();
+    throw error;
+  }
   const { port } = server.address() as AddressInfo;
   const host = config.listen.host.includes(':') ? `[${config.listen.host}]` : config.listen.host;
 
@@ -113,14 +127,19 @@ export async function startService(config: Config, logger: Dependencies['logger'
     await new Promise((resolve) => setTimeout(resolve, config.shutdown.delayMs));
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     logger.info({}, 'no longer accepting connections');
+    // close() ends the connections that are idle now; those that become idle later have no more requests to wait for.
+    const endIdle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
     const cutOff = setTimeout(() => {
       logger.warn({}, 'the grace time is over: open connections are cut off');
       server.closeAllConnections();
     }, config.shutdown.graceMs);
     await closed;
     clearTimeout(cutOff);
+    clearInterval(endIdle);
     await closeFetch();
     await Promise.allSettled(background);
+    // Last, so that the drain can be watched.
+    await metricsServer?.stop();
     logger.info({}, 'stopped');
   }
   return {
@@ -142,6 +161,26 @@ function listen(server: Server, { host, port }: Config['listen']): Promise<void>
       resolve();
     });
   });
+}
+
+/** Undefined when metrics are off, or the default port belongs to somebody else. */
+async function openMetrics(
+  prometheus: PrometheusMetrics,
+  { listen: { host }, metrics: { port, isDefault } }: Config,
+  logger: Dependencies['logger'],
+): Promise<MetricsServer | undefined> {
+  if (port === 0) return undefined;
+  try {
+    const server = await startMetricsServer(prometheus, { host, port });
+    logger.info({ host, port }, 'metrics');
+    return server;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Prometheus itself listens there; serving callers matters more than a default.
+    if (!isDefault || code !== 'EADDRINUSE') throw error;
+    logger.warn({ host, port, code }, 'no metrics: their default port is taken; set METRICS_PORT');
+    return undefined;
+  }
 }
 
 const CLIENT_ERROR_PROBLEMS: Readonly<Record<string, ProblemCode>> = {

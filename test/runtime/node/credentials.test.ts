@@ -41,6 +41,7 @@ afterAll(async () => {
 async function startService(more: Record<string, string>): Promise<RunningProcess & { url: string }> {
   const started = startProcess('src/runtime/node.ts', [], {
     PORT: '0',
+    METRICS_PORT: '0',
     CCE_ENDPOINT: simulator.url,
     AUTH_ISSUER: issuer.issuer,
     AUTH_AUDIENCE: 'imagecaches',

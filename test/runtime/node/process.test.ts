@@ -40,6 +40,7 @@ afterAll(async () => {
 function environment(more: Record<string, string> = {}): Record<string, string> {
   return {
     PORT: '0',
+    METRICS_PORT: '0',
     CCE_ENDPOINT: simulator.url,
     HUAWEICLOUD_SDK_AK: PLANTED_ACCESS_KEY_ID,
     HUAWEICLOUD_SDK_SK: PLANTED_SECRET,
@@ -201,7 +202,13 @@ describe('what is sent badly', () => {
 
 describe('secrets', () => {
   it('reach no byte of the output or of any answer, wherever they are planted', async () => {
-    const service = await startService({ LOG_LEVEL: 'trace' });
+    let service = await startService({ LOG_LEVEL: 'trace' });
+    const outputs: string[] = [];
+    const stopService = async () => {
+      service.child.kill('SIGTERM');
+      expect(await service.exited).toBe(0);
+      outputs.push(service.stdout() + service.stderr());
+    };
     const token = await issuer.sign();
     const answers: string[] = [];
     const ask = async (path: string, headers: Record<string, string> = {}, method = 'GET') => {
@@ -243,6 +250,11 @@ describe('secrets', () => {
     let index = 0;
     for (const fault of vendorFaults) {
       simulator.clearScript();
+      // A refused key is left alone for minutes: a new process knows nothing of that.
+      if (fault.answer?.kind === 'refuse') {
+        await stopService();
+        service = await startService({ LOG_LEVEL: 'trace' });
+      }
       simulator.script({ ...fault, times: 'always', verify: false });
       await ask(`/imagecaches?name=fault-${index++}`, withToken);
     }
@@ -260,9 +272,8 @@ describe('secrets', () => {
     await ask('/PLANTEDpath?token=PLANTEDquery', withToken);
     await ask('/imagecaches', withToken, 'POST');
 
-    service.child.kill('SIGTERM');
-    expect(await service.exited).toBe(0);
-    const output = service.stdout() + service.stderr();
+    await stopService();
+    const output = outputs.join('');
     expect(output.match(/"msg":"request"/g)?.length).toBeGreaterThanOrEqual(16);
     expect(output.match(/"msg":"upstream call"/g)?.length).toBeGreaterThanOrEqual(10);
     for (const text of [output, ...answers]) {
@@ -306,6 +317,7 @@ describe('shutdown', () => {
     expect((await slow).status).toBe(200);
     expect(await service.exited).toBe(0);
     expect(service.stdout()).toContain('"msg":"stopped"');
+    expect(service.stdout()).not.toContain('the grace time is over');
     agent.destroy();
   });
 

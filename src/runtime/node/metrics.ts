@@ -1,0 +1,160 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { BreakerState, Metrics } from '../../metrics.ts';
+
+/** From half a millisecond, where hits lie, to 10 seconds, past the upstream deadline. */
+const DURATION_BUCKETS_SECONDS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+];
+/** From 1 second to the end of the default stale-if-error time. */
+const AGE_BUCKETS_SECONDS = [1, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600];
+const KNOWN_METHODS: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'OPTIONS',
+]);
+const BREAKER_STATES: readonly BreakerState[] = ['closed', 'open', 'half_open'];
+
+export interface PrometheusMetrics {
+  readonly metrics: Metrics;
+  readonly contentType: string;
+  /** All metrics in the Prometheus text format. */
+  readonly render: () => Promise<string>;
+}
+
+/**
+ * The metrics of the core as Prometheus metrics, with those of the process. Each has a registry of its own, so that
+ * a process can hold two services.
+ *
+ * @param version of this service, for imagecaches_build_info
+ */
+export function createPrometheusMetrics(version: string): PrometheusMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  new Gauge({
+    name: 'imagecaches_build_info',
+    help: 'Always 1; the version is in the label.',
+    labelNames: ['version'],
+    registers,
+  }).set({ version }, 1);
+  const requests = new Histogram({
+    name: 'imagecaches_http_request_duration_seconds',
+    help: 'Time from a request to its answer; its count is the number of requests.',
+    labelNames: ['route', 'method', 'status'],
+    buckets: DURATION_BUCKETS_SECONDS,
+    registers,
+  });
+  const answers = new Counter({
+    name: 'imagecaches_cache_answers_total',
+    help: 'Lists served, by how the cache came to them.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const age = new Histogram({
+    name: 'imagecaches_cache_age_seconds',
+    help: 'Age of the lists served.',
+    buckets: AGE_BUCKETS_SECONDS,
+    registers,
+  });
+  const upstream = new Histogram({
+    name: 'imagecaches_upstream_call_duration_seconds',
+    help: 'Time of one attempt upstream, by its result; its count is the number of attempts.',
+    labelNames: ['result'],
+    buckets: DURATION_BUCKETS_SECONDS,
+    registers,
+  });
+  const retries = new Counter({
+    name: 'imagecaches_upstream_retries_total',
+    help: 'Second attempts upstream.',
+    registers,
+  });
+  const inFlight = new Gauge({
+    name: 'imagecaches_upstream_calls_in_flight',
+    help: 'Attempts upstream under way.',
+    registers,
+  });
+  const breaker = new Gauge({
+    name: 'imagecaches_upstream_breaker_state',
+    help: '1 for the state that the circuit breaker is in, 0 for the others.',
+    labelNames: ['state'],
+    registers,
+  });
+  const dropped = new Counter({
+    name: 'imagecaches_entries_dropped_total',
+    help: 'Entries left out of lists because they broke the model.',
+    registers,
+  });
+  const skew = new Gauge({
+    name: 'imagecaches_clock_skew_seconds',
+    help: "The vendor's clock minus ours, as corrected for when signing.",
+    registers,
+  });
+  const expiry = new Gauge({
+    name: 'imagecaches_credential_expiry_timestamp_seconds',
+    help: 'When the credential in use expires; +Inf when it does not, 0 before there is one.',
+    registers,
+  });
+  const setBreaker = (current: BreakerState) => {
+    for (const state of BREAKER_STATES) breaker.set({ state }, state === current ? 1 : 0);
+  };
+  setBreaker('closed');
+
+  // A child for each set of labels is looked up once: on the hit path its look-up costs more than counting.
+  const requestChildren = new Map<string, Histogram.Internal<string>>();
+  const answerChildren = new Map<string, Counter.Internal>();
+
+  const metrics: Metrics = {
+    requestAnswered(route, method, status, durationMs) {
+      const key = `${route} ${method} ${status}`;
+      let child = requestChildren.get(key);
+      if (child === undefined) {
+        // A made-up method must not become a label, nor a key that is kept.
+        const knownMethod = KNOWN_METHODS.has(method) ? method : 'OTHER';
+        child = requests.labels(route, knownMethod, String(status));
+        if (knownMethod === method) requestChildren.set(key, child);
+      }
+      child.observe(durationMs / 1000);
+    },
+    cacheAnswered(outcome, ageMs) {
+      let child = answerChildren.get(outcome);
+      if (child === undefined) {
+        child = answers.labels(outcome);
+        answerChildren.set(outcome, child);
+      }
+      child.inc();
+      age.observe(ageMs / 1000);
+    },
+    upstreamAnswered: (result, durationMs) => upstream.observe({ result }, durationMs / 1000),
+    upstreamRetried: () => retries.inc(),
+    upstreamInFlight: (change) => inFlight.inc(change),
+    breakerChanged: setBreaker,
+    entriesDropped: (count) => dropped.inc(count),
+    clockSkewMeasured: (skewMs) => skew.set(skewMs / 1000),
+    credentialLoaded: (expiresAtMs) =>
+      expiry.set(expiresAtMs === undefined ? Number.POSITIVE_INFINITY : expiresAtMs / 1000),
+    observeCache(read) {
+      new Gauge({
+        name: 'imagecaches_cache_entries',
+        help: 'Lists held.',
+        registers,
+        collect() {
+          this.set(read().entries);
+        },
+      });
+      new Gauge({
+        name: 'imagecaches_cache_bytes',
+        help: 'Bytes that the lists held are counted with.',
+        registers,
+        collect() {
+          this.set(read().bytes);
+        },
+      });
+    },
+  };
+  return { metrics, contentType: registry.contentType, render: () => registry.metrics() };
+}

@@ -1,0 +1,177 @@
+import net from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
+import { createPrometheusMetrics } from '../../../src/runtime/node/metrics.ts';
+import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import { type RunningProcess, startProcess } from './running-process.ts';
+
+let simulator: Simulator;
+let issuer: TokenIssuer;
+const running: RunningProcess[] = [];
+
+beforeAll(async () => {
+  simulator = await startSimulator();
+  issuer = await startTokenIssuer();
+});
+afterEach(async () => {
+  for (const { child, exited } of running.splice(0)) {
+    child.kill('SIGKILL');
+    await exited;
+  }
+  simulator.reset();
+});
+afterAll(async () => {
+  await Promise.all([simulator.stop(), issuer.stop()]);
+});
+
+function listenOn(port: number): Promise<net.Server> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => resolve(server));
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = await listenOn(0);
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function start(more: Record<string, string>): RunningProcess {
+  const started = startProcess('src/runtime/node.ts', [], {
+    ...simulator.environment,
+    PORT: '0',
+    AUTH_ISSUER: issuer.issuer,
+    AUTH_AUDIENCE: 'imagecaches',
+    SHUTDOWN_DELAY_SECONDS: '0',
+    ...more,
+  });
+  running.push(started);
+  return started;
+}
+
+async function portOf(service: RunningProcess): Promise<number> {
+  const [, port] = await service.printed(/"port":(\d+),"upstream".*"msg":"listening"/);
+  return Number(port);
+}
+
+describe('the Prometheus metrics', () => {
+  it('count and measure what the core reports, in base units', async () => {
+    const { metrics, render } = createPrometheusMetrics('1.2.3');
+    metrics.requestAnswered('/imagecaches', 'GET', 200, 3);
+    metrics.requestAnswered('/imagecaches', 'GET', 200, 700);
+    metrics.requestAnswered('unmatched', 'BREW', 404, 1);
+    metrics.cacheAnswered('hit', 12_000);
+    metrics.upstreamAnswered('upstream_timeout', 5000);
+    metrics.upstreamRetried();
+    metrics.upstreamInFlight(1);
+    metrics.breakerChanged('open');
+    metrics.entriesDropped(3);
+    metrics.clockSkewMeasured(-90_500);
+    metrics.credentialLoaded(1_767_323_045_000);
+    metrics.observeCache(() => ({ entries: 7, bytes: 4096 }));
+    const lines = (await render()).split('\n');
+    for (const line of [
+      'imagecaches_build_info{version="1.2.3"} 1',
+      'imagecaches_http_request_duration_seconds_count{route="/imagecaches",method="GET",status="200"} 2',
+      'imagecaches_http_request_duration_seconds_sum{route="/imagecaches",method="GET",status="200"} 0.703',
+      'imagecaches_http_request_duration_seconds_count{route="unmatched",method="OTHER",status="404"} 1',
+      'imagecaches_cache_answers_total{outcome="hit"} 1',
+      'imagecaches_cache_age_seconds_sum 12',
+      'imagecaches_upstream_call_duration_seconds_sum{result="upstream_timeout"} 5',
+      'imagecaches_upstream_retries_total 1',
+      'imagecaches_upstream_calls_in_flight 1',
+      'imagecaches_upstream_breaker_state{state="open"} 1',
+      'imagecaches_upstream_breaker_state{state="closed"} 0',
+      'imagecaches_entries_dropped_total 3',
+      'imagecaches_clock_skew_seconds -90.5',
+      'imagecaches_credential_expiry_timestamp_seconds 1767323045',
+      'imagecaches_cache_entries 7',
+      'imagecaches_cache_bytes 4096',
+    ]) {
+      expect(lines).toContain(line);
+    }
+    metrics.credentialLoaded(undefined);
+    expect(await render()).toContain('imagecaches_credential_expiry_timestamp_seconds +Inf');
+  });
+
+  it('have no more label values than the code knows, whatever methods are made up', async () => {
+    const { metrics, render } = createPrometheusMetrics('1.2.3');
+    for (let index = 0; index < 1000; index += 1) metrics.requestAnswered('unmatched', `M${index}`, 405, 1);
+    const lines = (await render())
+      .split('\n')
+      .filter((line) => line.startsWith('imagecaches_http_request_duration_seconds_count'));
+    expect(lines).toEqual([
+      'imagecaches_http_request_duration_seconds_count{route="unmatched",method="OTHER",status="405"} 1000',
+    ]);
+  });
+});
+
+describe('METRICS_PORT', () => {
+  it('serves what happened, on its own port only, without a secret or a name', async () => {
+    const metricsPort = await freePort();
+    const service = start({ METRICS_PORT: String(metricsPort) });
+    const url = `http://127.0.0.1:${await portOf(service)}`;
+    const token = await issuer.sign({ subject: 'PLANTED-subject' });
+    const headers = { authorization: `Bearer ${token}` };
+    expect((await fetch(`${url}/imagecaches`, { headers })).status).toBe(200);
+    expect((await fetch(`${url}/imagecaches`, { headers })).status).toBe(200);
+    await fetch(`${url}/imagecaches?name=planted-name`, { headers });
+    await fetch(`${url}/PLANTED-path`, { headers });
+    expect((await fetch(`${url}/metrics`, { headers })).status).toBe(404);
+
+    const scrape = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
+    expect(scrape.status).toBe(200);
+    expect(scrape.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+    const text = await scrape.text();
+    expect(text).toContain('imagecaches_cache_answers_total{outcome="hit"} 1');
+    expect(text).toContain('imagecaches_cache_answers_total{outcome="derived"} 1');
+    expect(text).toContain('imagecaches_cache_answers_total{outcome="miss"} 1');
+    expect(text).toContain('imagecaches_upstream_call_duration_seconds_count{result="ok"} 1');
+    expect(text).toContain('imagecaches_cache_entries 1');
+    for (const secret of ['PLANTED', 'planted', token, ...Object.values(simulator.environment)]) {
+      expect(text).not.toContain(secret);
+    }
+    expect((await fetch(`http://127.0.0.1:${metricsPort}/`)).status).toBe(404);
+    expect((await fetch(`http://127.0.0.1:${metricsPort}/metrics`, { method: 'POST' })).status).toBe(405);
+    const head = await fetch(`http://127.0.0.1:${metricsPort}/metrics`, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+
+    service.child.kill('SIGTERM');
+    expect(await service.exited).toBe(0);
+  });
+
+  it('can be watched during the drain', async () => {
+    const metricsPort = await freePort();
+    const service = start({ METRICS_PORT: String(metricsPort) });
+    const url = `http://127.0.0.1:${await portOf(service)}`;
+    simulator.hold('slow');
+    const slow = fetch(`${url}/imagecaches`, { headers: { authorization: `Bearer ${await issuer.sign()}` } });
+    await simulator.arrived('slow');
+    service.child.kill('SIGTERM');
+    await service.printed(/"msg":"no longer accepting connections"/);
+    const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    expect(text).toContain('imagecaches_upstream_calls_in_flight 1');
+    simulator.release('slow');
+    expect((await slow).status).toBe(200);
+    expect(await service.exited).toBe(0);
+  });
+
+  it('that is taken stops the start when it was asked for, and does not when it is the default', async () => {
+    const taken = await listenOn(0);
+    const { port } = taken.address() as net.AddressInfo;
+    const asked = start({ METRICS_PORT: String(port) });
+    expect(await asked.exited).toBe(1);
+    expect(asked.stderr()).toContain(`${port} (EADDRINUSE)`);
+    await new Promise((resolve) => taken.close(resolve));
+
+    // Where the machine has something on the default port already, that will do.
+    const byDefault = await listenOn(9090).catch(() => undefined);
+    const service = start({});
+    await service.printed(/no metrics: their default port is taken/);
+    await portOf(service);
+    if (byDefault !== undefined) await new Promise((resolve) => byDefault.close(resolve));
+  });
+});
