@@ -1,0 +1,88 @@
+import { hash } from 'node:crypto';
+import { type App, createApp } from '../../src/app.ts';
+import { parseConfig, type StaticCredentialConfig } from '../../src/config.ts';
+import { staticCredentialProvider } from '../../src/credentials/credential-provider.ts';
+import type { Dependencies } from '../../src/deps.ts';
+import { NO_METRICS } from '../../src/metrics.ts';
+import { createNodeFetch } from '../../src/runtime/node/fetch.ts';
+import { createSharedFlight } from '../../src/single-flight.ts';
+import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { createRecordingLogger, type RecordingLogger } from '../support/recording-logger.ts';
+import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
+
+/** Short, so that a fault which hangs costs little: these are the product's own timers, on the real clock. */
+const ATTEMPT_TIMEOUT_MS = 300;
+const DEADLINE_MS = 900;
+
+export interface FaultService {
+  readonly app: App;
+  readonly simulator: Simulator;
+  readonly logger: RecordingLogger;
+  /** Moves the clocks of the service and of the stand-in on. */
+  readonly advance: (ms: number) => void;
+  readonly get: (path?: string) => Promise<Response>;
+  /** Waits for background refreshes. */
+  readonly settled: () => Promise<unknown>;
+  readonly stop: () => Promise<void>;
+}
+
+const sharedKey = createTestKey('ES256');
+
+/** The real app over the real fetch and the stand-in, with a clock that also moves when it is told to. */
+export async function startFaultService(overrides: Partial<Dependencies> = {}): Promise<FaultService> {
+  const key = await sharedKey;
+  const simulator = await startSimulator();
+  const config = parseConfig({
+    CCE_ENDPOINT: simulator.url,
+    HUAWEICLOUD_SDK_AK: simulator.environment.HUAWEICLOUD_SDK_AK,
+    HUAWEICLOUD_SDK_SK: simulator.environment.HUAWEICLOUD_SDK_SK,
+    AUTH_ISSUER: TEST_ISSUER,
+    AUTH_AUDIENCE: TEST_AUDIENCE,
+    AUTH_JWKS_FILE: '/jwks.json',
+    UPSTREAM_CONNECT_TIMEOUT_MS: '200',
+    UPSTREAM_ATTEMPT_TIMEOUT_MS: String(ATTEMPT_TIMEOUT_MS),
+    UPSTREAM_DEADLINE_MS: String(DEADLINE_MS),
+  });
+  let offsetMs = 0;
+  const now = () => Date.now() + offsetMs;
+  const { fetch, close } = createNodeFetch(config.upstream.connectTimeoutMs);
+  const background: Promise<unknown>[] = [];
+  const logger = createRecordingLogger();
+  const app = createApp(
+    config,
+    {
+      fetch,
+      now,
+      schedule: (callback, delayMs) => {
+        const timer = setTimeout(callback, delayMs);
+        return () => clearTimeout(timer);
+      },
+      random: () => 0,
+      hashToken: (token) => hash('sha256', token, 'base64'),
+      readTextFile: async () => JSON.stringify({ keys: [key.publicJwk] }),
+      waitUntil: (promise) => background.push(promise),
+      createSingleFlight: createSharedFlight,
+      credentialProvider: staticCredentialProvider(config.credentials as StaticCredentialConfig),
+      logger,
+      metrics: NO_METRICS,
+      ...overrides,
+    },
+    () => 'serving',
+  );
+  return {
+    app,
+    simulator,
+    logger,
+    advance: (ms) => {
+      offsetMs += ms;
+      simulator.setClockSkewMs(offsetMs);
+    },
+    get: async (path = '/imagecaches') =>
+      app.request(path, { headers: { authorization: `Bearer ${await signTestToken(key, now())}` } }),
+    settled: () => Promise.allSettled(background),
+    stop: async () => {
+      await close();
+      await simulator.stop();
+    },
+  };
+}
