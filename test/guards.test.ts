@@ -113,7 +113,9 @@ describe('imports point down only', () => {
     expect(files.length).toBeGreaterThan(15);
     for (const file of files) {
       const text = await readFile(join(source, file), 'utf8');
-      const imports = [...text.matchAll(/from '(\.{1,2}\/[^']+)'/g)].map(([, target]) => target as string);
+      const imports = [...text.matchAll(/from '(\.{1,2}\/[^']+\.ts)'/g)].map(
+        ([, target]) => target as string,
+      );
       for (const target of imports) {
         const resolved = new URL(target, `file:///${file}`).pathname.slice(1);
         const [from, to] = [partOf(file), partOf(resolved)];

@@ -22,8 +22,11 @@ export const MAX_ATTEMPTS = 2;
 /** The pause before the second attempt is up to this long, at random: 200 ms. */
 export const RETRY_PAUSE_MS = 200;
 
-/** A call that waits for a key to be proved looks so often whether it is its turn: 20 ms. */
-export const TURN_CHECK_MS = 20;
+/** While a key is locked out, its source is asked for another so often: once a second. */
+export const LOCKED_RELOAD_MS = 1000;
+
+/** A call that waits for a key to be proved looks so often whether it is its turn: 5 ms. */
+export const TURN_CHECK_MS = 5;
 
 /** The vendor's support key. Anything of another form may be anything, and is not logged. */
 const VENDOR_REQUEST_ID = /^[A-Za-z0-9-]{1,128}$/;
@@ -67,6 +70,7 @@ export function createUpstreamClient(
   // Longer than any call can take.
   const leaseMs = config.deadlineMs + 1000;
   const throttlePause = createPause();
+  const reloadPause = createPause();
   const breaker = createCircuitBreaker({
     probeLeaseMs: leaseMs,
     random: deps.random,
@@ -251,7 +255,12 @@ export function createUpstreamClient(
       deps.logger.warn({ correction, skewMs: serverClock.skewMs }, 'the vendor refused our date');
       return correction === 'corrected';
     }
-    return failure.reason !== 'locked_out' && (await deps.credentialProvider.reload(credential));
+    if (failure.reason === 'locked_out') {
+      // Many requests may meet this: the source is asked for the first of them only, and again after a while.
+      if (reloadPause.remainingMs(deps.now()) > 0) return false;
+      reloadPause.begin(deps.now(), LOCKED_RELOAD_MS);
+    }
+    return deps.credentialProvider.reload(credential);
   }
 
   async function pause(ms: number): Promise<void> {

@@ -309,6 +309,20 @@ describe('refused keys', () => {
     expect(calls.map(({ accessKeyId }) => accessKeyId)).toEqual(['AK1', 'AK1', 'AK2']);
   });
 
+  it('are asked for once a second at most while locked out, and a new one is used at once', async () => {
+    const { ask, calls, clock, source, upstream } = setUp();
+    upstream.answer = status(401);
+    await ask();
+    await ask();
+    expect(await ask()).toBe('upstream_rejected locked_out');
+    source.next = credential('AK2');
+    upstream.answer = ok;
+    expect(await ask()).toBe('upstream_rejected locked_out');
+    await clock.advance(1000);
+    expect(await ask()).toBe('value');
+    expect(calls.at(-1)?.accessKeyId).toBe('AK2');
+  });
+
   it('are reloaded, and a new one is tried at once', async () => {
     const { ask, calls, source, upstream } = setUp();
     source.next = credential('AK2');
