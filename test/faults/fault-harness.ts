@@ -10,9 +10,16 @@ import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { createRecordingLogger, type RecordingLogger } from '../support/recording-logger.ts';
 import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
 
-/** Short, so that a fault which hangs costs little: these are the product's own timers, on the real clock. */
-const ATTEMPT_TIMEOUT_MS = 300;
-const DEADLINE_MS = 900;
+/** The product's own timers, on the real clock. */
+export interface FaultTimeouts {
+  readonly attemptMs: number;
+  readonly deadlineMs: number;
+}
+
+/** Short, for faults that end by a timeout and by nothing else. */
+export const SHORT_TIMEOUTS: FaultTimeouts = { attemptMs: 300, deadlineMs: 900 };
+/** The defaults: no other fault comes near them, however busy the machine is. */
+export const LONG_TIMEOUTS: FaultTimeouts = { attemptMs: 5000, deadlineMs: 8000 };
 
 export interface FaultService {
   readonly app: App;
@@ -29,7 +36,10 @@ export interface FaultService {
 const sharedKey = createTestKey('ES256');
 
 /** The real app over the real fetch and the stand-in, with a clock that also moves when it is told to. */
-export async function startFaultService(overrides: Partial<Dependencies> = {}): Promise<FaultService> {
+export async function startFaultService(
+  { attemptMs, deadlineMs }: FaultTimeouts,
+  overrides: Partial<Dependencies> = {},
+): Promise<FaultService> {
   const key = await sharedKey;
   const simulator = await startSimulator();
   const config = parseConfig({
@@ -40,8 +50,8 @@ export async function startFaultService(overrides: Partial<Dependencies> = {}): 
     AUTH_AUDIENCE: TEST_AUDIENCE,
     AUTH_JWKS_FILE: '/jwks.json',
     UPSTREAM_CONNECT_TIMEOUT_MS: '200',
-    UPSTREAM_ATTEMPT_TIMEOUT_MS: String(ATTEMPT_TIMEOUT_MS),
-    UPSTREAM_DEADLINE_MS: String(DEADLINE_MS),
+    UPSTREAM_ATTEMPT_TIMEOUT_MS: String(attemptMs),
+    UPSTREAM_DEADLINE_MS: String(deadlineMs),
   });
   let offsetMs = 0;
   const now = () => Date.now() + offsetMs;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RuleInput } from '../simulator/simulator.ts';
-import { type FaultService, startFaultService } from './fault-harness.ts';
+import { type FaultService, LONG_TIMEOUTS, SHORT_TIMEOUTS, startFaultService } from './fault-harness.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -133,7 +133,8 @@ async function meetFault(service: FaultService, rule: RuleInput, { ageMs }: Stat
 
 describe.each(FAULTS)('%s', (_name, rule, expected) => {
   it.each(Object.entries(STATES))('%s', async (_state, state) => {
-    const service = await startFaultService();
+    const timeouts = expected === TIMED_OUT ? SHORT_TIMEOUTS : LONG_TIMEOUTS;
+    const service = await startFaultService(timeouts);
     try {
       const response = await meetFault(service, rule, state);
       const text = await response.text();
@@ -186,7 +187,7 @@ describe.each(FAULTS)('%s', (_name, rule, expected) => {
 
 describe('a refused credential', () => {
   it('ends stale data after 60 seconds', async () => {
-    const service = await startFaultService();
+    const service = await startFaultService(LONG_TIMEOUTS);
     try {
       await service.get();
       service.advance(2 * MINUTE);
@@ -210,7 +211,7 @@ describe('a refused credential', () => {
 
 describe('a clock that is off', () => {
   it('is corrected by what the gateway says, and the caller does not notice', async () => {
-    const service = await startFaultService();
+    const service = await startFaultService(LONG_TIMEOUTS);
     try {
       service.simulator.setClockSkewMs(2 * HOUR);
       expect((await service.get()).status).toBe(200);
@@ -224,7 +225,7 @@ describe('a clock that is off', () => {
 
 describe('a connection that the gateway has just closed', () => {
   it('costs the caller nothing', async () => {
-    const service = await startFaultService();
+    const service = await startFaultService(LONG_TIMEOUTS);
     try {
       expect((await service.get()).status).toBe(200);
       service.advance(2 * HOUR);
@@ -240,7 +241,7 @@ describe('a connection that the gateway has just closed', () => {
 describe('a name that does not resolve', () => {
   it('is a failure like any other', async () => {
     const cause = Object.assign(new Error(PLANTED), { code: 'ENOTFOUND' });
-    const service = await startFaultService({
+    const service = await startFaultService(LONG_TIMEOUTS, {
       fetch: () => Promise.reject(new TypeError('fetch failed', { cause })),
     });
     try {
