@@ -5,13 +5,13 @@ import { describeError } from '../describe-error.ts';
 import type { Credential } from '../signing/credentials.ts';
 import { signRequest } from '../signing/sign-request.ts';
 import { type CallOutcome, createCircuitBreaker, type Passage } from './circuit-breaker.ts';
-import { createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
+import { createConcurrencyLimit } from './concurrency-limit.ts';
 import { createPause } from './pause.ts';
 import { BodyTooLargeError, readBody } from './read-body.ts';
 import { createRefusalGuard, type KeyOutcome, type KeyPassage, LOCK_OUT_MS } from './refusal-guard.ts';
 import { createRetryBudget } from './retry-budget.ts';
-import { createServerClock } from './server-clock.ts';
-import { parseUpstreamFailure, UpstreamError, type UpstreamErrorReason } from './upstream-error.ts';
+import { createServerClock, LEAST_SKEW_CHANGE_MS } from './server-clock.ts';
+import { parseUpstreamFailure, UpstreamError } from './upstream-error.ts';
 
 /** The most that is read of a good answer: 8 MiB. 50 image caches are some 20 KiB. */
 export const MAX_BODY_BYTES = 8_388_608;
@@ -50,7 +50,9 @@ export interface UpstreamClient {
  * Builds the client of the vendor's API: guards, sign, fetch, deadlines, one retry.
  *
  * Before each attempt four guards are asked, the cheapest first: a pause that the vendor asked for, the circuit
- * breaker, the limit of calls at once, and what keeps a refused key from being locked.
+ * breaker, the limit of calls at once, and what keeps a refused key from being locked. All but the limit are
+ * asked again right before the call goes out, since others may have learned something while it was signed or
+ * waited for its turn.
  */
 export function createUpstreamClient(
   config: Config['upstream'],
@@ -88,25 +90,19 @@ export function createUpstreamClient(
   const refusalGuard = createRefusalGuard(leaseMs);
   const serverClock = createServerClock();
 
-  /** Takes a place past all guards but the last, which needs the credential. */
-  function enter(): Entry {
+  /** Throws while no call may be made, whatever its key. */
+  function refuseIfClosed(): void {
     const nowMs = deps.now();
     const throttledMs = throttlePause.remainingMs(nowMs);
     if (throttledMs > 0) {
       const retryAfterSeconds = Math.ceil(throttledMs / 1000);
       throw new UpstreamError('upstream_throttled', { reason: 'throttled', retryAfterSeconds });
     }
-    const passage = breaker.tryEnter(nowMs);
-    if (passage === undefined) {
-      const retryAfterSeconds = Math.max(1, Math.ceil(breaker.waitMs(nowMs) / 1000));
+    const breakerMs = breaker.waitMs(nowMs);
+    if (breakerMs > 0) {
+      const retryAfterSeconds = Math.max(1, Math.ceil(breakerMs / 1000));
       throw new UpstreamError('overloaded', { reason: 'breaker_open', retryAfterSeconds });
     }
-    const lease = bulkhead.tryEnter(nowMs);
-    if (lease === undefined) {
-      breaker.leave(passage, 'neutral', nowMs);
-      throw new UpstreamError('overloaded', { reason: 'too_many_in_flight', retryAfterSeconds: 1 });
-    }
-    return { passage, lease };
   }
 
   async function currentCredential(): Promise<Credential> {
@@ -126,16 +122,39 @@ export function createUpstreamClient(
     }
   }
 
+  /** A step before the call that may wait for somebody else: not with a call that has timed out meanwhile. */
+  function refuseIfAborted(signal: AbortSignal): void {
+    if (signal.aborted) throw new UpstreamError('upstream_timeout', { reason: 'timeout' });
+  }
+
   /** Waits for the turn of this call, where the key has yet to be proved by another. */
-  async function enterWithKey(credential: Credential, signal: AbortSignal): Promise<KeyPassage> {
+  async function enterWithKey(signal: AbortSignal, seen: AttemptRecord): Promise<Record<string, string>> {
     for (;;) {
+      refuseIfClosed();
+      const credential = await currentCredential();
+      seen.credential = credential;
+      const headers = await projectHeaders(credential);
+      refuseIfAborted(signal);
       const passage = refusalGuard.tryEnter(credential, deps.now());
       if (passage === 'locked_out') throw new UpstreamError('upstream_rejected', { reason: 'locked_out' });
-      if (passage !== 'busy') return passage;
+      if (passage !== 'busy') {
+        seen.keyPassage = passage;
+        return headers;
+      }
       // A timer of this call's own: on Workers one request must not wait for a promise of another.
-      await new Promise<void>((resolve) => deps.schedule(resolve, TURN_CHECK_MS));
-      if (signal.aborted) throw new UpstreamError('upstream_timeout', { reason: 'timeout' });
+      await pause(TURN_CHECK_MS);
+      refuseIfAborted(signal);
     }
+  }
+
+  function leaveKey(seen: AttemptRecord, outcome: KeyOutcome): void {
+    const passage = seen.keyPassage;
+    delete seen.keyPassage;
+    if (passage === undefined || !refusalGuard.leave(passage, outcome, deps.now())) return;
+    deps.logger.error(
+      { lockOutMs: LOCK_OUT_MS },
+      'the vendor refused the access key twice: it is left alone',
+    );
   }
 
   async function attemptOnce<Value>(
@@ -144,27 +163,22 @@ export function createUpstreamClient(
     decode: (body: Uint8Array) => Value,
     seen: AttemptRecord,
   ): Promise<Value> {
-    const credential = await currentCredential();
-    seen.credential = credential;
-    const headers = await projectHeaders(credential);
-    const passage = await enterWithKey(credential, signal);
-    let outcome: KeyOutcome = 'neutral';
-    try {
-      const nowMs = deps.now() + serverClock.skewMs;
-      const signed = await signRequest({ method: 'GET', url, headers }, credential, { nowMs });
-      const body = await exchange(url, { ...signed.headers, accept: 'application/json' }, signal, seen);
-      outcome = 'accepted';
-      return decode(body);
-    } catch (error) {
-      if (error instanceof UpstreamError && error.kind === 'upstream_rejected') outcome = 'refused';
-      throw error;
-    } finally {
-      if (refusalGuard.leave(passage, outcome, deps.now())) {
-        deps.logger.error(
-          { lockOutMs: LOCK_OUT_MS },
-          'the vendor refused the access key twice: it is left alone',
-        );
+    for (;;) {
+      const headers = await enterWithKey(signal, seen);
+      seen.skewMs = serverClock.skewMs;
+      const nowMs = deps.now() + seen.skewMs;
+      const request = { method: 'GET', url, headers };
+      const signed = await signRequest(request, seen.credential as Credential, { nowMs });
+      // From here to the fetch nothing is awaited, so that what the guards say still holds when it goes out.
+      refuseIfAborted(signal);
+      refuseIfClosed();
+      if (refusalGuard.isOutdated(seen.keyPassage as KeyPassage)) {
+        leaveKey(seen, 'neutral');
+        continue;
       }
+      seen.passage = breaker.tryEnter(deps.now());
+      seen.sentAtMs = deps.now();
+      return decode(await exchange(url, { ...signed.headers, accept: 'application/json' }, signal, seen));
     }
   }
 
@@ -178,6 +192,7 @@ export function createUpstreamClient(
     try {
       const response = await deps.fetch(url.href, { method: 'GET', headers, redirect: 'manual', signal });
       seen.status = response.status;
+      seen.headers = response.headers;
       const vendorRequestId = response.headers.get('x-request-id') ?? '';
       if (VENDOR_REQUEST_ID.test(vendorRequestId)) seen.vendorRequestId = vendorRequestId;
       if (response.status === 200) return await readBody(response, MAX_BODY_BYTES);
@@ -217,50 +232,79 @@ export function createUpstreamClient(
     decode: (body: Uint8Array) => Value,
     seen: AttemptRecord,
   ): Promise<Value> {
-    const { passage, lease } = enter();
-    const startedAtMs = deps.now();
+    refuseIfClosed();
+    const lease = bulkhead.tryEnter(deps.now());
+    if (lease === undefined) {
+      throw new UpstreamError('overloaded', { reason: 'too_many_in_flight', retryAfterSeconds: 1 });
+    }
     let outcome: CallOutcome = 'neutral';
+    let keyOutcome: KeyOutcome = 'neutral';
     try {
       const value = await attemptWithin(timeoutMs, (signal) => attemptOnce(url, signal, decode, seen));
       outcome = 'success';
-      deps.metrics.upstreamAnswered('ok', deps.now() - startedAtMs);
-      logAttempt(deps.logger, number, deps.now() - startedAtMs, seen);
+      reportAttempt(number, seen);
       return value;
     } catch (error) {
       // Anything else is a fault of ours, such as a bug: it is neither counted nor dressed up.
-      if (error instanceof UpstreamError) {
-        outcome = breakerOutcome(error);
-        if (!NEVER_SENT.has(error.reason)) {
-          deps.metrics.upstreamAnswered(error.kind, deps.now() - startedAtMs);
-          logAttempt(deps.logger, number, deps.now() - startedAtMs, seen, error);
-        }
-      }
-      throw error;
+      if (!(error instanceof UpstreamError)) throw error;
+      const failure = refusalBeforeTimeout(error, seen);
+      outcome = breakerOutcome(failure);
+      if (failure.kind === 'upstream_rejected') keyOutcome = 'refused';
+      reportAttempt(number, seen, failure);
+      throw failure;
     } finally {
-      breaker.leave(passage, outcome, deps.now());
+      if (seen.status === 200) keyOutcome = 'accepted';
+      leaveKey(seen, keyOutcome);
+      if (seen.passage !== undefined) breaker.leave(seen.passage, outcome, deps.now());
       bulkhead.leave(lease);
     }
   }
 
+  /** An error whose body stalls until the time is over: its status and headers had come. */
+  function refusalBeforeTimeout(failure: UpstreamError, { status, headers }: AttemptRecord): UpstreamError {
+    if (failure.reason !== 'timeout' || status === undefined || status === 200) return failure;
+    return parseUpstreamFailure(status, headers ?? new Headers(), '', deps.now());
+  }
+
+  /** What was not sent is not counted, and each request would log one. */
+  function reportAttempt(number: number, seen: AttemptRecord, failure?: UpstreamError): void {
+    if (seen.sentAtMs === undefined) return;
+    const ms = deps.now() - seen.sentAtMs;
+    if (number > 1) deps.metrics.upstreamRetried();
+    deps.metrics.upstreamAnswered(failure === undefined ? 'ok' : failure.kind, ms);
+    logAttempt(deps.logger, number, ms, seen, failure);
+  }
+
   /** Learns from a failure what holds for all calls that follow. True when another try may now go better. */
-  async function learnFrom(failure: UpstreamError, credential: Credential | undefined): Promise<boolean> {
+  async function learnFrom(
+    failure: UpstreamError,
+    { credential, skewMs = 0 }: AttemptRecord,
+    timeoutMs: number,
+  ): Promise<boolean> {
     const { retryAfterSeconds, serverDateMs } = failure;
     if (failure.reason === 'throttled' && failure.status === 429 && retryAfterSeconds !== undefined) {
       throttlePause.begin(deps.now(), retryAfterSeconds * 1000);
     }
     if (failure.kind !== 'upstream_rejected' || credential === undefined) return false;
-    if (failure.reason === 'clock' && serverDateMs !== undefined) {
+    if (failure.reason === 'clock') {
+      if (serverDateMs === undefined) return false;
       const correction = serverClock.correct(serverDateMs, deps.now());
       if (correction === 'corrected') deps.metrics.clockSkewMeasured(serverClock.skewMs);
       deps.logger.warn({ correction, skewMs: serverClock.skewMs }, 'the vendor refused our date');
-      return correction === 'corrected';
+      // Another call may have corrected it after this one was signed.
+      return Math.abs(serverClock.skewMs - skewMs) >= LEAST_SKEW_CHANGE_MS;
     }
     if (failure.reason === 'locked_out') {
       // Many requests may meet this: the source is asked for the first of them only, and again after a while.
       if (reloadPause.remainingMs(deps.now()) > 0) return false;
       reloadPause.begin(deps.now(), LOCKED_RELOAD_MS);
     }
-    return deps.credentialProvider.reload(credential);
+    try {
+      return await attemptWithin(timeoutMs, () => deps.credentialProvider.reload(credential));
+    } catch {
+      // It takes longer than this call has: a later one will have the new key.
+      return false;
+    }
   }
 
   async function pause(ms: number): Promise<void> {
@@ -298,30 +342,22 @@ export function createUpstreamClient(
           if (!(error instanceof UpstreamError)) throw error;
           failure = error;
         }
+        const mayGoBetter = await learnFrom(failure, seen, deadlineAtMs - deps.now());
         // A second try that was not let out says less than what happened to the first.
-        if (first !== undefined) throw failure.kind === 'overloaded' ? first : failure;
+        if (first !== undefined) throw seen.sentAtMs === undefined ? first : failure;
         first = failure;
 
-        const mayGoBetter = await learnFrom(failure, seen.credential);
+        // The time went by before it was sent: what it waited for is not upstream.
+        if (failure.reason === 'timeout' && seen.sentAtMs === undefined) throw failure;
         const pauseMs = mayGoBetter ? 0 : pauseBeforeRetry(failure, deps.random());
         if (pauseMs === undefined || deps.now() + pauseMs >= deadlineAtMs) throw failure;
         // Changed circumstances are no repetition, and there are few of them.
         if (!mayGoBetter && !retryBudget.tryTake()) throw failure;
-        deps.metrics.upstreamRetried();
         await pause(pauseMs);
       }
     },
   };
 }
-
-/** A place among the calls under way, and the breaker's leave. */
-interface Entry {
-  readonly passage: Passage;
-  readonly lease: Lease;
-}
-
-/** Failures of calls that were not made: there is nothing to count, and each request would log one. */
-const NEVER_SENT: ReadonlySet<UpstreamErrorReason> = new Set(['locked_out', 'no_credential']);
 
 /** What a failure says of upstream's health: refusals and calls that were not made say nothing. */
 function breakerOutcome({ kind, reason, retryAfterSeconds }: UpstreamError): CallOutcome {
@@ -341,8 +377,15 @@ interface AttemptRecord {
   status?: number;
   vendorRequestId?: string;
   error?: ReturnType<typeof describeError>;
+  headers?: Headers;
   /** What it was signed with. Not for the log. */
   credential?: Credential;
+  skewMs?: number;
+  /** The guards' leave to send it. */
+  keyPassage?: KeyPassage;
+  passage?: Passage | undefined;
+  /** Undefined: it was not sent. */
+  sentAtMs?: number;
 }
 
 function logAttempt(
@@ -398,7 +441,10 @@ function pauseBeforeRetry(failure: UpstreamError, random: number): number | unde
     case 'upstream_timeout':
       return random * RETRY_PAUSE_MS;
     case 'upstream_failed':
-      return isTransient(failure) ? random * RETRY_PAUSE_MS : undefined;
+      // A 503 may say how long it lasts (RFC 9110, section 10.2.3).
+      return isTransient(failure)
+        ? Math.max(random * RETRY_PAUSE_MS, (failure.retryAfterSeconds ?? 0) * 1000)
+        : undefined;
     default:
       return undefined;
   }

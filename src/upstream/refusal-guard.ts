@@ -1,9 +1,15 @@
 import { isSameCredential } from '../credentials/credential-provider.ts';
 import type { Credential } from '../signing/credentials.ts';
 import { type ConcurrencyLimit, createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
+import { createPause, type Pause } from './pause.ts';
 
 /** After so many refusals in a row a key is left alone. The vendor locks it after more than 5. */
 export const MAX_REFUSALS = 2;
+/**
+ * The same for one access key id with whatever secret: 4. The vendor locks the id, and several slips while a
+ * secret is replaced must not add up to its limit.
+ */
+export const MAX_REFUSALS_OF_ID = 4;
 /** For so long after the last refusal: 5 minutes, as long as the vendor locks a key. */
 export const LOCK_OUT_MS = 300_000;
 /** A success proves a key for so long: 1 second. Without such a proof calls go one by one. */
@@ -17,6 +23,7 @@ const MAX_KEYS = 8;
 export interface KeyPassage {
   readonly key: KeyRecord;
   readonly lease: Lease;
+  readonly refusalsBefore: number;
 }
 
 interface KeyRecord {
@@ -24,7 +31,10 @@ interface KeyRecord {
   readonly calls: ConcurrencyLimit;
   /** In a row. */
   refusals: number;
-  lastRefusalAtMs: number;
+  /** In all: tells what began before a refusal from what began after it. */
+  allRefusals: number;
+  /** Lasts for LOCK_OUT_MS after each refusal. */
+  readonly sinceRefusal: Pause;
   lastSuccessAtMs: number;
 }
 
@@ -33,6 +43,8 @@ export type KeyOutcome = 'accepted' | 'refused' | 'neutral';
 export interface RefusalGuard {
   /** `locked_out`: no call with this key now. `busy`: not before another call with it has ended. */
   tryEnter(credential: Credential, nowMs: number): KeyPassage | 'locked_out' | 'busy';
+  /** True when the key was refused since: a call that was not sent yet must enter anew. */
+  isOutdated(passage: KeyPassage): boolean;
   /**
    * The call has ended: the vendor accepted the key, refused it, or did not say.
    *
@@ -42,57 +54,85 @@ export interface RefusalGuard {
 }
 
 /**
- * Keeps a key from being locked by the vendor (more than 5 failed authentications in a row, for 5 minutes). Two
- * refusals in a row are the most that it earns here within 5 minutes, however many calls there are at once:
- * a key that was not accepted within the last second is tried by one call at a time, or by two when the first
- * gets no answer, and never by more than it has refusals left. A replaced key starts afresh.
+ * Keeps a key from being locked by the vendor (more than 5 failed authentications in a row, for 5 minutes). After
+ * two refusals in a row no call is made with it for 5 minutes, however many requests there are: a key that was
+ * not accepted within the last second is tried by one call at a time, or by two when the first gets no answer,
+ * and never by more than it has refusals left. A replaced key starts afresh, within the bound of its id.
+ *
+ * Only a key that is revoked within a second of a success may be refused more often: by the calls that were
+ * sent before the first refusal was known.
  *
  * @param leaseMs a call that has not ended by then is taken for lost
  */
 export function createRefusalGuard(leaseMs: number): RefusalGuard {
   let keys: KeyRecord[] = [];
 
-  function recordOf(credential: Credential): KeyRecord {
+  function recordOf(credential: Credential, nowMs: number): KeyRecord {
     const known = keys.find((key) => isSameCredential(key.credential, credential));
     const key = known ?? {
       credential,
       calls: createConcurrencyLimit({ max: Number.POSITIVE_INFINITY, leaseMs }),
       refusals: 0,
-      lastRefusalAtMs: Number.NEGATIVE_INFINITY,
+      allRefusals: 0,
+      sinceRefusal: createPause(),
       lastSuccessAtMs: Number.NEGATIVE_INFINITY,
     };
-    keys = [key, ...keys.filter((other) => other !== key)].slice(0, MAX_KEYS);
+    const others = keys.filter((other) => other !== key);
+    // A key that was refused lately is never forgotten.
+    const kept = others.filter(
+      (other, index) => index < MAX_KEYS - 1 || other.sinceRefusal.remainingMs(nowMs) > 0,
+    );
+    keys = [key, ...kept];
     return key;
+  }
+
+  const withSameId = ({ credential }: KeyRecord): KeyRecord[] =>
+    keys.filter((key) => key.credential.accessKeyId === credential.accessKeyId);
+
+  /** Refusals in the last 5 minutes that no success followed, of the id with any secret. */
+  function refusalsOfId(key: KeyRecord, nowMs: number): number {
+    let refusals = 0;
+    for (const each of withSameId(key)) {
+      if (each.sinceRefusal.remainingMs(nowMs) > 0) refusals += each.refusals;
+    }
+    return refusals;
+  }
+
+  /** How many calls may be under way with a key that is not proven. */
+  function callsAllowed(key: KeyRecord, ofId: number, nowMs: number): number {
+    const left = Math.min(MAX_REFUSALS - key.refusals, MAX_REFUSALS_OF_ID - ofId);
+    if (key.refusals > 0 || key.calls.newestAgeMs(nowMs) >= PROOF_WAIT_MS) return left;
+    return Math.min(1, left);
   }
 
   return {
     tryEnter(credential, nowMs) {
-      const key = recordOf(credential);
+      const key = recordOf(credential, nowMs);
+      const ofId = refusalsOfId(key, nowMs);
+      if (ofId >= MAX_REFUSALS_OF_ID) return 'locked_out';
       if (key.refusals >= MAX_REFUSALS) {
-        if (nowMs - key.lastRefusalAtMs < LOCK_OUT_MS) return 'locked_out';
+        if (key.sinceRefusal.remainingMs(nowMs) > 0) return 'locked_out';
         key.refusals = 0;
       }
-      const isProven = key.refusals === 0 && nowMs - key.lastSuccessAtMs < PROOF_MS;
-      if (!isProven && key.calls.inFlight(nowMs) >= callsAllowed(key, nowMs)) return 'busy';
-      return { key, lease: key.calls.tryEnter(nowMs) as Lease };
+      const isProven = key.refusals === 0 && Math.abs(nowMs - key.lastSuccessAtMs) < PROOF_MS;
+      if (!isProven && key.calls.inFlight(nowMs) >= callsAllowed(key, ofId, nowMs)) return 'busy';
+      return { key, lease: key.calls.tryEnter(nowMs) as Lease, refusalsBefore: key.allRefusals };
     },
-    leave({ key, lease }, outcome, nowMs) {
+    isOutdated: ({ key, refusalsBefore }) => key.allRefusals !== refusalsBefore,
+    leave({ key, lease, refusalsBefore }, outcome, nowMs) {
       key.calls.leave(lease);
       if (outcome === 'accepted') {
-        key.refusals = 0;
+        // The vendor saw a call that began before a refusal before it, or may have.
+        if (key.allRefusals !== refusalsBefore) return false;
+        for (const each of withSameId(key)) each.refusals = 0;
         key.lastSuccessAtMs = nowMs;
       } else if (outcome === 'refused') {
         key.refusals += 1;
-        key.lastRefusalAtMs = nowMs;
+        key.allRefusals += 1;
+        key.sinceRefusal.begin(nowMs, LOCK_OUT_MS);
         key.lastSuccessAtMs = Number.NEGATIVE_INFINITY;
       }
       return outcome === 'refused' && key.refusals === MAX_REFUSALS;
     },
   };
-}
-
-/** How many calls may be under way with a key that is not proven. */
-function callsAllowed({ calls, refusals }: KeyRecord, nowMs: number): number {
-  if (refusals > 0) return MAX_REFUSALS - refusals;
-  return calls.newestAgeMs(nowMs) >= PROOF_WAIT_MS ? MAX_REFUSALS : 1;
 }

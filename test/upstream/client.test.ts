@@ -425,6 +425,90 @@ describe('the credential', () => {
   });
 });
 
+describe('what others learn while a call is prepared', () => {
+  it('holds it back: a throttled answer', async () => {
+    const { ask, calls, clock, upstream } = setUp();
+    upstream.answer = status(429, { 'retry-after': '30' });
+    const asked = Array.from({ length: 10 }, ask);
+    await clock.advance(100);
+    expect(await Promise.all(asked)).toEqual(Array(10).fill('upstream_throttled throttled 30'));
+    expect(calls).toHaveLength(1);
+  });
+
+  it('holds it back: a breaker that has opened', async () => {
+    const { ask, calls, clock, upstream } = setUp();
+    upstream.answer = status(404);
+    const asked = Array.from({ length: 30 }, ask);
+    await clock.advance(1000);
+    await Promise.all(asked);
+    expect(calls).toHaveLength(LEAST_CALLS);
+  });
+
+  it('comes from second attempts too', async () => {
+    const { ask, calls, upstream } = setUp();
+    upstream.answer = () => (calls.length === 1 ? status(500)() : status(429, { 'retry-after': '60' })());
+    expect(await ask()).toBe('upstream_throttled throttled 60');
+    upstream.answer = ok;
+    expect(await ask()).toBe('upstream_throttled throttled 60');
+    expect(calls).toHaveLength(2);
+  });
+
+  it('corrects the clock from second attempts too', async () => {
+    const { ask, calls, upstream } = setUp();
+    upstream.answer = () => (calls.length === 1 ? status(500)() : clockRefusal('20260102T050000Z')());
+    expect(await ask()).toBe('upstream_rejected clock');
+    upstream.answer = ok;
+    expect(await ask()).toBe('value');
+    expect(calls.at(-1)?.sdkDate).toBe('20260102T050000Z');
+  });
+});
+
+describe('an error whose body stalls', () => {
+  it('is what its status says, and a refusal is not tried again', async () => {
+    const { ask, calls, clock, upstream } = setUp();
+    upstream.answer = () =>
+      new Response(new ReadableStream({ pull: () => new Promise(() => {}) }), { status: 401 });
+    const asked = ask();
+    for (let second = 0; second < 8; second += 1) await clock.advance(1000);
+    expect(await asked).toBe('upstream_rejected refused');
+    expect(calls).toHaveLength(1);
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('a credential source that hangs', () => {
+  it('ends in time, and is no answer of upstream', async () => {
+    const provider: CredentialProvider = {
+      get: () => new Promise(() => {}),
+      reload: async () => false,
+      usable: () => false,
+      warm: async () => undefined,
+    };
+    const { ask, clock, measured } = setUp({ credentialProvider: provider });
+    const asked = Array.from({ length: 12 }, ask);
+    for (let second = 0; second < 8; second += 1) await clock.advance(1000);
+    expect(await Promise.all(asked)).toEqual(Array(12).fill('upstream_timeout timeout'));
+    expect(measured.filter(([name]) => name === 'breaker' || name === 'answered')).toEqual([]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('does not hold a refused call longer than its deadline', async () => {
+    const { ask, clock, upstream } = setUp({
+      credentialProvider: {
+        get: () => credential('AK1'),
+        reload: () => new Promise(() => {}),
+        usable: () => true,
+        warm: async () => undefined,
+      },
+    });
+    upstream.answer = status(401);
+    const asked = ask();
+    await clock.advance(8000);
+    expect(await asked).toBe('upstream_rejected refused');
+    expect(clock.pending).toBe(0);
+  });
+});
+
 describe('traces', () => {
   it('have a span for each attempt, and nothing of them is sent', async () => {
     const spans: unknown[] = [];

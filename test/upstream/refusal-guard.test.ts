@@ -1,0 +1,130 @@
+import { describe, expect, it } from 'vitest';
+import type { Credential } from '../../src/signing/credentials.ts';
+import {
+  createRefusalGuard,
+  type KeyOutcome,
+  type KeyPassage,
+  LOCK_OUT_MS,
+  PROOF_MS,
+  PROOF_WAIT_MS,
+} from '../../src/upstream/refusal-guard.ts';
+
+const LEASE_MS = 9000;
+const T = Date.UTC(2026, 0, 2);
+const KEY: Credential = { accessKeyId: 'AK1', secretAccessKey: 'secret' };
+
+function setUp() {
+  const guard = createRefusalGuard(LEASE_MS);
+  const enter = (key: Credential, nowMs: number): KeyPassage => {
+    const passage = guard.tryEnter(key, nowMs);
+    if (typeof passage === 'string') throw new Error(passage);
+    return passage;
+  };
+  const call = (outcome: KeyOutcome, nowMs: number, key = KEY) =>
+    guard.leave(enter(key, nowMs), outcome, nowMs);
+  return { call, enter, guard };
+}
+
+describe('the refusal guard', () => {
+  it('locks a key out after two refusals in a row, until 5 minutes after the last', () => {
+    const { call, guard } = setUp();
+    expect(call('refused', T)).toBe(false);
+    expect(call('refused', T + 60_000)).toBe(true);
+    expect(guard.tryEnter(KEY, T + 60_000 + LOCK_OUT_MS - 1)).toBe('locked_out');
+    expect(call('refused', T + 60_000 + LOCK_OUT_MS)).toBe(false);
+    expect(call('refused', T + 60_000 + LOCK_OUT_MS)).toBe(true);
+  });
+
+  it('starts anew after a success, and only one that began after the last refusal', () => {
+    const { call, enter, guard } = setUp();
+    call('refused', T);
+    call('accepted', T);
+    const slow = enter(KEY, T);
+    call('refused', T + 1);
+    expect(guard.isOutdated(slow)).toBe(true);
+    guard.leave(slow, 'accepted', T + 2);
+    expect(call('refused', T + 3)).toBe(true);
+    expect(guard.tryEnter(KEY, T + 4)).toBe('locked_out');
+  });
+
+  it('is not led astray by calls that say nothing', () => {
+    const { call, guard } = setUp();
+    call('refused', T);
+    call('neutral', T);
+    call('refused', T);
+    expect(guard.tryEnter(KEY, T)).toBe('locked_out');
+  });
+
+  it('lets one call prove a key, and another when the first gets no answer', () => {
+    const { enter, guard } = setUp();
+    const first = enter(KEY, T);
+    expect(guard.tryEnter(KEY, T + PROOF_WAIT_MS - 1)).toBe('busy');
+    enter(KEY, T + PROOF_WAIT_MS);
+    expect(guard.tryEnter(KEY, T + 5 * PROOF_WAIT_MS)).toBe('busy');
+    guard.leave(first, 'refused', T + 5 * PROOF_WAIT_MS);
+    // The one under way may use up the refusal that is left.
+    expect(guard.tryEnter(KEY, T + 6 * PROOF_WAIT_MS)).toBe('busy');
+  });
+
+  it('lets any number of calls out with a key that was accepted a moment ago', () => {
+    const { call, enter, guard } = setUp();
+    call('accepted', T);
+    for (let count = 0; count < 50; count += 1) enter(KEY, T + PROOF_MS - 1);
+    expect(guard.tryEnter(KEY, T + PROOF_MS)).toBe('busy');
+    expect(guard.tryEnter(KEY, T - PROOF_MS)).toBe('busy');
+  });
+
+  it('lets one call out after a refusal, whatever was proved before', () => {
+    const { call, enter, guard } = setUp();
+    call('accepted', T);
+    call('refused', T);
+    enter(KEY, T);
+    expect(guard.tryEnter(KEY, T + PROOF_WAIT_MS)).toBe('busy');
+  });
+
+  it('takes a call that never ended for lost', () => {
+    const { enter, guard } = setUp();
+    enter(KEY, T);
+    expect(typeof guard.tryEnter(KEY, T + LEASE_MS)).toBe('object');
+  });
+
+  it('keeps keys apart, and gives a replaced secret its own tries', () => {
+    const { call, guard } = setUp();
+    const other: Credential = { ...KEY, accessKeyId: 'AK2' };
+    const sameId: Credential = { ...KEY, secretAccessKey: 'another' };
+    call('refused', T);
+    call('refused', T);
+    expect(call('accepted', T, other)).toBe(false);
+    expect(call('refused', T, sameId)).toBe(false);
+    expect(guard.tryEnter(KEY, T)).toBe('locked_out');
+    // Proved with the new secret: the old refusals no longer stand in a row.
+    call('accepted', T, sameId);
+    expect(guard.tryEnter(KEY, T)).toBeTypeOf('object');
+  });
+
+  it('stops before secrets that are all wrong add up to what the vendor locks an id for', () => {
+    const { call, guard } = setUp();
+    const withSecret = (secretAccessKey: string): Credential => ({ ...KEY, secretAccessKey });
+    for (const secret of ['a', 'a', 'b', 'b']) call('refused', T, withSecret(secret));
+    expect(guard.tryEnter(withSecret('c'), T + LOCK_OUT_MS - 1)).toBe('locked_out');
+    expect(guard.tryEnter(withSecret('c'), T + LOCK_OUT_MS)).toBeTypeOf('object');
+  });
+
+  it('does not forget a refused key because others were tried', () => {
+    const { call, guard } = setUp();
+    call('refused', T);
+    call('refused', T);
+    for (let count = 0; count < 50; count += 1) call('neutral', T, { ...KEY, accessKeyId: `AK${count + 2}` });
+    expect(guard.tryEnter(KEY, T)).toBe('locked_out');
+  });
+
+  it('does not lock out for longer when the clock is set back', () => {
+    const { call, guard } = setUp();
+    call('refused', T);
+    call('refused', T);
+    const backMs = T - 3_600_000;
+    expect(guard.tryEnter(KEY, backMs)).toBe('locked_out');
+    expect(guard.tryEnter(KEY, backMs + LOCK_OUT_MS - 1)).toBe('locked_out');
+    expect(guard.tryEnter(KEY, backMs + LOCK_OUT_MS)).toBeTypeOf('object');
+  });
+});
