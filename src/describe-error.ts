@@ -20,11 +20,7 @@ const PLAIN_WORD = /^[A-Za-z0-9_.-]{1,64}$/;
 export function describeError(error: unknown, depth = 0): ErrorDescription {
   if (!(error instanceof Error)) return { name: typeof error };
   const code = (error as { code?: unknown }).code;
-  const frames = error.stack
-    ?.split('\n')
-    .filter((line) => /^\s+at /.test(line))
-    .slice(0, MAX_FRAMES)
-    .map((line) => line.trim());
+  const frames = framesOf(error);
   return {
     name: PLAIN_WORD.test(error.name) ? error.name : 'Error',
     ...(typeof code === 'string' && PLAIN_WORD.test(code) ? { code } : {}),
@@ -33,4 +29,26 @@ export function describeError(error: unknown, depth = 0): ErrorDescription {
       ? {}
       : { cause: describeError(error.cause, depth + 1) }),
   };
+}
+
+/** What stands before the message: a name, and with some of Node's errors a code. */
+const STACK_HEAD = /^[\w.$]*(?: \[\w+\])?(?:: )?$/;
+
+/** A frame names a place in a source file. */
+const STACK_FRAME = /^\s+at .*:\d+:\d+\)?$/;
+
+/**
+ * The stack without the message that it begins with: a message may hold lines that look like frames. Undefined
+ * when the stack does not begin with just this message, since then nothing tells the two apart.
+ */
+function framesOf({ stack = '', message }: Error): string[] | undefined {
+  const head = message === '' ? (stack.split('\n', 1)[0] as string) : stack.slice(0, stack.indexOf(message));
+  const rest = stack.slice(head.length + message.length);
+  if (!STACK_HEAD.test(head) || !stack.startsWith(message, head.length) || !rest.startsWith('\n'))
+    return undefined;
+  return rest
+    .split('\n')
+    .filter((line) => STACK_FRAME.test(line))
+    .slice(0, MAX_FRAMES)
+    .map((line) => line.trim());
 }
