@@ -25,7 +25,7 @@ const REDACTED_PATHS = ['', 'headers', 'request', 'response', 'credential', 'cre
 /**
  * JSON lines with pino.
  *
- * @param destination where they go; standard output by default, written in batches of 8 KiB or 100 ms and
+ * @param destination where they go; standard output by default, written in batches of 4 KiB or 100 ms and
  *   at exit, because a write for each line costs more than answering a cache hit
  */
 export function createLogger(
