@@ -30,8 +30,6 @@ const PROBLEM_KINDS = {
 /** A stable, machine-readable cause. It goes to the caller as the member `code`. */
 export type ProblemCode = keyof typeof PROBLEM_KINDS;
 
-export const PROBLEM_CODES = Object.freeze(Object.keys(PROBLEM_KINDS)) as readonly ProblemCode[];
-
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
 
 export interface ProblemErrorOptions {
@@ -65,11 +63,6 @@ export class ProblemError extends Error {
         ? (options.headers ?? {})
         : { ...options.headers, 'retry-after': String(Math.max(1, Math.ceil(options.retryAfterSeconds))) };
   }
-}
-
-/** The status that a code answers with. */
-export function problemStatus(code: ProblemCode): number {
-  return PROBLEM_KINDS[code].status;
 }
 
 /**

@@ -5,6 +5,7 @@ import { isSecureUrl } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
 import { ProblemError } from '../problem.ts';
+import { readBody } from '../read-body.ts';
 
 /** Keys are renewed in the background when they are older: 10 minutes. */
 export const KEYS_MAX_AGE_MS = 600_000;
@@ -156,19 +157,7 @@ async function fetchDocument(
     await response.body?.cancel();
     throw new KeyLoadError(`status_${response.status}`);
   }
-  return readText(response, KEYS_MAX_BYTES);
-}
-
-async function readText(response: Response, maxBytes: number): Promise<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let text = '';
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > maxBytes) throw new KeyLoadError('too_large');
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
+  return new TextDecoder('utf-8', { fatal: true }).decode(await readBody(response, KEYS_MAX_BYTES));
 }
 
 function parseJwks(text: string): JSONWebKeySet {

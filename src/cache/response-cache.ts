@@ -2,13 +2,13 @@ import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
 import type { CacheOutcome } from '../metrics.ts';
+import { pauseAfterFailures } from '../pause-after-failures.ts';
 import { whenReady } from '../when-ready.ts';
 import { UNFILTERED_KEY } from './cache-key.ts';
 import { type CachedResponse, etagOf, type ListFilter, type LoadedBody } from './cached-response.ts';
 import { createDerivedAnswers, type DerivedAnswers } from './derived-answers.ts';
 import { EARLY_WINDOW_LOADS, isRefreshDue } from './early-refresh.ts';
 import { createNameLoadBudget } from './name-load-budget.ts';
-import { pauseAfterFailures } from './refresh-backoff.ts';
 
 /** A fresh life is shortened by up to this share at random, so that keys do not all expire together. */
 export const TTL_JITTER = 0.1;

@@ -1,5 +1,6 @@
 import type { Dependencies } from '../deps.ts';
-import { BodyTooLargeError, readBody } from '../upstream/read-body.ts';
+import { BodyTooLargeError, readBody } from '../read-body.ts';
+import { runWithin } from '../run-within.ts';
 import { CredentialSourceError } from './source-error.ts';
 
 /** An answer is a few KiB, most of it the security token; 256 KiB is the most that is read. */
@@ -13,30 +14,17 @@ export interface Answer {
 }
 
 /**
- * Runs work within a time. The timer is cleared whatever happens, and the time holds even where the work does
- * not heed the signal.
+ * Runs work with a source within a time.
  *
  * @param timeoutMs for the whole of it
  * @throws CredentialSourceError `timeout`, or whatever the work throws
  */
-export async function runWithin<Value>(
+export function runSourceWithin<Value>(
   timeoutMs: number,
   schedule: Dependencies['schedule'],
   work: (signal: AbortSignal) => Promise<Value>,
 ): Promise<Value> {
-  const abort = new AbortController();
-  let cancel = () => {};
-  const timeout = new Promise<never>((_resolve, reject) => {
-    cancel = schedule(() => {
-      reject(new CredentialSourceError('timeout'));
-      abort.abort();
-    }, timeoutMs);
-  });
-  try {
-    return await Promise.race([work(abort.signal), timeout]);
-  } finally {
-    cancel();
-  }
+  return runWithin(timeoutMs, schedule, work, () => new CredentialSourceError('timeout'));
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
 import type { Credential } from '../signing/credentials.ts';
 import { type CredentialProvider, freezeCredential, isSameCredential } from './credential-provider.ts';
-import { runWithin } from './fetch-answer.ts';
+import { runSourceWithin } from './fetch-answer.ts';
 
 /** The files are read again when a credential is asked for and the last reading is older: 1 second. */
 export const CHECK_INTERVAL_MS = 1000;
@@ -73,7 +73,7 @@ export function createFileProvider(
   async function check(isUrgent: boolean): Promise<void> {
     let credential: Credential | undefined;
     try {
-      credential = await runWithin(READ_TIMEOUT_MS, deps.schedule, readStable);
+      credential = await runSourceWithin(READ_TIMEOUT_MS, deps.schedule, readStable);
     } catch (error) {
       report('unreadable', error);
       return;

@@ -1,7 +1,7 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Dependencies } from '../deps.ts';
 import type { Credential } from '../signing/credentials.ts';
-import { type Answer, fetchAnswer, runWithin } from './fetch-answer.ts';
+import { type Answer, fetchAnswer, runSourceWithin } from './fetch-answer.ts';
 import { CredentialSourceError } from './source-error.ts';
 import {
   expirySchema,
@@ -95,7 +95,7 @@ export function createMetadataServiceSource(
     return readTemporaryCredential(answer.text, AnswerSchema);
   }
 
-  return () => runWithin(METADATA_TIMEOUT_MS, deps.schedule, load);
+  return () => runSourceWithin(METADATA_TIMEOUT_MS, deps.schedule, load);
 }
 
 function readSession({ status, text }: Answer, nowMs: number): Session {

@@ -1,7 +1,7 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Dependencies } from '../deps.ts';
 import type { Credential } from '../signing/credentials.ts';
-import { fetchAnswer, runWithin } from './fetch-answer.ts';
+import { fetchAnswer, runSourceWithin } from './fetch-answer.ts';
 import { CredentialSourceError } from './source-error.ts';
 import {
   expirySchema,
@@ -71,5 +71,5 @@ export function createPodIdentitySource(
     return readTemporaryCredential(text, AnswerSchema);
   }
 
-  return () => runWithin(POD_IDENTITY_TIMEOUT_MS, deps.schedule, load);
+  return () => runSourceWithin(POD_IDENTITY_TIMEOUT_MS, deps.schedule, load);
 }

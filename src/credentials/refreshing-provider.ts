@@ -1,5 +1,6 @@
 import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
+import { pauseAfterFailures } from '../pause-after-failures.ts';
 import type { Credential } from '../signing/credentials.ts';
 import {
   type CredentialProvider,
@@ -7,7 +8,6 @@ import {
   freezeCredential,
   isSameCredential,
 } from './credential-provider.ts';
-import { pauseAfterFailures } from './failure-pause.ts';
 import { CredentialSourceError } from './source-error.ts';
 
 /** A refresh is due when less than this is left: 40 minutes, as in the vendor's SDKs. */

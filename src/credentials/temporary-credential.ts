@@ -1,6 +1,6 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Credential } from '../signing/credentials.ts';
-import { utcEpochMs } from '../upstream/go-time.ts';
+import { utcEpochMsOfDigits } from '../utc-epoch-ms.ts';
 import { CredentialSourceError } from './source-error.ts';
 
 const TIME =
@@ -15,14 +15,7 @@ const TIME =
 export function parseExpiry(text: string): number | undefined {
   const parts = TIME.exec(text)?.groups;
   if (parts === undefined) return undefined;
-  const epochMs = utcEpochMs({
-    year: Number(parts.year),
-    month: Number(parts.month),
-    day: Number(parts.day),
-    hour: Number(parts.hour),
-    minute: Number(parts.minute),
-    second: Number(parts.second),
-  });
+  const epochMs = utcEpochMsOfDigits(parts);
   if (epochMs === undefined) return undefined;
   return epochMs + Number((parts.fraction ?? '').padEnd(3, '0').slice(0, 3));
 }

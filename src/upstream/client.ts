@@ -2,12 +2,13 @@ import type { Config } from '../config.ts';
 import { CredentialUnavailableError } from '../credentials/credential-provider.ts';
 import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
+import { BodyTooLargeError, readBody } from '../read-body.ts';
+import { runWithin } from '../run-within.ts';
 import type { Credential } from '../signing/credentials.ts';
 import { signRequest } from '../signing/sign-request.ts';
 import { type CallOutcome, createCircuitBreaker, type Passage } from './circuit-breaker.ts';
 import { createConcurrencyLimit } from './concurrency-limit.ts';
 import { createPause } from './pause.ts';
-import { BodyTooLargeError, readBody } from './read-body.ts';
 import { createRefusalGuard, type KeyOutcome, type KeyPassage, LOCK_OUT_MS } from './refusal-guard.ts';
 import { createRetryBudget } from './retry-budget.ts';
 import { createServerClock, LEAST_SKEW_CHANGE_MS } from './server-clock.ts';
@@ -17,8 +18,6 @@ import { parseUpstreamFailure, UpstreamError } from './upstream-error.ts';
 export const MAX_BODY_BYTES = 8_388_608;
 /** The most that is read of an error: 64 KiB. Only a code and a request id are wanted of it. */
 export const MAX_ERROR_BODY_BYTES = 65_536;
-/** One call and, for a fault worth it, one more. */
-export const MAX_ATTEMPTS = 2;
 /** The pause before the second attempt is up to this long, at random: 200 ms. */
 export const RETRY_PAUSE_MS = 200;
 
@@ -203,25 +202,16 @@ export function createUpstreamClient(
     }
   }
 
-  /** Runs one attempt within a time. */
-  async function attemptWithin<Value>(
+  function attemptWithin<Value>(
     timeoutMs: number,
     work: (signal: AbortSignal) => Promise<Value>,
   ): Promise<Value> {
-    const abort = new AbortController();
-    let cancel = () => {};
-    const timeout = new Promise<never>((_resolve, reject) => {
-      cancel = deps.schedule(() => {
-        reject(new UpstreamError('upstream_timeout', { reason: 'timeout' }));
-        abort.abort();
-      }, timeoutMs);
-    });
-    try {
-      // The race holds even where a fetch does not heed the abort.
-      return await Promise.race([work(abort.signal), timeout]);
-    } finally {
-      cancel();
-    }
+    return runWithin(
+      timeoutMs,
+      deps.schedule,
+      work,
+      () => new UpstreamError('upstream_timeout', { reason: 'timeout' }),
+    );
   }
 
   /** One attempt past all guards, with everything that is counted and logged of it. */

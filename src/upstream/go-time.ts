@@ -1,19 +1,11 @@
+import { utcEpochMsOfDigits } from '../utc-epoch-ms.ts';
+
 /** A point in time as this service shows it. */
 export interface UtcTime {
   /** RFC 3339 in UTC, always with exactly six fraction digits: `2024-11-25T06:32:34.923248Z`. */
   readonly text: string;
   /** The same instant in milliseconds since 1970, the microseconds cut off. */
   readonly epochMs: number;
-}
-
-/** The parts of a UTC date and time, whole numbers of at most two digits but for the year; months from 1. */
-export interface UtcDateParts {
-  readonly year: number;
-  readonly month: number;
-  readonly day: number;
-  readonly hour: number;
-  readonly minute: number;
-  readonly second: number;
 }
 
 export const MS_PER_DAY = 86_400_000;
@@ -55,14 +47,7 @@ export function parseGoTime(text: string): UtcTime | undefined {
   const parts = (GO_TIME.exec(text) ?? RFC_3339.exec(text))?.groups;
   if (parts === undefined) return undefined;
 
-  const localMs = utcEpochMs({
-    year: Number(parts.year),
-    month: Number(parts.month),
-    day: Number(parts.day),
-    hour: Number(parts.hour),
-    minute: Number(parts.minute),
-    second: Number(parts.second),
-  });
+  const localMs = utcEpochMsOfDigits(parts);
   const offsetMinutes = readOffsetMinutes(parts);
   if (localMs === undefined || offsetMinutes === undefined) return undefined;
   return utcTime(localMs - offsetMinutes * MS_PER_MINUTE, (parts.fraction ?? '').padEnd(6, '0').slice(0, 6));
@@ -77,21 +62,6 @@ export function parseGoTime(text: string): UtcTime | undefined {
 export function addDays(time: UtcTime, days: number): UtcTime | undefined {
   const wholeSecondMs = Math.floor(time.epochMs / 1000) * 1000;
   return utcTime(wholeSecondMs + days * MS_PER_DAY, time.text.slice(-7, -1));
-}
-
-/**
- * Milliseconds since 1970 of a date and time in UTC (proleptic Gregorian calendar, no leap seconds).
- *
- * @returns undefined when a part is out of its range, such as 30 February, hour 24 or second 60
- */
-export function utcEpochMs({ year, month, day, hour, minute, second }: UtcDateParts): number | undefined {
-  if (hour > 23 || minute > 59 || second > 59) return undefined;
-  const date = new Date(0);
-  // Not Date.UTC: it takes the years 0 to 99 for 1900 to 1999.
-  date.setUTCFullYear(year, month - 1, day);
-  // A day or a month that does not exist rolls over into another month.
-  if (date.getUTCMonth() !== month - 1) return undefined;
-  return date.setUTCHours(hour, minute, second);
 }
 
 function readOffsetMinutes(parts: Readonly<Record<string, string | undefined>>): number | undefined {

@@ -1,5 +1,5 @@
 import type { ProblemCode } from '../problem.ts';
-import { utcEpochMs } from './go-time.ts';
+import { utcEpochMs, utcEpochMsOfDigits } from '../utc-epoch-ms.ts';
 
 /** What went wrong upstream, as the contract tells it to the caller: codes of ProblemError. */
 export type UpstreamErrorKind = Extract<
@@ -198,14 +198,7 @@ const SERVER_TIME =
 function parseServerTime(text: string): number | undefined {
   const parts = SERVER_TIME.exec(text)?.groups;
   if (parts === undefined) return undefined;
-  return utcEpochMs({
-    year: Number(parts.year),
-    month: Number(parts.month),
-    day: Number(parts.day),
-    hour: Number(parts.hour),
-    minute: Number(parts.minute),
-    second: Number(parts.second),
-  });
+  return utcEpochMsOfDigits(parts);
 }
 
 const EARLIEST_SERVER_DATE_MS = Date.UTC(2000, 0);

@@ -4,8 +4,8 @@ import { cacheKeyFor, nameOfKey, UNFILTERED_KEY } from '../../src/cache/cache-ke
 import type { LoadedBody } from '../../src/cache/cached-response.ts';
 import { isRefreshDue } from '../../src/cache/early-refresh.ts';
 import { NAME_LOADS_BEFORE_LIST } from '../../src/cache/name-load-budget.ts';
-import { pauseAfterFailures } from '../../src/cache/refresh-backoff.ts';
 import { createResponseCache, type ResponseCacheOptions } from '../../src/cache/response-cache.ts';
+import { pauseAfterFailures } from '../../src/pause-after-failures.ts';
 import { IMAGE_CACHE_NAME } from '../../src/query/imagecaches-query.ts';
 import { createSeparateFlight, createSharedFlight, type SingleFlight } from '../../src/single-flight.ts';
 import { createFakeClock } from '../support/fake-clock.ts';

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Credential } from '../../src/signing/credentials.ts';
 import {
   createProjectIdSource,
   MAX_REMEMBERED_KEYS,
@@ -6,11 +7,10 @@ import {
   type ProjectIdSource,
   REFUSED_PAUSE_MS,
   UNDECIDED_PAUSE_MS,
-} from '../../src/credentials/project-id.ts';
-import type { Credential } from '../../src/signing/credentials.ts';
+} from '../../src/upstream/project-id.ts';
+import { createProviderDependencies } from '../credentials/scripted-source.ts';
 import { PROJECTS_PATH } from '../simulator/projects-endpoint.ts';
 import { DEFAULT_PROJECT, type Simulator, startSimulator } from '../simulator/simulator.ts';
-import { createProviderDependencies } from './scripted-source.ts';
 
 const REGION = DEFAULT_PROJECT.name;
 const PLANTED = (number: number) => ({

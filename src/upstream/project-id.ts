@@ -1,13 +1,13 @@
-import { z } from 'zod';
+import * as z from 'zod';
+import { CredentialUnavailableError } from '../credentials/credential-provider.ts';
+import { type Answer, fetchAnswer, runSourceWithin } from '../credentials/fetch-answer.ts';
+import { CredentialSourceError } from '../credentials/source-error.ts';
 import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
+import { pauseAfterFailures } from '../pause-after-failures.ts';
 import type { Credential } from '../signing/credentials.ts';
 import { signRequest } from '../signing/sign-request.ts';
-import { parseUpstreamFailure } from '../upstream/upstream-error.ts';
-import { CredentialUnavailableError } from './credential-provider.ts';
-import { pauseAfterFailures } from './failure-pause.ts';
-import { type Answer, fetchAnswer, runWithin } from './fetch-answer.ts';
-import { CredentialSourceError } from './source-error.ts';
+import { parseUpstreamFailure } from './upstream-error.ts';
 
 /** For the whole of one look-up: 5 seconds. */
 export const PROJECT_LOOKUP_TIMEOUT_MS = 5000;
@@ -89,7 +89,7 @@ export function createProjectIdSource(
   /** Asks IAM and remembers what came of it. Never rejects. */
   async function lookUp(key: KnownKey, credential: Credential): Promise<void> {
     try {
-      const answer = await runWithin(PROJECT_LOOKUP_TIMEOUT_MS, deps.schedule, (signal) =>
+      const answer = await runSourceWithin(PROJECT_LOOKUP_TIMEOUT_MS, deps.schedule, (signal) =>
         askIam(credential, signal),
       );
       if (answer.status === 200) decide(key, readProjectIds(answer.text));
