@@ -47,7 +47,7 @@ export function imageCachesHandler(
       return whenReady(cache.read(key, { forceRefresh }), (answer) => {
         const nowMs = deps.now();
         deps.metrics.cacheAnswered(answer.outcome, nowMs - answer.response.storedAtMs);
-        return respond(answer, headers.get('if-none-match'), forceRefresh, scope, nowMs);
+        return respond(c.req.raw, answer, forceRefresh, scope, nowMs);
       });
     };
 
@@ -84,34 +84,63 @@ function asksForRefresh(headers: Headers): boolean {
 }
 
 function respond(
+  request: Request,
   answer: CacheAnswer,
-  ifNoneMatch: string | null,
   forced: boolean,
   scope: RequestScope,
   nowMs: number,
 ): Response {
+  scope.cache = answer.outcome;
+  const headers: Record<string, string> = {
+    ...headersOf(answer, forced, nowMs),
+    'x-request-id': scope.requestId,
+  };
+  const { body, etag } = answer.response;
+  if (matchesEtag(request.headers.get('if-none-match'), etag))
+    return new Response(null, { status: 304, headers });
+  headers['content-type'] = 'application/json';
+  // The runtime counts the body of a GET; that of HEAD is gone when it looks.
+  if (request.method === 'HEAD') headers['content-length'] = String(body.byteLength);
+  return new Response(body, { status: 200, headers });
+}
+
+interface HeaderMemo {
+  readonly ttlSeconds: number;
+  readonly ageSeconds: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The headers of the last hit of each value: they change once a second, or twice. */
+const hitHeaders = new WeakMap<CachedResponse, HeaderMemo>();
+
+/** All headers of a full answer that do not depend on the request. */
+function headersOf(answer: CacheAnswer, forced: boolean, nowMs: number): Readonly<Record<string, string>> {
   const { response, outcome } = answer;
-  scope.cache = outcome;
   // Negative once it is stale, as RFC 9211 has it.
   const ttlSeconds = Math.floor((response.freshUntilMs - nowMs) / 1000);
-  const headers: Record<string, string> = {
-    etag: response.etag,
-    age: String(Math.max(0, Math.floor((nowMs - response.storedAtMs) / 1000))),
+  const ageSeconds = Math.max(0, Math.floor((nowMs - response.storedAtMs) / 1000));
+  if (outcome !== 'hit') return makeHeaders(answer, forced, ttlSeconds, ageSeconds);
+  const memo = hitHeaders.get(response);
+  if (memo?.ttlSeconds === ttlSeconds && memo.ageSeconds === ageSeconds) return memo.headers;
+  const headers = makeHeaders(answer, forced, ttlSeconds, ageSeconds);
+  hitHeaders.set(response, { ttlSeconds, ageSeconds, headers });
+  return headers;
+}
+
+function makeHeaders(
+  answer: CacheAnswer,
+  forced: boolean,
+  ttlSeconds: number,
+  ageSeconds: number,
+): Readonly<Record<string, string>> {
+  return {
+    etag: answer.response.etag,
+    age: String(ageSeconds),
     'cache-control': `private, max-age=${Math.max(0, ttlSeconds)}`,
     'cache-status': cacheStatus(answer, ttlSeconds, forced),
     vary: 'Authorization',
     'x-content-type-options': 'nosniff',
-    'x-request-id': scope.requestId,
   };
-  if (matchesEtag(ifNoneMatch, response.etag)) return new Response(null, { status: 304, headers });
-  return fullResponse(response, headers);
-}
-
-function fullResponse(response: CachedResponse, headers: Record<string, string>): Response {
-  headers['content-type'] = 'application/json';
-  // Set here, so that HEAD, which has no body to count, says the same as GET.
-  headers['content-length'] = String(response.body.byteLength);
-  return new Response(response.body, { status: 200, headers });
 }
 
 /** What the outcomes that RFC 9211 has no word for are called in its parameter `detail`. */

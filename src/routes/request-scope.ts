@@ -3,6 +3,7 @@ import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
 import { ProblemError, problemResponse } from '../problem.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
+import { createRequestIdSource } from './request-id.ts';
 
 /** What is known of one request; it becomes the request's log line. */
 export interface RequestScope {
@@ -33,11 +34,12 @@ export function scoped(
   handler: ScopedHandler,
   level: 'info' | 'debug' = 'info',
 ): (c: Context) => Response | Promise<Response> {
+  const makeRequestId = createRequestIdSource();
   return (c) => {
     const startedAtMs = deps.now();
     const sentId = c.req.raw.headers.get('x-request-id');
     const scope: RequestScope = {
-      requestId: sentId !== null && SANE_REQUEST_ID.test(sentId) ? sentId : crypto.randomUUID(),
+      requestId: sentId !== null && SANE_REQUEST_ID.test(sentId) ? sentId : makeRequestId(),
       route,
       subject: undefined,
       issuer: undefined,

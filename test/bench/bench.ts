@@ -151,15 +151,23 @@ async function main(): Promise<void> {
     const bytes = new Uint8Array(await (await fetch(url, { headers })).arrayBuffer());
     const bodyFile = join(folder, 'body.json');
     await writeFile(bodyFile, bytes);
+    const quiet = await startServer(
+      'src/runtime/node.ts',
+      [],
+      { ...environment, LOG_LEVEL: 'warn' },
+      join(folder, 'quiet.log'),
+    );
+    const quietUrl = `${quiet.url}/imagecaches`;
+    await (await fetch(quietUrl, { headers })).arrayBuffer();
     const bare = await startServer('test/bench/bare-hono.ts', [bodyFile], {}, join(folder, 'bare.log'));
 
     const tool = await chooseLoadTool();
     const rates = await measureHits(tool, {
       service: { url, headers },
+      quiet: { url: quietUrl, headers },
       bare: { url: `${bare.url}/imagecaches`, headers },
     });
-    await stopServer(service);
-    await stopServer(bare);
+    for (const server of [service, quiet, bare]) await stopServer(server);
 
     const memory = await run(process.execPath, ['--expose-gc', 'test/bench/cache-memory.ts'], { cwd: ROOT });
     const {
@@ -170,6 +178,7 @@ async function main(): Promise<void> {
     } = JSON.parse(memory.stdout) as Record<string, number>;
 
     const serviceRate = median(rates.service as number[]);
+    const quietRate = median(rates.quiet as number[]);
     const bareRate = median(rates.bare as number[]);
     const report = {
       machine: {
@@ -183,14 +192,16 @@ async function main(): Promise<void> {
         rounds: ROUNDS,
         secondsPerRound: SECONDS,
         bodyBytes: bytes.byteLength,
-        logLevel: 'info',
       },
       hit: {
         requestsPerSecond: Math.round(serviceRate),
         spread: spread(rates.service as number[]),
+        withoutRequestLog: Math.round(quietRate),
+        withoutRequestLogSpread: spread(rates.quiet as number[]),
         bareHonoRequestsPerSecond: Math.round(bareRate),
         bareHonoSpread: spread(rates.bare as number[]),
         ratio: Number((serviceRate / bareRate).toFixed(2)),
+        ratioWithoutRequestLog: Number((quietRate / bareRate).toFixed(2)),
       },
       start: { toReadyMs: Math.round(median(startMs)), spread: spread(startMs) },
       memory: {

@@ -22,18 +22,21 @@ const REDACTED_PATHS = ['', 'headers', 'request', 'response', 'credential', 'cre
   (parent) => SECRET_MEMBERS.map((member) => `${parent}["${member}"]`),
 );
 
+/** The most that sonic-boom takes: less than it writes in one piece. */
+const BATCH_BYTES = 16_383;
+
 /**
  * JSON lines with pino.
  *
- * @param destination where they go; standard output by default, written in batches of 4 KiB or 100 ms and
- *   at exit, because a write for each line costs more than answering a cache hit
+ * @param destination where they go; standard output by default, written in batches of 16 KiB or 100 ms and
+ *   at exit, because a write for each line, or for a few, costs more than answering a cache hit
  */
 export function createLogger(
   level: Config['logLevel'],
   destination: DestinationStream = pino.destination({
     fd: 1,
     sync: false,
-    minLength: 4096,
+    minLength: BATCH_BYTES,
     periodicFlush: 100,
   }),
 ): PinoLogger {

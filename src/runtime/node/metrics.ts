@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { BreakerState, Metrics } from '../../metrics.ts';
+import type { BreakerState, CacheOutcome, Metrics } from '../../metrics.ts';
+import { type HistogramSeries, TalliedHistogram } from './tallied-histogram.ts';
 
 /** From half a millisecond, where hits lie, to 10 seconds, past the upstream deadline. */
 const DURATION_BUCKETS_SECONDS = [
@@ -42,25 +43,36 @@ export function createPrometheusMetrics(version: string): PrometheusMetrics {
     labelNames: ['version'],
     registers,
   }).set({ version }, 1);
-  const requests = new Histogram({
-    name: 'imagecaches_http_request_duration_seconds',
-    help: 'Time from a request to its answer; its count is the number of requests.',
-    labelNames: ['route', 'method', 'status'],
-    buckets: DURATION_BUCKETS_SECONDS,
-    registers,
-  });
-  const answers = new Counter({
+  const requests = new TalliedHistogram(
+    {
+      name: 'imagecaches_http_request_duration_seconds',
+      help: 'Time from a request to its answer; its count is the number of requests.',
+      labelNames: ['route', 'method', 'status'],
+      buckets: DURATION_BUCKETS_SECONDS,
+    },
+    registry,
+  );
+  const answers = new Map<CacheOutcome, number>();
+  new Counter({
     name: 'imagecaches_cache_answers_total',
     help: 'Lists served, by how the cache came to them.',
     labelNames: ['outcome'],
     registers,
+    // Counted in a map on the way of each request, and told to prom-client when somebody asks.
+    collect() {
+      this.reset();
+      for (const [outcome, count] of answers) this.inc({ outcome }, count);
+    },
   });
-  const age = new Histogram({
-    name: 'imagecaches_cache_age_seconds',
-    help: 'Age of the lists served.',
-    buckets: AGE_BUCKETS_SECONDS,
-    registers,
-  });
+  const age = new TalliedHistogram(
+    {
+      name: 'imagecaches_cache_age_seconds',
+      help: 'Age of the lists served.',
+      labelNames: [],
+      buckets: AGE_BUCKETS_SECONDS,
+    },
+    registry,
+  ).addSeries({});
   const upstream = new Histogram({
     name: 'imagecaches_upstream_call_duration_seconds',
     help: 'Time of one attempt upstream, by its result; its count is the number of attempts.',
@@ -104,29 +116,26 @@ export function createPrometheusMetrics(version: string): PrometheusMetrics {
   };
   setBreaker('closed');
 
-  // A child for each set of labels is looked up once: on the hit path its look-up costs more than counting.
-  const requestChildren = new Map<string, Histogram.Internal<string>>();
-  const answerChildren = new Map<string, Counter.Internal>();
+  /** By route, method as sent and status. Three look-ups cost less than making one key of them. */
+  const requestSeries = new Map<string, Map<string, HistogramSeries[]>>();
+  function seriesFor(route: string, method: string, status: number): HistogramSeries {
+    // A made-up method must not become a label, nor a key that is kept.
+    const knownMethod = KNOWN_METHODS.has(method) ? method : 'OTHER';
+    const ofRoute = requestSeries.get(route) ?? new Map<string, HistogramSeries[]>();
+    requestSeries.set(route, ofRoute);
+    const ofMethod = ofRoute.get(knownMethod) ?? [];
+    ofRoute.set(knownMethod, ofMethod);
+    ofMethod[status] ??= requests.addSeries({ route, method: knownMethod, status: String(status) });
+    return ofMethod[status];
+  }
 
   const metrics: Metrics = {
-    requestAnswered(route, method, status, durationMs) {
-      const key = `${route} ${method} ${status}`;
-      let child = requestChildren.get(key);
-      if (child === undefined) {
-        // A made-up method must not become a label, nor a key that is kept.
-        const knownMethod = KNOWN_METHODS.has(method) ? method : 'OTHER';
-        child = requests.labels(route, knownMethod, String(status));
-        if (knownMethod === method) requestChildren.set(key, child);
-      }
-      child.observe(durationMs / 1000);
-    },
+    requestAnswered: (route, method, status, durationMs) =>
+      (requestSeries.get(route)?.get(method)?.[status] ?? seriesFor(route, method, status)).observe(
+        durationMs / 1000,
+      ),
     cacheAnswered(outcome, ageMs) {
-      let child = answerChildren.get(outcome);
-      if (child === undefined) {
-        child = answers.labels(outcome);
-        answerChildren.set(outcome, child);
-      }
-      child.inc();
+      answers.set(outcome, (answers.get(outcome) ?? 0) + 1);
       age.observe(ageMs / 1000);
     },
     upstreamAnswered: (result, durationMs) => upstream.observe({ result }, durationMs / 1000),

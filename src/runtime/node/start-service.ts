@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,6 +15,7 @@ import { createProjectIdSource } from '../../upstream/project-id.ts';
 import { createNodeFetch } from './fetch.ts';
 import { createPrometheusMetrics, type PrometheusMetrics } from './metrics.ts';
 import { type MetricsServer, startMetricsServer } from './metrics-server.ts';
+import { createTokenDigest } from './token-digest.ts';
 
 const { version: VERSION } = packageJson;
 
@@ -62,7 +62,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
     },
     random: Math.random,
     // Synchronous, so that a cache hit needs no turn of the event loop.
-    hashToken: (token) => hash('sha256', token, 'base64'),
+    hashToken: createTokenDigest(),
     readTextFile: (path) => readFile(path, 'utf8'),
     waitUntil: (promise) => {
       background.add(promise);
