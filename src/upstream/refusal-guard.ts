@@ -59,8 +59,8 @@ export interface RefusalGuard {
  * not accepted within the last second is tried by one call at a time, or by two when the first gets no answer,
  * and never by more than it has refusals left. A replaced key starts afresh, within the bound of its id.
  *
- * Only a key that is revoked within a second of a success may be refused more often: by the calls that were
- * sent before the first refusal was known.
+ * Only a key that is revoked within a second of a success may be refused more often: by the calls that were sent
+ * before the first refusal was known, which are at most MAX_REFUSALS_OF_ID. After the 5 minutes one call is allowed.
  *
  * @param leaseMs a call that has not ended by then is taken for lost
  */
@@ -98,8 +98,10 @@ export function createRefusalGuard(leaseMs: number): RefusalGuard {
     return refusals;
   }
 
-  /** How many calls may be under way with a key that is not proven. */
+  /** How many calls may be under way with a key: all of them may be refused before the first is known to be. */
   function callsAllowed(key: KeyRecord, ofId: number, nowMs: number): number {
+    const isProven = key.refusals === 0 && Math.abs(nowMs - key.lastSuccessAtMs) < PROOF_MS;
+    if (isProven) return MAX_REFUSALS_OF_ID - ofId;
     const left = Math.min(MAX_REFUSALS - key.refusals, MAX_REFUSALS_OF_ID - ofId);
     if (key.refusals > 0 || key.calls.newestAgeMs(nowMs) >= PROOF_WAIT_MS) return left;
     return Math.min(1, left);
@@ -112,10 +114,10 @@ export function createRefusalGuard(leaseMs: number): RefusalGuard {
       if (ofId >= MAX_REFUSALS_OF_ID) return 'locked_out';
       if (key.refusals >= MAX_REFUSALS) {
         if (key.sinceRefusal.remainingMs(nowMs) > 0) return 'locked_out';
-        key.refusals = 0;
+        // One call shows whether the key works again.
+        key.refusals = MAX_REFUSALS - 1;
       }
-      const isProven = key.refusals === 0 && Math.abs(nowMs - key.lastSuccessAtMs) < PROOF_MS;
-      if (!isProven && key.calls.inFlight(nowMs) >= callsAllowed(key, ofId, nowMs)) return 'busy';
+      if (key.calls.inFlight(nowMs) >= callsAllowed(key, ofId, nowMs)) return 'busy';
       return { key, lease: key.calls.tryEnter(nowMs) as Lease, refusalsBefore: key.allRefusals };
     },
     isOutdated: ({ key, refusalsBefore }) => key.allRefusals !== refusalsBefore,

@@ -5,6 +5,7 @@ import {
   type KeyOutcome,
   type KeyPassage,
   LOCK_OUT_MS,
+  MAX_REFUSALS_OF_ID,
   PROOF_MS,
   PROOF_WAIT_MS,
 } from '../../src/upstream/refusal-guard.ts';
@@ -31,8 +32,19 @@ describe('the refusal guard', () => {
     expect(call('refused', T)).toBe(false);
     expect(call('refused', T + 60_000)).toBe(true);
     expect(guard.tryEnter(KEY, T + 60_000 + LOCK_OUT_MS - 1)).toBe('locked_out');
-    expect(call('refused', T + 60_000 + LOCK_OUT_MS)).toBe(false);
-    expect(call('refused', T + 60_000 + LOCK_OUT_MS)).toBe(true);
+  });
+
+  it('lets one call out after the lock-out: its refusal begins the next one, its success ends it', () => {
+    const { call, enter, guard } = setUp();
+    call('refused', T);
+    call('refused', T);
+    const again = T + LOCK_OUT_MS;
+    enter(KEY, again);
+    expect(guard.tryEnter(KEY, again + PROOF_WAIT_MS)).toBe('busy');
+    expect(call('refused', again + 2 * LOCK_OUT_MS)).toBe(true);
+    expect(guard.tryEnter(KEY, again + 3 * LOCK_OUT_MS - 1)).toBe('locked_out');
+    call('accepted', again + 3 * LOCK_OUT_MS);
+    expect(call('refused', again + 3 * LOCK_OUT_MS)).toBe(false);
   });
 
   it('starts anew after a success, and only one that began after the last refusal', () => {
@@ -66,10 +78,11 @@ describe('the refusal guard', () => {
     expect(guard.tryEnter(KEY, T + 6 * PROOF_WAIT_MS)).toBe('busy');
   });
 
-  it('lets any number of calls out with a key that was accepted a moment ago', () => {
+  it('lets no more calls out at once than may be refused together, with a key that was accepted a moment ago', () => {
     const { call, enter, guard } = setUp();
     call('accepted', T);
-    for (let count = 0; count < 50; count += 1) enter(KEY, T + PROOF_MS - 1);
+    for (let count = 0; count < MAX_REFUSALS_OF_ID; count += 1) enter(KEY, T + PROOF_MS - 1);
+    expect(guard.tryEnter(KEY, T + PROOF_MS - 1)).toBe('busy');
     expect(guard.tryEnter(KEY, T + PROOF_MS)).toBe('busy');
     expect(guard.tryEnter(KEY, T - PROOF_MS)).toBe('busy');
   });
