@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { traced } from '../../src/routes/traced.ts';
 import { createRecordingTracer, type RecordedSpan } from '../support/recording-tracer.ts';
 import { createTestService, vendorEntry, vendorList } from '../support/test-service.ts';
 
@@ -10,6 +11,13 @@ async function setUp(environment: Record<string, string> = {}) {
   const named = (name: string) => spans.filter((span) => span.name === name);
   return { service, spans, named };
 }
+
+describe('without a tracer', () => {
+  it('a handler stays what it is', () => {
+    const handler = () => new Response();
+    expect(traced(undefined, '/imagecaches', handler)).toBe(handler);
+  });
+});
 
 describe('the span of a request', () => {
   it('continues the trace of the caller and is the parent of the call upstream that it waits for', async () => {
@@ -113,11 +121,15 @@ describe('the call upstream', () => {
     const { service, named } = await setUp();
     const answer = Promise.withResolvers<Response>();
     service.upstream = () => answer.promise;
-    const first = service.get('/imagecaches');
+    // With a token that has been verified they join before anything else happens.
+    const headers = { authorization: `Bearer ${await service.token()}` };
+    const first = service.get('/imagecaches', { headers });
     await service.arrived(1);
-    const others = [service.get('/imagecaches'), service.get('/imagecaches')];
+    const others = [1, 2].map(() => service.get('/imagecaches', { headers }));
     answer.resolve(vendorList(vendorEntry()));
-    await Promise.all([first, ...others]);
+    await first;
+    for (const other of await Promise.all(others))
+      expect(other.headers.get('cache-status')).toContain('collapsed');
     const [client] = named('GET /v5/imagecaches');
     expect(named('GET /v5/imagecaches')).toHaveLength(1);
     expect(client?.parent).toBe(named('GET /imagecaches')[0]);

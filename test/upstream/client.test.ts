@@ -108,7 +108,7 @@ function setUp(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> 
         .filter((part) => part !== undefined)
         .join(' ');
     });
-  return { ask, calls, clock, get, logger, measured, source, upstream };
+  return { ask, calls, client, clock, get, logger, measured, source, upstream };
 }
 
 describe('retry', () => {
@@ -541,7 +541,7 @@ describe('traces', () => {
     const throttled = setUpTraced();
     throttled.upstream.answer = status(429, { 'retry-after': '60' });
     await throttled.ask();
-    expect(await throttled.ask()).toBe('upstream_throttled throttled');
+    expect(await throttled.ask()).toBe('upstream_throttled throttled 60');
     expect(throttled.calls).toHaveLength(1);
     expect(throttled.spans).toHaveLength(1);
 
@@ -558,29 +558,29 @@ describe('traces', () => {
   });
 
   it('tell a call that was given up from one that broke', async () => {
-    const { ask, clock, upstream, spans } = setUpTraced();
-    const heedful = (signal: AbortSignal) =>
-      new Promise<Response>((_resolve, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason as Error));
+    const heedful: Dependencies['fetch'] = (_url, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(signal.reason));
       });
-    upstream.answer = heedful as unknown as Answer;
-    const asked = ask();
-    await clock.advance(8000);
+    const slow = setUpTraced({ fetch: heedful });
+    const asked = slow.ask();
+    await slow.clock.advance(8000);
     expect(await asked).toBe('upstream_timeout timeout');
-    expect(spans[0]).toMatchObject({ failure: 'timeout', isEnded: true });
-    spans.splice(0);
-    upstream.answer = reset;
-    await ask();
-    expect(spans[0]).toMatchObject({ failure: 'connection', isEnded: true });
-    expect(spans[0]?.attributes).not.toHaveProperty('http.response.status_code');
+    expect(slow.spans[0]).toMatchObject({ failure: 'timeout', isEnded: true });
+
+    const broken = setUpTraced();
+    broken.upstream.answer = reset;
+    await broken.ask();
+    expect(broken.spans[0]).toMatchObject({ failure: 'connection', isEnded: true });
+    expect(broken.spans[0]?.attributes).not.toHaveProperty('http.response.status_code');
   });
 
   it('end with a body that cannot be decoded', async () => {
     const { client, spans } = setUpTraced();
     const decode = () => {
-      throw new UpstreamError('upstream_failed', { reason: 'not_json' });
+      throw new UpstreamError('upstream_failed', { reason: 'invalid_json' });
     };
     await expect(client.get('/v5/imagecaches', [], decode)).rejects.toThrow(UpstreamError);
-    expect(spans[0]).toMatchObject({ failure: 'not_json', isEnded: true });
+    expect(spans[0]).toMatchObject({ failure: 'invalid_json', isEnded: true });
   });
 });
