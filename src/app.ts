@@ -8,6 +8,7 @@ import { ProblemError } from './problem.ts';
 import { type Lifecycle, livez, type ReadinessCheck, readyz } from './routes/health.ts';
 import { imageCachesHandler, imageCachesLoader } from './routes/imagecaches.ts';
 import { scoped } from './routes/request-scope.ts';
+import { traced, tracedRefresh } from './routes/traced.ts';
 import { createUpstreamClient } from './upstream/client.ts';
 import { UpstreamError } from './upstream/upstream-error.ts';
 
@@ -40,6 +41,7 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
         if (!(error instanceof UpstreamError))
           deps.logger.error({ error: describeError(error) }, 'a refresh failed');
       },
+      ...(deps.tracer && { aroundRefresh: tracedRefresh(deps.tracer, '/imagecaches') }),
     },
     deps,
   );
@@ -57,7 +59,12 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
 
   const app = new Hono();
   const routes = {
-    '/imagecaches': scoped('/imagecaches', deps, imageCachesHandler({ authenticator, cache }, config, deps)),
+    '/imagecaches': traced(
+      deps.tracer,
+      '/imagecaches',
+      scoped('/imagecaches', deps, imageCachesHandler({ authenticator, cache }, config, deps)),
+    ),
+    // Probes are not traced: there are many, and each says little.
     '/livez': scoped('/livez', deps, livez(), 'debug'),
     '/readyz': scoped('/readyz', deps, readyz(checks, deps.waitUntil), 'debug'),
   };
@@ -65,10 +72,14 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
   // them, and every answer becomes a promise.
   for (const [path, handler] of Object.entries(routes)) app.get(path, handler);
   app.notFound(
-    scoped('unmatched', deps, (c) => {
-      if (Object.hasOwn(routes, c.req.path)) refuseMethod();
-      throw new ProblemError('not_found', { detail: 'there is nothing at this path' });
-    }),
+    traced(
+      deps.tracer,
+      undefined,
+      scoped('unmatched', deps, (c) => {
+        if (Object.hasOwn(routes, c.req.path)) refuseMethod();
+        throw new ProblemError('not_found', { detail: 'there is nothing at this path' });
+      }),
+    ),
   );
   const warm = async () => {
     await Promise.all([authenticator.warm(), warmCredentials(deps)]);

@@ -18,6 +18,16 @@ export const ASYMMETRIC_ALGORITHMS = [
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
+/** Those of OpenTelemetry's SDK configuration that need no further settings of their own. */
+export const TRACE_SAMPLERS = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const;
+
 /** Where an issuer's public keys come from. */
 export type KeyLocation =
   | { readonly kind: 'discovery' }
@@ -71,6 +81,16 @@ export interface ProjectLookupConfig {
   readonly iamEndpoint: string;
 }
 
+/** Traces over OTLP, by the variables of OpenTelemetry. */
+export interface TracingConfig {
+  /** With /v1/traces. */
+  readonly url: string;
+  readonly protocol: 'http/protobuf' | 'http/json';
+  readonly sampler: (typeof TRACE_SAMPLERS)[number];
+  /** For the samplers with a ratio: the share of traces that is kept, from 0 to 1. */
+  readonly sampledShare: number;
+}
+
 export interface Config {
   readonly listen: { readonly host: string; readonly port: number };
   readonly metrics: {
@@ -104,6 +124,8 @@ export interface Config {
     readonly maxBytes: number;
   };
   readonly logLevel: (typeof LOG_LEVELS)[number];
+  /** Undefined: nothing is traced. */
+  readonly tracing: TracingConfig | undefined;
   readonly shutdown: { readonly delayMs: number; readonly graceMs: number };
 }
 
@@ -139,6 +161,8 @@ export const FILE_SETTINGS = [
 
 /** Known to the documentation but not to this version: ignoring one would be worse than refusing it. */
 const UNSUPPORTED_SETTINGS = [
+  'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+  'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL',
   'AUTH_ISSUERS_FILE',
   'SDK_KEYS_FILE',
   'REDIS_URL',
@@ -196,6 +220,14 @@ function isSecureOnNode(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);
   if (url.protocol === 'http:' && LINK_LOCAL_HOSTS.test(url.hostname)) url.protocol = 'https:';
+  return isSecureUrl(url.href);
+}
+
+/** Traces hold no secret, and collectors inside a cluster speak http. */
+function isHttpUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  if (url.protocol === 'http:') url.protocol = 'https:';
   return isSecureUrl(url.href);
 }
 
@@ -302,6 +334,30 @@ const SETTINGS = {
   UPSTREAM_DEADLINE_MS: wholeNumber(1, 300_000, 8000),
   UPSTREAM_MAX_CONCURRENT: wholeNumber(1, 10_000, 32),
   LOG_LEVEL: setting(z.enum(LOG_LEVELS), `one of ${LOG_LEVELS.join(', ')}`, 'info'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(
+    endpoint(isHttpUrl),
+    'an http or https URL without user name, password, fragment or query',
+    'http://otel-collector:4318',
+  ),
+  OTEL_EXPORTER_OTLP_PROTOCOL: setting(
+    z.enum(['http/protobuf', 'http/json']),
+    "'http/protobuf' or 'http/json'",
+    'http/protobuf',
+  ),
+  OTEL_TRACES_SAMPLER: setting(
+    z.enum(TRACE_SAMPLERS),
+    `one of ${TRACE_SAMPLERS.join(', ')}`,
+    'parentbased_always_on',
+  ),
+  OTEL_TRACES_SAMPLER_ARG: setting(
+    z
+      .string()
+      .regex(/^\d(?:\.\d{1,15})?$/)
+      .transform(Number)
+      .refine((share) => share <= 1),
+    'a number from 0 to 1',
+    '0.25',
+  ),
   SHUTDOWN_DELAY_SECONDS: wholeNumber(0, 600, 5),
   SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 3600, 25),
 };
@@ -449,6 +505,7 @@ export function parseConfig(
       maxBytes: values.CACHE_MAX_BYTES ?? 67_108_864,
     },
     logLevel: values.LOG_LEVEL ?? 'info',
+    tracing: tracingConfig(values),
     shutdown: {
       delayMs: (values.SHUTDOWN_DELAY_SECONDS ?? 5) * 1000,
       graceMs: (values.SHUTDOWN_GRACE_SECONDS ?? 25) * 1000,
@@ -510,6 +567,16 @@ function projectLookupConfig(values: SettingValues): ProjectLookupConfig {
   const region = values.CCE_REGION as string;
   const iamEndpoint = values.HUAWEICLOUD_SDK_IAM_ENDPOINT ?? iamEndpointForRegion(region);
   return { region, iamEndpoint: iamEndpoint as string };
+}
+
+function tracingConfig(values: SettingValues): TracingConfig | undefined {
+  if (values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined) return undefined;
+  return {
+    url: `${values.OTEL_EXPORTER_OTLP_ENDPOINT}/v1/traces`,
+    protocol: values.OTEL_EXPORTER_OTLP_PROTOCOL ?? 'http/protobuf',
+    sampler: values.OTEL_TRACES_SAMPLER ?? 'parentbased_always_on',
+    sampledShare: values.OTEL_TRACES_SAMPLER_ARG ?? 1,
+  };
 }
 
 function keyLocation(values: SettingValues): KeyLocation {

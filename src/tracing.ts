@@ -1,16 +1,18 @@
 /** What a span may be given: values of ours, never a header, a body or a URL with a query. */
 export interface ActiveSpan {
   setAttribute(name: string, value: string | number | boolean): void;
-  /** Marks it as failed, with a fixed word of ours. */
+  /** Marks it as failed, with a fixed word of ours, which becomes `error.type`. */
   fail(reason: string): void;
 }
 
 export interface SpanOptions {
   readonly name: string;
-  /** `server` for a request of a caller, `client` for a call upstream. */
-  readonly kind: 'server' | 'client';
+  /** `server` for a request of a caller, `client` for a call upstream, `internal` for what nobody waits for. */
+  readonly kind: 'server' | 'client' | 'internal';
   /** Continues the caller's trace (W3C Trace Context) when these headers carry one. */
   readonly parentHeaders?: Headers;
+  /** Begins a trace of its own, linked to the span that the work would otherwise have been a child of. */
+  readonly beginsTrace?: boolean;
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
 }
 
@@ -19,6 +21,9 @@ export interface SpanOptions {
  * The trace context is accepted from callers and never sent on to the vendor.
  */
 export interface Tracer {
-  /** Runs the work inside a span that ends with it, as its parent for whatever the work starts. */
+  /**
+   * Runs the work inside a span that ends with it, as its parent for whatever the work starts. The work begins
+   * before this returns, and what it returns is returned.
+   */
   inSpan<Result>(options: SpanOptions, work: (span: ActiveSpan) => Result): Result;
 }

@@ -67,6 +67,7 @@ describe('the core knows no runtime', () => {
     ['export const a = Buffer;\n', 'noRestrictedGlobals'],
     ["import pino from 'pino';\nexport const a = pino;\n", 'noRestrictedImports'],
     ["import * as undici from 'undici';\nexport const a = undici;\n", 'noRestrictedImports'],
+    ["import * as api from '@opentelemetry/api';\nexport const a = api;\n", 'noRestrictedImports'],
     ["import * as server from '@hono/node-server';\nexport const a = server;\n", 'noRestrictedImports'],
   ])('it cannot be linted with %j', async (line, rule) => {
     const outcome = await lintInCore(line);

@@ -42,6 +42,8 @@ export interface ResponseCacheOptions extends Readonly<Config['cache']> {
   readonly isRefusal: (error: unknown) => boolean;
   /** Told what a load failed with when no caller is told. */
   readonly reportFailure: (error: unknown) => void;
+  /** Runs each refresh that no caller waits for, for traces. It has to begin at once. */
+  readonly aroundRefresh?: <Value>(refresh: () => Promise<Value>) => Promise<Value>;
 }
 
 export interface ReadOptions {
@@ -161,8 +163,9 @@ export function createResponseCache(
   }
 
   /** Starts the load of a key or joins the one under way, and sees that it outlives the request. */
-  function startLoad(key: string) {
-    const flight = flights.run(key, () => loadAndStore(key));
+  function startLoad(key: string, around?: ResponseCacheOptions['aroundRefresh']) {
+    const load = () => loadAndStore(key);
+    const flight = flights.run(key, around === undefined ? load : () => around(load));
     if (!flight.joined && key !== UNFILTERED_KEY) nameLoads.spend();
     if (!flight.joined) deps.waitUntil(flight.promise.catch(() => undefined));
     return flight;
@@ -183,7 +186,7 @@ export function createResponseCache(
       (nowMs < loadedEntry.pauseUntilMs || nowMs < loadedEntry.refreshingUntilMs)
     )
       return;
-    const { promise, joined } = startLoad(loadedKey);
+    const { promise, joined } = startLoad(loadedKey, options.aroundRefresh);
     if (!joined) promise.catch(options.reportFailure);
   }
 

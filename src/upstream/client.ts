@@ -88,6 +88,7 @@ export function createUpstreamClient(
   const retryBudget = createRetryBudget();
   const refusalGuard = createRefusalGuard(leaseMs);
   const serverClock = createServerClock();
+  const spanAttributes = { 'http.request.method': 'GET', ...serverAttributes(new URL(config.endpoint)) };
 
   /** Throws while no call may be made, whatever its key. */
   function refuseIfClosed(): void {
@@ -158,6 +159,7 @@ export function createUpstreamClient(
 
   async function attemptOnce<Value>(
     url: URL,
+    number: number,
     signal: AbortSignal,
     decode: (body: Uint8Array) => Value,
     seen: AttemptRecord,
@@ -177,7 +179,8 @@ export function createUpstreamClient(
       }
       seen.passage = breaker.tryEnter(deps.now());
       seen.sentAtMs = deps.now();
-      return decode(await exchange(url, { ...signed.headers, accept: 'application/json' }, signal, seen));
+      const sent = { ...signed.headers, accept: 'application/json' };
+      return await traced(number, seen, async () => decode(await exchange(url, sent, signal, seen)));
     }
   }
 
@@ -198,8 +201,27 @@ export function createUpstreamClient(
       const text = new TextDecoder().decode(await readErrorBody(response));
       throw parseUpstreamFailure(response.status, response.headers, text, deps.now());
     } catch (error) {
+      // Nobody hears of this but the span: the call has been given up.
+      if (!(error instanceof UpstreamError)) refuseIfAborted(signal);
       throw asUpstreamError(error, seen);
     }
+  }
+
+  /** The span of an attempt that goes out: what the guards refuse has none. */
+  function traced<Value>(number: number, seen: AttemptRecord, send: () => Promise<Value>): Promise<Value> {
+    if (deps.tracer === undefined) return send();
+    const attributes =
+      number === 1 ? spanAttributes : { ...spanAttributes, 'http.request.resend_count': number - 1 };
+    return deps.tracer.inSpan({ name: 'GET /v5/imagecaches', kind: 'client', attributes }, async (span) => {
+      try {
+        return await send();
+      } catch (error) {
+        span.fail(error instanceof UpstreamError ? error.reason : 'internal');
+        throw error;
+      } finally {
+        if (seen.status !== undefined) span.setAttribute('http.response.status_code', seen.status);
+      }
+    });
   }
 
   function attemptWithin<Value>(
@@ -230,7 +252,9 @@ export function createUpstreamClient(
     let outcome: CallOutcome = 'neutral';
     let keyOutcome: KeyOutcome = 'neutral';
     try {
-      const value = await attemptWithin(timeoutMs, (signal) => attemptOnce(url, signal, decode, seen));
+      const value = await attemptWithin(timeoutMs, (signal) =>
+        attemptOnce(url, number, signal, decode, seen),
+      );
       outcome = 'success';
       reportAttempt(number, seen);
       return value;
@@ -301,19 +325,6 @@ export function createUpstreamClient(
     if (ms > 0) await new Promise<void>((resolve) => deps.schedule(resolve, ms));
   }
 
-  function traced<Value>(number: number, work: () => Promise<Value>): Promise<Value> {
-    if (deps.tracer === undefined) return work();
-    const attributes = { 'http.request.method': 'GET', 'http.request.resend_count': number - 1 };
-    return deps.tracer.inSpan({ name: 'GET /v5/imagecaches', kind: 'client', attributes }, async (span) => {
-      try {
-        return await work();
-      } catch (error) {
-        span.fail(error instanceof UpstreamError ? error.reason : 'internal');
-        throw error;
-      }
-    });
-  }
-
   return {
     async get(path, query, decode) {
       const url = new URL(config.endpoint + path);
@@ -327,7 +338,7 @@ export function createUpstreamClient(
         const timeoutMs = Math.min(config.attemptTimeoutMs, deadlineAtMs - deps.now());
         let failure: UpstreamError;
         try {
-          return await traced(number, () => attempt(url, number, timeoutMs, decode, seen));
+          return await attempt(url, number, timeoutMs, decode, seen);
         } catch (error) {
           if (!(error instanceof UpstreamError)) throw error;
           failure = error;
@@ -360,6 +371,15 @@ function breakerOutcome({ kind, reason, retryAfterSeconds }: UpstreamError): Cal
 function asNoCredential(error: unknown): unknown {
   if (!(error instanceof CredentialUnavailableError)) return error;
   return new UpstreamError('upstream_failed', { reason: 'no_credential' });
+}
+
+/** Whom the calls go to, by OpenTelemetry's semantic conventions: from the settings, so no caller's word. */
+function serverAttributes({ hostname, port, protocol }: URL): Record<string, string | number> {
+  const defaultPort = protocol === 'https:' ? 443 : 80;
+  return {
+    'server.address': hostname.replace(/^\[|\]$/g, ''),
+    'server.port': port === '' ? defaultPort : Number(port),
+  };
 }
 
 /** What the log says of an attempt beyond its failure. */

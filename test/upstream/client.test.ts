@@ -14,6 +14,7 @@ import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/retry-budget.
 import { UpstreamError } from '../../src/upstream/upstream-error.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
+import { createRecordingTracer } from '../support/recording-tracer.ts';
 
 const MINUTE = 60_000;
 const CONFIG = {
@@ -107,7 +108,7 @@ function setUp(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> 
         .filter((part) => part !== undefined)
         .join(' ');
     });
-  return { ask, calls, clock, get, logger, measured, source, upstream };
+  return { ask, calls, client, clock, get, logger, measured, source, upstream };
 }
 
 describe('retry', () => {
@@ -510,24 +511,76 @@ describe('a credential source that hangs', () => {
 });
 
 describe('traces', () => {
+  function setUpTraced(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> = {}) {
+    const { tracer, spans } = createRecordingTracer();
+    return { ...setUp({ tracer, ...more }, config), spans };
+  }
+
   it('have a span for each attempt, and nothing of them is sent', async () => {
-    const spans: unknown[] = [];
-    const { ask, calls, upstream } = setUp({
-      tracer: {
-        inSpan: (options, work) =>
-          work({
-            setAttribute: () => undefined,
-            fail: (reason) =>
-              spans.push([options.kind, options.attributes?.['http.request.resend_count'], reason]),
-          }),
-      },
-    });
+    const { ask, calls, upstream, spans } = setUpTraced({}, { endpoint: 'http://[::1]:8080' });
     upstream.answer = status(500);
     await ask();
-    expect(spans).toEqual([
-      ['client', 0, 'status'],
-      ['client', 1, 'status'],
+    const attributes = {
+      'http.request.method': 'GET',
+      'server.address': '::1',
+      'server.port': 8080,
+      'http.response.status_code': 500,
+    };
+    expect(spans).toMatchObject([
+      { kind: 'client', failure: 'status', isEnded: true },
+      { kind: 'client', failure: 'status', isEnded: true },
+    ]);
+    expect(spans.map((span) => span.attributes)).toEqual([
+      attributes,
+      { ...attributes, 'http.request.resend_count': 1 },
     ]);
     expect([...(calls[0]?.headers.keys() ?? [])].sort()).toEqual(['accept', 'authorization', 'x-sdk-date']);
+  });
+
+  it('have none for an attempt that was not sent', async () => {
+    const throttled = setUpTraced();
+    throttled.upstream.answer = status(429, { 'retry-after': '60' });
+    await throttled.ask();
+    expect(await throttled.ask()).toBe('upstream_throttled throttled 60');
+    expect(throttled.calls).toHaveLength(1);
+    expect(throttled.spans).toHaveLength(1);
+
+    const keyless = setUpTraced({
+      credentialProvider: {
+        get: () => Promise.reject(new CredentialUnavailableError('none')),
+        reload: async () => false,
+        usable: () => false,
+        warm: async () => undefined,
+      },
+    });
+    expect(await keyless.ask()).toBe('upstream_failed no_credential');
+    expect(keyless.spans).toEqual([]);
+  });
+
+  it('tell a call that was given up from one that broke', async () => {
+    const heedful: Dependencies['fetch'] = (_url, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(signal.reason));
+      });
+    const slow = setUpTraced({ fetch: heedful });
+    const asked = slow.ask();
+    await slow.clock.advance(8000);
+    expect(await asked).toBe('upstream_timeout timeout');
+    expect(slow.spans[0]).toMatchObject({ failure: 'timeout', isEnded: true });
+
+    const broken = setUpTraced();
+    broken.upstream.answer = reset;
+    await broken.ask();
+    expect(broken.spans[0]).toMatchObject({ failure: 'connection', isEnded: true });
+    expect(broken.spans[0]?.attributes).not.toHaveProperty('http.response.status_code');
+  });
+
+  it('end with a body that cannot be decoded', async () => {
+    const { client, spans } = setUpTraced();
+    const decode = () => {
+      throw new UpstreamError('upstream_failed', { reason: 'invalid_json' });
+    };
+    await expect(client.get('/v5/imagecaches', [], decode)).rejects.toThrow(UpstreamError);
+    expect(spans[0]).toMatchObject({ failure: 'invalid_json', isEnded: true });
   });
 });

@@ -52,6 +52,10 @@ export async function startService(config: Config, logger: Dependencies['logger'
   let lifecycle: Lifecycle = 'starting';
   const { fetch, close: closeFetch } = createNodeFetch(config.upstream.connectTimeoutMs);
   const prometheus = createPrometheusMetrics(VERSION);
+  // Nothing of OpenTelemetry is loaded where nothing is traced.
+  const tracing =
+    config.tracing &&
+    (await (await import('./tracer.ts')).createNodeTracing(config.tracing, VERSION, logger));
   const background = new Set<Promise<unknown>>();
   const base: Omit<Dependencies, 'credentialProvider' | 'resolveProjectId'> = {
     fetch,
@@ -71,6 +75,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
     createSingleFlight: createSharedFlight,
     logger,
     metrics: prometheus.metrics,
+    ...(tracing && { tracer: tracing.tracer }),
   };
   const { projectLookup } = config;
   const deps: Dependencies = {
@@ -138,6 +143,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
     clearInterval(endIdle);
     await closeFetch();
     await Promise.allSettled(background);
+    await tracing?.stop();
     // Last, so that the drain can be watched.
     await metricsServer?.stop();
     logger.info({}, 'stopped');
