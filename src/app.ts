@@ -1,14 +1,19 @@
 import { Hono } from 'hono';
+import { cors } from 'hono/cors';
 import { createAuthenticator } from './auth/authenticate.ts';
+import { createSignatureVerifier } from './auth/inbound-signature.ts';
 import { createResponseCache } from './cache/response-cache.ts';
 import type { Config } from './config.ts';
 import type { Dependencies } from './deps.ts';
 import { describeError } from './describe-error.ts';
 import { ProblemError } from './problem.ts';
+import { createAuthenticateCaller, createCallerLimits } from './routes/authenticate-caller.ts';
 import { type Lifecycle, livez, type ReadinessCheck, readyz } from './routes/health.ts';
 import { imageCachesHandler, imageCachesLoader } from './routes/imagecaches.ts';
-import { scoped } from './routes/request-scope.ts';
+import { projectsHandler } from './routes/projects.ts';
+import { type ErrorForm, type ScopedHandler, scoped } from './routes/request-scope.ts';
 import { traced, tracedRefresh } from './routes/traced.ts';
+import { vendorErrorResponse } from './routes/vendor-error.ts';
 import { createUpstreamClient } from './upstream/client.ts';
 import { UpstreamError } from './upstream/upstream-error.ts';
 
@@ -57,13 +62,26 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
     },
   ];
 
+  const limits = createCallerLimits(config);
+  const byToken = createAuthenticateCaller({ authenticator, limits }, config, deps);
+  const signatures = config.sdkClients && createSignatureVerifier(config.sdkClients, deps);
+  const byTokenOrSignature = createAuthenticateCaller({ authenticator, signatures, limits }, config, deps);
+  const route = (path: string, handler: ScopedHandler, ...more: [level?: 'info', toResponse?: ErrorForm]) =>
+    traced(deps.tracer, path, scoped(path, deps, handler, ...more));
+
   const app = new Hono();
+  if (config.corsOrigins.length > 0) app.use(cors(corsOptions(config.corsOrigins)));
   const routes = {
-    '/imagecaches': traced(
-      deps.tracer,
-      '/imagecaches',
-      scoped('/imagecaches', deps, imageCachesHandler({ authenticator, cache }, config, deps)),
+    '/imagecaches': route('/imagecaches', imageCachesHandler(byToken, cache, config, deps)),
+    '/v5/imagecaches': route(
+      '/v5/imagecaches',
+      imageCachesHandler(byTokenOrSignature, cache, config, deps),
+      'info',
+      vendorErrorResponse,
     ),
+    ...(signatures && {
+      '/v3/projects': route('/v3/projects', projectsHandler(byTokenOrSignature), 'info', vendorErrorResponse),
+    }),
     // Probes are not traced: there are many, and each says little.
     '/livez': scoped('/livez', deps, livez(), 'debug'),
     '/readyz': scoped('/readyz', deps, readyz(checks, deps.waitUntil), 'debug'),
@@ -85,6 +103,25 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
     await Promise.all([authenticator.warm(), warmCredentials(deps)]);
   };
   return { fetch: app.fetch, request: app.request, warm };
+}
+
+/** What a page of a configured origin may send and read. It needs no cookie: callers bring a token. */
+function corsOptions(origins: readonly string[]): Parameters<typeof cors>[0] {
+  return {
+    origin: [...origins],
+    allowMethods: ['GET', 'HEAD'],
+    allowHeaders: ['authorization', 'cache-control', 'if-none-match', 'x-request-id'],
+    exposeHeaders: [
+      'age',
+      'cache-status',
+      'etag',
+      'ratelimit',
+      'ratelimit-policy',
+      'retry-after',
+      'x-request-id',
+    ],
+    maxAge: 600,
+  };
 }
 
 /** Gets the credential and, where it is looked up, the project id. A failure is in the log already. */

@@ -1,20 +1,23 @@
 import * as z from 'zod';
+import {
+  ASYMMETRIC_ALGORITHMS,
+  claimName,
+  DEFAULT_ALGORITHMS,
+  DEFAULT_SCOPE,
+  DEFAULT_SCOPE_CLAIMS,
+  type IssuerConfig,
+  type KeyLocation,
+  parseIssuers,
+  SECURE_URL_RULE,
+  scopeToken,
+  secureUrl,
+  visibleAscii,
+} from './issuers-config.ts';
+import { type LocalKey, parseLocalKeys } from './local-keys.ts';
+import { isSecureUrl } from './secure-url.ts';
 import { cceEndpointForRegion, iamEndpointForRegion } from './upstream/regions.ts';
 
-/** Verified with jose; every one is asymmetric, so a public key can never be taken for a shared secret. */
-export const ASYMMETRIC_ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const;
+export { ASYMMETRIC_ALGORITHMS, type IssuerConfig, type KeyLocation } from './issuers-config.ts';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
@@ -27,22 +30,6 @@ export const TRACE_SAMPLERS = [
   'parentbased_always_off',
   'parentbased_traceidratio',
 ] as const;
-
-/** Where an issuer's public keys come from. */
-export type KeyLocation =
-  | { readonly kind: 'discovery' }
-  | { readonly kind: 'url'; readonly url: string }
-  | { readonly kind: 'file'; readonly path: string };
-
-export interface IssuerConfig {
-  readonly issuer: string;
-  readonly audiences: readonly string[];
-  readonly keys: KeyLocation;
-  readonly algorithms: readonly string[];
-  readonly requiredScope: string;
-  /** Claims that may hold scopes: a space-separated string or an array. */
-  readonly scopeClaims: readonly string[];
-}
 
 /** A key pair of the settings. */
 export interface StaticCredentialConfig {
@@ -81,6 +68,18 @@ export interface ProjectLookupConfig {
   readonly iamEndpoint: string;
 }
 
+/** Key pairs of our own, for callers that use the vendor's SDKs. They have no power in the cloud. */
+export interface SdkClientsConfig {
+  readonly keys: readonly LocalKey[];
+  /** Whose changes are followed. */
+  readonly file: string | undefined;
+  readonly requiredScope: string;
+  /** A host that clients may have signed, besides the one that arrives. */
+  readonly publicHost: string | undefined;
+  /** A signature is good for one client address only. */
+  readonly isReplayRefused: boolean;
+}
+
 /** Traces over OTLP, by the variables of OpenTelemetry. */
 export interface TracingConfig {
   /** With /v1/traces. */
@@ -115,6 +114,18 @@ export interface Config {
   readonly issuers: readonly IssuerConfig[];
   /** Who has it may force a refresh. */
   readonly refreshScope: string;
+  /** Undefined: requests signed with a key pair are refused. */
+  readonly sdkClients: SdkClientsConfig | undefined;
+  /** Web pages of these origins may call; none: none. */
+  readonly corsOrigins: readonly string[];
+  readonly limits: {
+    /** For each principal; 0: no limit. */
+    readonly requestsPerMinute: number;
+    /** Of authentication, for each client address; 0: no limit. */
+    readonly failuresPerMinute: number;
+  };
+  /** Whose X-Forwarded-For is believed; undefined: the client's address is not asked for. */
+  readonly trustedProxies: readonly string[] | undefined;
   readonly cache: {
     readonly ttlMs: number;
     readonly emptyTtlMs: number;
@@ -157,17 +168,15 @@ export const FILE_SETTINGS = [
   'HUAWEICLOUD_SDK_PROJECT_ID',
   'CLOUD_SDK_AK',
   'CLOUD_SDK_SK',
+  'AUTH_ISSUERS',
+  'SDK_KEYS',
 ] as const;
 
 /** Known to the documentation but not to this version: ignoring one would be worse than refusing it. */
 const UNSUPPORTED_SETTINGS = [
   'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
   'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL',
-  'AUTH_ISSUERS_FILE',
-  'SDK_KEYS_FILE',
   'REDIS_URL',
-  'CORS_ORIGINS',
-  'RATE_LIMIT_PER_MINUTE',
 ];
 
 interface Setting<Output> {
@@ -203,16 +212,6 @@ function listOf<Item>(item: z.ZodType<Item, string>): z.ZodType<Item[], string> 
 /** The link-local address of every node's metadata service (core/auth/internal/metadata_accessor.go). */
 const METADATA_ENDPOINT = 'http://169.254.169.254';
 
-const LOOPBACK_HOSTS = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
-
-/** https anywhere, http on this machine only: keys and signatures must not cross a network in clear. */
-export function isSecureUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const url = new URL(text);
-  if (url.username !== '' || url.password !== '' || url.hash !== '') return false;
-  return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK_HOSTS.test(url.hostname));
-}
-
 const LINK_LOCAL_HOSTS = /^(?:169\.254(?:\.\d{1,3}){2}|\[fe[89ab][0-9a-f]:[0-9a-f:]+\])$/;
 
 /** The same, and http to link-local addresses: they lead no further than the node. */
@@ -231,7 +230,6 @@ function isHttpUrl(text: string): boolean {
   return isSecureUrl(url.href);
 }
 
-const secureUrl = z.string().refine(isSecureUrl);
 /** A URL to which paths are added: no query, and no slash at the end. */
 const endpoint = (isAllowed: (text: string) => boolean) =>
   z
@@ -242,13 +240,13 @@ const endpoint = (isAllowed: (text: string) => boolean) =>
       return origin + pathname.replace(/\/+$/, '');
     });
 const endpointUrl = endpoint(isSecureUrl);
-const visibleAscii = z.string().regex(/^[\x21-\x7e]{1,4096}$/);
-// A scope-token of RFC 6749, section 3.3.
-const scopeToken = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/);
-
-const SECURE_URL_RULE = 'an https URL, or http on loopback, without user name, password or fragment';
 const NODE_URL_RULE =
   'an https URL, or http on loopback or a link-local address, without user name, password or fragment';
+
+/** Compared with what browsers send (RFC 6454, section 6.2), so it must be spelt the same. */
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text;
+}
 
 const SETTINGS = {
   HOST: setting(z.string().regex(/^[A-Za-z0-9.:_-]{1,255}$/), 'an address or a host name', '0.0.0.0'),
@@ -318,10 +316,26 @@ const SETTINGS = {
     'a scope: visible ASCII without space, " and \\',
     'imagecaches:refresh',
   ),
-  AUTH_SCOPE_CLAIM: setting(
-    listOf(z.string().regex(/^[\x21-\x7e]{1,256}$/)),
-    'one or more claim names, comma-separated',
-    'scope,scp',
+  AUTH_SCOPE_CLAIM: setting(listOf(claimName), 'one or more claim names, comma-separated', 'scope,scp'),
+  AUTH_ISSUERS: setting(z.string(), 'a JSON document of issuers', '{"issuers":[…]}'),
+  SDK_KEYS: setting(z.string(), 'a JSON document of key pairs', '{"keys":[…]}'),
+  SDK_PUBLIC_HOST: setting(
+    z.string().regex(/^[A-Za-z0-9.-]{1,253}(?::\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::\d{1,5})?$/),
+    'the host, with its port where it is not the default, that SDK clients are pointed at',
+    'imagecaches.example.com',
+  ),
+  SDK_REPLAY_PROTECTION: setting(z.enum(['on', 'off']), "'on' or 'off'", 'on'),
+  CORS_ORIGINS: setting(
+    listOf(z.string().refine(isOrigin)),
+    'one or more origins, comma-separated: scheme, host and port as a browser sends them',
+    'https://console.example.com',
+  ),
+  RATE_LIMIT_PER_MINUTE: wholeNumber(0, 100_000_000, 600),
+  AUTH_FAILURES_PER_MINUTE: wholeNumber(0, 1_000_000, 60),
+  TRUSTED_PROXIES: setting(
+    listOf(z.union([z.literal('none'), z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])),
+    "addresses or networks in CIDR form, comma-separated, or 'none' when clients connect directly",
+    '10.0.0.0/8',
   ),
   CACHE_TTL_SECONDS: wholeNumber(1, 86_400, 30),
   CACHE_EMPTY_TTL_SECONDS: wholeNumber(1, 86_400, 5),
@@ -442,11 +456,32 @@ export function parseConfig(
     );
   }
 
-  // Without an issuer anyone could read: there is no default and no way to turn authentication off.
-  if (!given('AUTH_ISSUER')) missing('AUTH_ISSUER');
-  if (!given('AUTH_AUDIENCE')) missing('AUTH_AUDIENCE');
+  // Without an issuer or a key pair anyone could read: there is no default and no way to turn authentication off.
+  const hasOtherCallers = given('AUTH_ISSUERS') || given('SDK_KEYS');
+  if (!hasOtherCallers || given('AUTH_ISSUER') || given('AUTH_AUDIENCE')) {
+    if (!given('AUTH_ISSUER')) missing('AUTH_ISSUER');
+    if (!given('AUTH_AUDIENCE')) missing('AUTH_AUDIENCE');
+  }
+  const parsedIssuers = values.AUTH_ISSUERS === undefined ? [] : parseIssuers(values.AUTH_ISSUERS);
+  if ('faults' in parsedIssuers) {
+    for (const fault of parsedIssuers.faults) report(AUTH_ISSUERS_NAME, fault);
+  } else if (parsedIssuers.some(({ issuer }) => issuer === values.AUTH_ISSUER)) {
+    report(AUTH_ISSUERS_NAME, 'names the issuer of AUTH_ISSUER again; list it once');
+  }
+  const parsedKeys = values.SDK_KEYS === undefined ? [] : parseLocalKeys(values.SDK_KEYS);
+  if ('faults' in parsedKeys) for (const fault of parsedKeys.faults) report(SDK_KEYS_NAME, fault);
   if (values.AUTH_JWKS_URL !== undefined && values.AUTH_JWKS_FILE !== undefined) {
     report('AUTH_JWKS_FILE', 'contradicts AUTH_JWKS_URL; set only one of them');
+  }
+
+  if (values.SDK_REPLAY_PROTECTION === 'on' && !given('TRUSTED_PROXIES')) {
+    missing('TRUSTED_PROXIES', ', and SDK_REPLAY_PROTECTION needs the addresses of clients');
+  }
+  for (const name of ['SDK_PUBLIC_HOST', 'SDK_REPLAY_PROTECTION'] as const) {
+    if (given(name) && !given('SDK_KEYS')) report(name, 'is of no use without SDK_KEYS_FILE; remove it');
+  }
+  if (given('AUTH_FAILURES_PER_MINUTE') && !given('TRUSTED_PROXIES')) {
+    missing('TRUSTED_PROXIES', ', and AUTH_FAILURES_PER_MINUTE needs the addresses of clients');
   }
 
   if ((values.METRICS_PORT ?? 9090) === (values.PORT ?? 8080) && values.PORT !== 0) {
@@ -485,16 +520,23 @@ export function parseConfig(
     },
     credentials: credentialConfig(source, values, (name) => textOf(environment[`${name}_FILE`])),
     projectLookup: isProjectLookedUp ? projectLookupConfig(values) : undefined,
-    issuers: [
-      {
-        issuer: values.AUTH_ISSUER as string,
-        audiences: values.AUTH_AUDIENCE as string[],
-        keys: keyLocation(values),
-        algorithms: values.AUTH_ALGORITHMS ?? ['RS256', 'PS256', 'ES256', 'EdDSA'],
-        requiredScope: values.AUTH_SCOPE ?? 'imagecaches:read',
-        scopeClaims: values.AUTH_SCOPE_CLAIM ?? ['scope', 'scp'],
-      },
-    ],
+    issuers: [...ownIssuer(values), ...(parsedIssuers as IssuerConfig[])],
+    sdkClients:
+      values.SDK_KEYS === undefined
+        ? undefined
+        : {
+            keys: parsedKeys as LocalKey[],
+            file: textOf(environment[SDK_KEYS_NAME]),
+            requiredScope: values.AUTH_SCOPE ?? DEFAULT_SCOPE,
+            publicHost: values.SDK_PUBLIC_HOST?.toLowerCase(),
+            isReplayRefused: values.SDK_REPLAY_PROTECTION === 'on',
+          },
+    corsOrigins: values.CORS_ORIGINS ?? [],
+    limits: {
+      requestsPerMinute: values.RATE_LIMIT_PER_MINUTE ?? 600,
+      failuresPerMinute: values.TRUSTED_PROXIES === undefined ? 0 : (values.AUTH_FAILURES_PER_MINUTE ?? 60),
+    },
+    trustedProxies: values.TRUSTED_PROXIES?.filter((proxy) => proxy !== 'none'),
     refreshScope: values.AUTH_REFRESH_SCOPE ?? 'imagecaches:refresh',
     cache: {
       ttlMs: (values.CACHE_TTL_SECONDS ?? 30) * 1000,
@@ -511,6 +553,25 @@ export function parseConfig(
       graceMs: (values.SHUTDOWN_GRACE_SECONDS ?? 25) * 1000,
     },
   });
+}
+
+const AUTH_ISSUERS_NAME = 'AUTH_ISSUERS_FILE';
+const SDK_KEYS_NAME = 'SDK_KEYS_FILE';
+
+/** The issuer that is configured by settings of its own. */
+function ownIssuer(values: SettingValues): IssuerConfig[] {
+  if (values.AUTH_ISSUER === undefined) return [];
+  return [
+    {
+      issuer: values.AUTH_ISSUER,
+      audiences: values.AUTH_AUDIENCE as string[],
+      keys: keyLocation(values),
+      algorithms: values.AUTH_ALGORITHMS ?? DEFAULT_ALGORITHMS,
+      requiredScopes: [values.AUTH_SCOPE ?? DEFAULT_SCOPE],
+      scopeClaims: values.AUTH_SCOPE_CLAIM ?? DEFAULT_SCOPE_CLAIMS,
+      allowedSubjects: undefined,
+    },
+  ];
 }
 
 const KEY_PAIR_SETTINGS = [

@@ -42,6 +42,8 @@ export interface Dependencies {
    * it is known. Absent: the configured one, if any, is sent. Rejects with CredentialUnavailableError.
    */
   readonly resolveProjectId?: (credential: Credential) => string | undefined | Promise<string | undefined>;
+  /** Where a request came from, past the proxies that are trusted; absent: not known. */
+  readonly clientAddress?: (request: Request, env: unknown) => string | undefined;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Absent when nothing is traced. */

@@ -65,15 +65,19 @@ export class ProblemError extends Error {
   }
 }
 
+/** The problem in a few words, the same for every occurrence. */
+export function problemTitle(code: ProblemCode): string {
+  return PROBLEM_KINDS[code].title;
+}
+
 /**
  * The response for a problem (RFC 9457). `instance` is the request id, which is also in X-Request-Id and
  * in the log, so that a caller's report leads to the line that says more.
  */
 export function problemResponse(problem: ProblemError, requestId: string): Response {
-  const { title } = PROBLEM_KINDS[problem.code];
   const body = JSON.stringify({
     type: `urn:imagecaches-bff:problem:${problem.code}`,
-    title,
+    title: problemTitle(problem.code),
     status: problem.status,
     ...(problem.detail === undefined ? {} : { detail: problem.detail }),
     instance: requestId,

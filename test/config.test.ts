@@ -35,10 +35,87 @@ describe('parseConfig', () => {
         audiences: ['imagecaches'],
         keys: { kind: 'discovery' },
         algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
-        requiredScope: 'imagecaches:read',
+        requiredScopes: ['imagecaches:read'],
         scopeClaims: ['scope', 'scp'],
+        allowedSubjects: undefined,
       },
     ]);
+  });
+
+  it('takes issuers from a document, beside or in place of one of its own', () => {
+    const entry = { issuer: 'https://idp.example.test', audiences: ['a'] };
+    const document = JSON.stringify({ issuers: [entry] });
+    expect(parsed({ AUTH_ISSUERS: document }).issuers.map(({ issuer }) => issuer)).toEqual([
+      'https://login.example.test',
+      'https://idp.example.test',
+    ]);
+    const alone = parsed({ AUTH_ISSUERS: document, AUTH_ISSUER: undefined, AUTH_AUDIENCE: undefined });
+    expect(alone.issuers).toEqual([
+      {
+        ...entry,
+        keys: { kind: 'discovery' },
+        algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
+        requiredScopes: ['imagecaches:read'],
+        scopeClaims: ['scope', 'scp'],
+        allowedSubjects: undefined,
+      },
+    ]);
+    const again = JSON.stringify({ issuers: [{ ...entry, issuer: 'https://login.example.test' }] });
+    expect(faultsOf({ ...TEST_ENVIRONMENT, AUTH_ISSUERS: again })).toMatchObject({
+      AUTH_ISSUERS_FILE: expect.stringContaining('names the issuer of AUTH_ISSUER again'),
+    });
+  });
+
+  it('needs no issuer where there are key pairs for SDK clients', () => {
+    const key = { accessKeyId: 'LK000001', secretAccessKey: 'x'.repeat(32), subject: 'billing' };
+    const environment = {
+      ...TEST_ENVIRONMENT,
+      AUTH_ISSUER: undefined,
+      AUTH_AUDIENCE: undefined,
+      AUTH_JWKS_URL: undefined,
+    };
+    const config = parseConfig({ ...environment, SDK_KEYS: JSON.stringify({ keys: [key] }) });
+    expect(config.issuers).toEqual([]);
+    expect(config.sdkClients?.keys).toEqual([
+      { ...key, scopes: ['imagecaches:read'], expiresAtMs: undefined },
+    ]);
+    expect(faultsOf(environment)).toHaveProperty('AUTH_ISSUER');
+  });
+
+  it.each([
+    [{ SDK_KEYS: 'secret-planted' }, 'SDK_KEYS_FILE', 'is not JSON'],
+    [
+      { SDK_KEYS: '{"keys":[{"accessKeyId":"LK000001","secretAccessKey":"secret-planted","subject":"a"}]}' },
+      'SDK_KEYS_FILE',
+      'keys[0].secretAccessKey must be 32 to 256 visible characters',
+    ],
+    [{ AUTH_ISSUERS: '{"issuers":[]}' }, 'AUTH_ISSUERS_FILE', 'issuers must be an array of 1 to 100'],
+    [
+      { AUTH_ISSUERS: '{"issuers":[{"issuer":"http://secret-planted.test","audiences":["a"]}]}' },
+      'AUTH_ISSUERS_FILE',
+      'issuers[0].issuer must be an https URL',
+    ],
+    [
+      {
+        AUTH_ISSUERS: '{"issuers":[{"issuer":"https://a.test","audiences":["a"],"secret-planted":1}]}',
+      },
+      'AUTH_ISSUERS_FILE',
+      'issuers[0] has a member that is not known',
+    ],
+    [
+      { AUTH_ISSUERS: '{"issuers":[{"issuer":"https://a.test","audiences":["a"],"requiredScopes":[]}]}' },
+      'AUTH_ISSUERS_FILE',
+      'issuers[0].requiredScopes must be an array of scopes, with at least one unless allowedSubjects',
+    ],
+    [{ CORS_ORIGINS: 'https://a.example/secret-planted' }, 'CORS_ORIGINS', 'one or more origins'],
+    [{ CORS_ORIGINS: '*' }, 'CORS_ORIGINS', 'one or more origins'],
+    [{ TRUSTED_PROXIES: '10.0.0.0/40' }, 'TRUSTED_PROXIES', 'networks in CIDR form'],
+    [{ AUTH_FAILURES_PER_MINUTE: '5' }, 'TRUSTED_PROXIES', 'is missing'],
+    [{ SDK_REPLAY_PROTECTION: 'on' }, 'SDK_REPLAY_PROTECTION', 'is of no use without SDK_KEYS_FILE'],
+  ])('refuses %j', (environment, setting, fault) => {
+    const faults = faultsOf({ ...TEST_ENVIRONMENT, ...environment });
+    expect(faults[setting]).toContain(fault);
+    expect(JSON.stringify(faults)).not.toContain('secret-planted');
   });
 
   it('is frozen all the way down', () => {

@@ -80,8 +80,9 @@ describe('the core knows no runtime', () => {
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   runtime: ['app', 'routes', 'credentials', 'signing', 'upstream'],
   app: ['routes', 'auth', 'cache', 'upstream'],
-  routes: ['auth', 'query', 'cache', 'upstream'],
-  auth: [],
+  routes: ['auth', 'query', 'limits', 'cache', 'upstream', 'signing'],
+  auth: ['signing'],
+  limits: [],
   query: [],
   cache: [],
   upstream: ['credentials', 'signing'],
@@ -105,6 +106,9 @@ const LEAVES = [
   'read-body',
   'run-within',
   'utc-epoch-ms',
+  'secure-url',
+  'issuers-config',
+  'local-keys',
 ];
 
 function partOf(path: string): string {

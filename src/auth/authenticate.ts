@@ -4,9 +4,10 @@ import type { Config, IssuerConfig } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
 import { ProblemError } from '../problem.ts';
+import { whenReady } from '../when-ready.ts';
 import { assertTokenGrammar, invalidToken, readBearerToken } from './bearer.ts';
 import { createIssuerKeys, createKeyLoader, type IssuerKeys } from './issuers.ts';
-import { type Principal, scopesOf } from './scopes.ts';
+import { type Principal, refusalOf, scopesOf } from './scopes.ts';
 
 /** Clocks of issuers and of this service may differ this much: 30 seconds. */
 export const CLOCK_TOLERANCE_SECONDS = 30;
@@ -22,9 +23,10 @@ export interface Authenticator {
    * Who sent this Authorization header? Answers at once for a token seen lately.
    *
    * @param authorization the header's value; null when absent
+   * @param beforeCheck called before a signature is checked; what it throws ends the matter
    * @throws ProblemError (or rejects with it) `unauthenticated` or `keys_unavailable`
    */
-  authenticate(authorization: string | null): Principal | Promise<Principal>;
+  authenticate(authorization: string | null, beforeCheck?: () => void): Principal | Promise<Principal>;
   /** True while every issuer has keys that may be used. */
   keysUsable(): boolean;
   /** Loads the keys that are missing. Never rejects. */
@@ -116,11 +118,14 @@ export function createAuthenticator(
   }
 
   return {
-    authenticate(authorization) {
+    authenticate(authorization, beforeCheck) {
       const token = readBearerToken(authorization);
-      const hash = deps.hashToken(token);
-      if (typeof hash === 'string') return recall(hash) ?? verify(token, hash);
-      return hash.then((value) => recall(value) ?? verify(token, value));
+      return whenReady(deps.hashToken(token), (hash) => {
+        const principal = recall(hash);
+        if (principal !== undefined) return principal;
+        beforeCheck?.();
+        return verify(token, hash);
+      });
     },
     keysUsable: () => [...issuers.values()].every(({ keys }) => keys.usable()),
     warm: async () => {
@@ -139,11 +144,15 @@ function unverifiedIssuer(token: string): string {
 }
 
 function principalFrom(claims: JWTPayload, config: IssuerConfig): Principal {
+  const subject = typeof claims.sub === 'string' ? claims.sub : undefined;
+  const scopes = scopesOf(claims, config.scopeClaims);
+  const shownSubject = subject === undefined ? 'unknown' : subject.slice(0, MAX_SUBJECT_CHARACTERS);
   return Object.freeze({
     issuer: config.issuer,
-    subject: typeof claims.sub === 'string' ? claims.sub.slice(0, MAX_SUBJECT_CHARACTERS) : 'unknown',
-    scopes: Object.freeze(scopesOf(claims, config.scopeClaims)),
-    requiredScope: config.requiredScope,
+    subject: shownSubject,
+    scopes: Object.freeze(scopes),
+    refusal: refusalOf(subject, scopes, config),
+    limitKey: `${config.issuer} ${shownSubject}`,
   });
 }
 

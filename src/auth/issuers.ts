@@ -1,11 +1,11 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import * as z from 'zod';
 import type { IssuerConfig } from '../config.ts';
-import { isSecureUrl } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
 import { ProblemError } from '../problem.ts';
 import { readBody } from '../read-body.ts';
+import { isSecureUrl } from '../secure-url.ts';
 
 /** Keys are renewed in the background when they are older: 10 minutes. */
 export const KEYS_MAX_AGE_MS = 600_000;

@@ -1,14 +1,21 @@
+import type { IssuerConfig } from '../config.ts';
 import { ProblemError } from '../problem.ts';
 import { bearerChallenge } from './bearer.ts';
 
-/** Who calls, as proved by a token. */
+/** Who calls, as proved by a token or by a signature. */
 export interface Principal {
   readonly issuer: string;
   readonly subject: string;
   readonly scopes: readonly string[];
-  /** What its issuer's entry in the configuration asks for. */
-  readonly requiredScope: string;
+  /** What it lacks to read the list; undefined: nothing. Found out once, when the caller was proved. */
+  readonly refusal: Refusal | undefined;
+  /** The same for all tokens of a subject: what limits are counted under. */
+  readonly limitKey: string;
 }
+
+export type Refusal =
+  | { readonly reason: 'missing_scope'; readonly scopes: string }
+  | { readonly reason: 'subject_not_allowed' };
 
 /**
  * Collects the scopes of a token from the configured claims. A claim is a space-separated string (RFC 8693,
@@ -25,15 +32,46 @@ export function scopesOf(claims: Readonly<Record<string, unknown>>, claimNames: 
 }
 
 /**
+ * What keeps a caller from reading the list, by its issuer's entry in the configuration.
+ *
+ * @param subject undefined where the token names none: then it is none of the allowed
+ */
+export function refusalOf(
+  subject: string | undefined,
+  scopes: readonly string[],
+  { requiredScopes, allowedSubjects }: Pick<IssuerConfig, 'requiredScopes' | 'allowedSubjects'>,
+): Refusal | undefined {
+  if (allowedSubjects !== undefined && !allowedSubjects.some((allowed) => isSubject(subject, allowed)))
+    return { reason: 'subject_not_allowed' };
+  if (requiredScopes.every((scope) => scopes.includes(scope))) return undefined;
+  return { reason: 'missing_scope', scopes: requiredScopes.join(' ') };
+}
+
+function isSubject(subject: string | undefined, allowed: string): boolean {
+  if (subject === undefined) return false;
+  return allowed.endsWith('*') ? subject.startsWith(allowed.slice(0, -1)) : subject === allowed;
+}
+
+/**
  * May this principal read the list?
  *
  * @throws ProblemError `forbidden` with the challenge of RFC 6750, section 3.1
  */
-export function authorise(principal: Principal): void {
-  if (principal.scopes.includes(principal.requiredScope)) return;
-  throw new ProblemError('forbidden', {
-    detail: `the token lacks the scope '${principal.requiredScope}'`,
-    headers: { 'www-authenticate': bearerChallenge('insufficient_scope', principal.requiredScope) },
-    reason: 'missing_scope',
-  });
+export function authorise({ refusal }: Principal): void {
+  if (refusal === undefined) return;
+  const { reason } = refusal;
+  throw new ProblemError(
+    'forbidden',
+    reason === 'missing_scope'
+      ? {
+          detail: `the token lacks the scope '${refusal.scopes}'`,
+          headers: { 'www-authenticate': bearerChallenge('insufficient_scope', refusal.scopes) },
+          reason,
+        }
+      : {
+          detail: 'this caller may not read the list',
+          headers: { 'www-authenticate': bearerChallenge('insufficient_scope') },
+          reason,
+        },
+  );
 }

@@ -1,5 +1,4 @@
-import type { Authenticator } from '../auth/authenticate.ts';
-import { authorise, type Principal } from '../auth/scopes.ts';
+import type { Principal } from '../auth/scopes.ts';
 import { cacheKeyFor, nameOfKey } from '../cache/cache-key.ts';
 import type { CachedResponse, LoadedBody } from '../cache/cached-response.ts';
 import type { CacheAnswer, ResponseCache } from '../cache/response-cache.ts';
@@ -12,26 +11,24 @@ import { parseImageCaches } from '../upstream/parse.ts';
 import { sanitiseImageCaches } from '../upstream/sanitise.ts';
 import { serialiseImageCaches } from '../upstream/serialise.ts';
 import { whenReady } from '../when-ready.ts';
+import type { AuthenticateCaller } from './authenticate-caller.ts';
 import { matchesEtag } from './conditional.ts';
 import type { RequestScope, ScopedHandler } from './request-scope.ts';
 
 /** Of a list full of broken entries so many are named in the log. */
 const MAX_LOGGED_DROPS = 20;
 
-export interface ImageCachesServices {
-  readonly authenticator: Authenticator;
-  readonly cache: ResponseCache;
-}
-
 /**
- * The pipeline of `GET /imagecaches`, in its only place: authenticate, authorise, validate the query, look
- * in the cache, which on a miss loads (see loadImageCaches), then respond.
+ * The pipeline of `GET /imagecaches`, in its only place: authenticate, authorise, limit (see
+ * createAuthenticateCaller), validate the query, look in the cache, which on a miss loads (see
+ * imageCachesLoader), then respond.
  *
  * A hit for a token seen lately passes through without a promise, which is why the steps are chained with
  * `whenReady` and not with `await`.
  */
 export function imageCachesHandler(
-  { authenticator, cache }: ImageCachesServices,
+  authenticate: AuthenticateCaller,
+  cache: ResponseCache,
   config: Pick<Config, 'refreshScope'>,
   deps: Pick<Dependencies, 'now' | 'metrics'>,
 ): ScopedHandler {
@@ -39,19 +36,17 @@ export function imageCachesHandler(
     const { headers, url } = c.req.raw;
 
     const answerTo = (principal: Principal): Response | Promise<Response> => {
-      scope.subject = principal.subject;
-      scope.issuer = principal.issuer;
-      authorise(principal);
-      const key = cacheKeyFor(parseImageCachesQuery(url));
+      const { name } = parseImageCachesQuery(url);
+      scope.name = name;
       const forceRefresh = asksForRefresh(headers) && principal.scopes.includes(config.refreshScope);
-      return whenReady(cache.read(key, { forceRefresh }), (answer) => {
+      return whenReady(cache.read(cacheKeyFor({ name }), { forceRefresh }), (answer) => {
         const nowMs = deps.now();
         deps.metrics.cacheAnswered(answer.outcome, nowMs - answer.response.storedAtMs);
         return respond(c.req.raw, answer, forceRefresh, scope, nowMs);
       });
     };
 
-    return whenReady(authenticator.authenticate(headers.get('authorization')), answerTo);
+    return whenReady(authenticate(c, scope), answerTo);
   };
 }
 

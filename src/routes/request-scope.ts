@@ -12,8 +12,15 @@ export interface RequestScope {
   readonly route: string;
   subject: string | undefined;
   issuer: string | undefined;
+  /** Undefined: refused, or nobody had to be asked. */
+  access: 'granted' | undefined;
+  /** The name filter, once it is valid. */
+  name: string | undefined;
   cache: string | undefined;
 }
+
+/** How a problem goes out: as problem+json, or as the vendor's clients expect it. */
+export type ErrorForm = (problem: ProblemError, requestId: string) => Response;
 
 export type ScopedHandler = (c: Context, scope: RequestScope) => Response | Promise<Response>;
 
@@ -27,12 +34,14 @@ const SANE_REQUEST_ID = /^[A-Za-z0-9_-]{1,128}$/;
  *
  * @param route the route's pattern, for the log
  * @param level the level of the log line of a good answer; probes are frequent and say little
+ * @param toResponse the form of errors on this route
  */
 export function scoped(
   route: string,
   deps: Pick<Dependencies, 'now' | 'logger' | 'metrics'>,
   handler: ScopedHandler,
   level: 'info' | 'debug' = 'info',
+  toResponse: ErrorForm = problemResponse,
 ): (c: Context) => Response | Promise<Response> {
   const makeRequestId = createRequestIdSource();
   return (c) => {
@@ -43,6 +52,8 @@ export function scoped(
       route,
       subject: undefined,
       issuer: undefined,
+      access: undefined,
+      name: undefined,
       cache: undefined,
     };
     const finish = (response: Response, problem?: ProblemError): Response => {
@@ -54,6 +65,8 @@ export function scoped(
         route,
         status: response.status,
         ms,
+        access: scope.access ?? accessRefused(problem),
+        name: scope.name,
         cache: scope.cache,
         subject: scope.subject,
         issuer: scope.issuer,
@@ -66,7 +79,7 @@ export function scoped(
     };
     const fail = (error: unknown): Response => {
       const problem = problemFor(error, scope.requestId, deps.logger);
-      return finish(problemResponse(problem, scope.requestId), problem);
+      return finish(toResponse(problem, scope.requestId), problem);
     };
     try {
       const response = handler(c, scope);
@@ -75,6 +88,18 @@ export function scoped(
       return fail(error);
     }
   };
+}
+
+const REFUSALS: ReadonlySet<string> = new Set([
+  'unauthenticated',
+  'forbidden',
+  'rate_limited',
+  'keys_unavailable',
+]);
+
+/** For the audit: whether the caller was turned away, which is something else than an error after it was let in. */
+function accessRefused(problem: ProblemError | undefined): 'refused' | undefined {
+  return problem !== undefined && REFUSALS.has(problem.code) ? 'refused' : undefined;
 }
 
 /** The problem that an error becomes. Its own text goes nowhere; what is ours to mend is logged as an error. */

@@ -134,6 +134,8 @@ async function main(): Promise<void> {
     AUTH_ISSUER: issuer.issuer,
     AUTH_AUDIENCE: 'imagecaches',
     CACHE_TTL_SECONDS: '3600',
+    // On, and out of the way.
+    RATE_LIMIT_PER_MINUTE: '100000000',
     SHUTDOWN_DELAY_SECONDS: '0',
   };
   try {

@@ -439,7 +439,8 @@ describe('everything else', () => {
     '/imagecaches/',
     '/IMAGECACHES',
     '/imagecaches/a',
-    '/v5/imagecaches',
+    '/v5/imagecaches/a',
+    '/v3/projects',
     '/metrics',
     '//imagecaches',
   ])('answers 404 to %s', async (path) => {

@@ -12,6 +12,7 @@ import { type ProblemCode, ProblemError, problemResponse } from '../../problem.t
 import type { Lifecycle } from '../../routes/health.ts';
 import { createSharedFlight } from '../../single-flight.ts';
 import { createProjectIdSource } from '../../upstream/project-id.ts';
+import { createClientAddress } from './client-address.ts';
 import { createNodeFetch } from './fetch.ts';
 import { createPrometheusMetrics, type PrometheusMetrics } from './metrics.ts';
 import { type MetricsServer, startMetricsServer } from './metrics-server.ts';
@@ -75,6 +76,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
     createSingleFlight: createSharedFlight,
     logger,
     metrics: prometheus.metrics,
+    ...(config.trustedProxies && { clientAddress: createClientAddress(config.trustedProxies) }),
     ...(tracing && { tracer: tracing.tracer }),
   };
   const { projectLookup } = config;

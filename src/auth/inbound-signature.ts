@@ -1,0 +1,176 @@
+import { LRUCache } from 'lru-cache';
+import type { SdkClientsConfig } from '../config.ts';
+import type { Dependencies } from '../deps.ts';
+import { ProblemError } from '../problem.ts';
+import {
+  buildCanonicalHeaders,
+  buildCanonicalQueryString,
+  buildCanonicalRequest,
+  buildCanonicalUri,
+  EMPTY_PAYLOAD_HASH,
+  type NameValuePair,
+} from '../signing/canonical-request.ts';
+import type { Credential } from '../signing/credentials.ts';
+import { hashSha256 } from '../signing/sha256.ts';
+import { ALGORITHM, buildStringToSign, sign } from '../signing/sign-request.ts';
+import { utcEpochMsOfDigits } from '../utc-epoch-ms.ts';
+import { createLocalKeyStore } from './local-key-store.ts';
+import { type Principal, refusalOf } from './scopes.ts';
+
+/** A signature's date may differ this much from our clock, as at the vendor's gateway: 15 minutes. */
+export const MAX_SKEW_MS = 900_000;
+/** So many accepted signatures are remembered against replay; the oldest are forgotten first. */
+export const MAX_REMEMBERED_SIGNATURES = 10_000;
+/** What stands for the issuer of a caller that is proved by a signature. */
+export const SDK_KEYS_ISSUER = 'sdk-keys';
+
+const SCHEME = `${ALGORITHM} `;
+const AUTHORIZATION =
+  /^SDK-HMAC-SHA256 Access=([A-Za-z0-9_-]{1,128}), ?SignedHeaders=([a-z0-9_;-]{1,1024}), ?Signature=([0-9a-f]{64})$/;
+const SDK_DATE = /^(?<year>\d{4})(?<month>\d\d)(?<day>\d\d)T(?<hour>\d\d)(?<minute>\d\d)(?<second>\d\d)Z$/;
+/** For a signature of an unknown key: its check must take as long. No one has this pair. */
+const NO_KEY: Credential = Object.freeze({ accessKeyId: 'none', secretAccessKey: 'none' });
+
+export interface SignatureVerifier {
+  /**
+   * Who signed this request?
+   *
+   * @param clientAddress where it came from, for replay protection; undefined where it is not known
+   * @throws ProblemError (rejects with it) `unauthenticated`
+   */
+  verify(request: Request, clientAddress: string | undefined): Promise<Principal>;
+}
+
+/** Is this the Authorization header of one of the vendor's SDKs? */
+export function isSdkAuthorization(authorization: string | null): authorization is string {
+  return authorization?.startsWith(SCHEME) ?? false;
+}
+
+/**
+ * Checks requests that the vendor's SDKs have signed with SDK-HMAC-SHA256 and a key pair of ours. The canonical
+ * request is built anew from what arrived, with the headers that the client chose to sign: the Go SDK signs no host,
+ * the Node SDK signs content-type. The date must be among them, and where the host is, it must be the one that
+ * arrived or the configured one. Only requests without a body can be checked, and there are no others.
+ */
+export function createSignatureVerifier(
+  config: SdkClientsConfig,
+  deps: Pick<
+    Dependencies,
+    'now' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
+  >,
+): SignatureVerifier {
+  const store = createLocalKeyStore(config, deps);
+  /** A Credential for each pair: the signer keeps its imported key with the object. */
+  const credentials = new LRUCache<string, Credential>({ max: 1000 });
+  const addresses = new LRUCache<string, { readonly address: string; readonly untilMs: number }>({
+    max: MAX_REMEMBERED_SIGNATURES,
+  });
+
+  function credentialOf(accessKeyId: string, secretAccessKey: string): Credential {
+    const known = credentials.get(accessKeyId);
+    if (known?.secretAccessKey === secretAccessKey) return known;
+    const credential = Object.freeze({ accessKeyId, secretAccessKey });
+    credentials.set(accessKeyId, credential);
+    return credential;
+  }
+
+  /** The same signature from another address is a copy of it. Only signatures that hold are remembered. */
+  function refuseReplay(signature: string, address: string): void {
+    const nowMs = deps.now();
+    const seen = addresses.get(signature);
+    if (seen !== undefined && nowMs < seen.untilMs) {
+      if (seen.address !== address) throw refused('replayed');
+      return;
+    }
+    addresses.set(signature, { address, untilMs: nowMs + 2 * MAX_SKEW_MS });
+  }
+
+  return {
+    async verify(request, clientAddress) {
+      const [, accessKeyId = '', signedNames = '', signature = ''] =
+        AUTHORIZATION.exec(request.headers.get('authorization') ?? '') ?? [];
+      if (signature === '') throw refused('malformed');
+      const names = signedNames.split(';');
+      const sdkDate = request.headers.get('x-sdk-date') ?? '';
+      if (!names.includes('x-sdk-date')) throw refused('date_not_signed');
+      const dateMs = utcEpochMsOfDigits(SDK_DATE.exec(sdkDate)?.groups ?? {});
+      if (dateMs === undefined || Math.abs(deps.now() - dateMs) > MAX_SKEW_MS) {
+        throw refused('date_out_of_range', 'the X-Sdk-Date is more than 15 minutes from the clock here');
+      }
+
+      const key = await store.find(accessKeyId);
+      const credential = key === undefined ? NO_KEY : credentialOf(accessKeyId, key.secretAccessKey);
+      let isRight = false;
+      for (const host of hostsOf(request, names, config.publicHost)) {
+        const expected = await expectedSignature(request, names, host, sdkDate, credential);
+        isRight = isEqualInConstantTime(expected, signature) || isRight;
+      }
+      if (key === undefined) throw refused('unknown_key');
+      if (!isRight) throw refused('bad_signature');
+      if (key.expiresAtMs !== undefined && deps.now() >= key.expiresAtMs) throw refused('expired_key');
+      if (config.isReplayRefused) refuseReplay(signature, clientAddress ?? 'unknown');
+      return Object.freeze({
+        issuer: SDK_KEYS_ISSUER,
+        subject: key.subject,
+        scopes: key.scopes,
+        refusal: refusalOf(key.subject, key.scopes, {
+          requiredScopes: [config.requiredScope],
+          allowedSubjects: undefined,
+        }),
+        limitKey: `${SDK_KEYS_ISSUER} ${key.subject}`,
+      });
+    },
+  };
+}
+
+/** The hosts that may have been signed; one, of no importance, where none was. */
+function hostsOf(request: Request, names: readonly string[], publicHost: string | undefined): string[] {
+  const arrived = request.headers.get('host') ?? new URL(request.url).host;
+  return names.includes('host') && publicHost !== undefined ? [arrived, publicHost] : [arrived];
+}
+
+/** What the key would have signed; empty where nobody could have signed such a request. */
+async function expectedSignature(
+  request: Request,
+  names: readonly string[],
+  host: string,
+  sdkDate: string,
+  credential: Credential,
+): Promise<string> {
+  const { pathname, searchParams } = new URL(request.url);
+  const headers: NameValuePair[] = [];
+  for (const name of names) {
+    const value = name === 'host' ? host : request.headers.get(name);
+    if (value === null) return '';
+    headers.push([name, value]);
+  }
+  try {
+    const { canonicalHeaders, signedHeaders } = buildCanonicalHeaders(headers);
+    const canonicalRequest = buildCanonicalRequest({
+      method: request.method,
+      canonicalUri: buildCanonicalUri(pathname),
+      canonicalQueryString: buildCanonicalQueryString([...searchParams]),
+      canonicalHeaders,
+      signedHeaders,
+      payloadHash: headers.find(([name]) => name === 'x-sdk-content-sha256')?.[1] ?? EMPTY_PAYLOAD_HASH,
+    });
+    return await sign(buildStringToSign(sdkDate, await hashSha256(canonicalRequest)), credential);
+  } catch (error) {
+    // A name twice, or a value that no signer takes.
+    if (error instanceof TypeError) return '';
+    throw error;
+  }
+}
+
+/** Both are hexadecimal digits; the time tells at most that a length differs, which is no secret. */
+function isEqualInConstantTime(a: string, b: string): boolean {
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let index = 0; index < a.length; index += 1) difference |= a.charCodeAt(index) ^ b.charCodeAt(index);
+  return difference === 0;
+}
+
+function refused(reason: string, detail = 'the signature is not valid here'): ProblemError {
+  // RFC 9110, section 15.5.2: a 401 names a scheme.
+  return new ProblemError('unauthenticated', { detail, headers: { 'www-authenticate': ALGORITHM }, reason });
+}

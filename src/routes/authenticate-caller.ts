@@ -1,0 +1,107 @@
+import type { Context } from 'hono';
+import type { Authenticator } from '../auth/authenticate.ts';
+import { isSdkAuthorization, type SignatureVerifier } from '../auth/inbound-signature.ts';
+import { authorise, type Principal } from '../auth/scopes.ts';
+import type { Config } from '../config.ts';
+import type { Dependencies } from '../deps.ts';
+import { rateLimited } from '../limits/rate-limited.ts';
+import { createRateLimiter, type RateLimiter } from '../limits/rate-limiter.ts';
+import { ProblemError } from '../problem.ts';
+import type { RequestScope } from './request-scope.ts';
+
+/**
+ * Who calls, may they, and do they call too often? Writes the caller into the scope, for the log.
+ *
+ * @throws ProblemError (or rejects with it) `unauthenticated`, `forbidden`, `rate_limited` or `keys_unavailable`
+ */
+export type AuthenticateCaller = (c: Context, scope: RequestScope) => Principal | Promise<Principal>;
+
+export interface CallerServices {
+  readonly authenticator: Authenticator;
+  /** Absent where signed requests are refused like any other bad token. */
+  readonly signatures?: SignatureVerifier | undefined;
+  readonly limits: CallerLimits;
+}
+
+export interface CallerLimits {
+  readonly perPrincipal: RateLimiter | undefined;
+  readonly failuresPerAddress: RateLimiter | undefined;
+}
+
+/** The limits of the configuration: one of each for all routes. */
+export function createCallerLimits({ limits }: Pick<Config, 'limits'>): CallerLimits {
+  const limiter = (perMinute: number) => (perMinute === 0 ? undefined : createRateLimiter(perMinute));
+  return {
+    perPrincipal: limiter(limits.requestsPerMinute),
+    failuresPerAddress: limiter(limits.failuresPerMinute),
+  };
+}
+
+/**
+ * Builds the first steps of every route that needs a caller: authenticate, authorise, limit. For a token seen lately
+ * nothing of it is asynchronous.
+ *
+ * Failed attempts are counted for each client address. Past the limit nothing more of that address is checked, but a
+ * token that was verified lately still passes: callers behind one address do not shut each other out at once.
+ */
+export function createAuthenticateCaller(
+  { authenticator, signatures, limits }: CallerServices,
+  config: Pick<Config, 'limits'>,
+  deps: Pick<Dependencies, 'now' | 'clientAddress'>,
+): AuthenticateCaller {
+  const { perPrincipal, failuresPerAddress } = limits;
+
+  const addressOf = (c: Context): string => deps.clientAddress?.(c.req.raw, c.env as unknown) ?? 'unknown';
+
+  function refuseAfterFailures(c: Context): void {
+    const waitMs = failuresPerAddress?.waitMs(addressOf(c), deps.now());
+    if (waitMs !== undefined) throw rateLimited('address', config.limits.failuresPerMinute, waitMs);
+  }
+
+  function noteFailure(c: Context, error: unknown): void {
+    if (failuresPerAddress === undefined) return;
+    if (error instanceof ProblemError && error.code === 'unauthenticated') {
+      refuseAfterFailures(c);
+      failuresPerAddress.take(addressOf(c), deps.now());
+    }
+  }
+
+  function prove(c: Context): Principal | Promise<Principal> {
+    const authorization = c.req.raw.headers.get('authorization');
+    if (signatures !== undefined && isSdkAuthorization(authorization)) {
+      refuseAfterFailures(c);
+      return signatures.verify(c.req.raw, addressOf(c));
+    }
+    return authenticator.authenticate(
+      authorization,
+      failuresPerAddress === undefined ? undefined : () => refuseAfterFailures(c),
+    );
+  }
+
+  function admit(principal: Principal, scope: RequestScope): Principal {
+    scope.subject = principal.subject;
+    scope.issuer = principal.issuer;
+    authorise(principal);
+    const waitMs = perPrincipal?.take(principal.limitKey, deps.now());
+    if (waitMs !== undefined) throw rateLimited('principal', config.limits.requestsPerMinute, waitMs);
+    scope.access = 'granted';
+    return principal;
+  }
+
+  return (c, scope) => {
+    try {
+      const proved = prove(c);
+      if (!(proved instanceof Promise)) return admit(proved, scope);
+      return proved.then(
+        (principal) => admit(principal, scope),
+        (error) => {
+          noteFailure(c, error);
+          throw error;
+        },
+      );
+    } catch (error) {
+      noteFailure(c, error);
+      throw error;
+    }
+  };
+}

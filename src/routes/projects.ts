@@ -1,0 +1,29 @@
+import { parseProjectsQuery } from '../query/projects-query.ts';
+import { hashSha256 } from '../signing/sha256.ts';
+import type { AuthenticateCaller } from './authenticate-caller.ts';
+import type { ScopedHandler } from './request-scope.ts';
+
+/** A project id has 32 hexadecimal digits (IAM, KeystoneListProjects). */
+const PROJECT_ID_DIGITS = 32;
+
+/**
+ * `GET /v3/projects?name=<region>`: what the vendor's SDKs ask IAM for before their first call, when they are given
+ * a region and no project id. There is one project for each region, made up from its name: it means nothing in the
+ * cloud, and is not looked at when it comes back.
+ */
+export function projectsHandler(authenticate: AuthenticateCaller): ScopedHandler {
+  return async (c, scope) => {
+    await authenticate(c, scope);
+    const region = parseProjectsQuery(c.req.raw.url);
+    const id = (await hashSha256(`imagecaches-bff project ${region}`)).slice(0, PROJECT_ID_DIGITS);
+    const project = { id, name: region, enabled: true, is_domain: false, description: '' };
+    return new Response(JSON.stringify({ projects: [project], links: {} }), {
+      headers: {
+        'content-type': 'application/json',
+        'cache-control': 'private, no-store',
+        'x-content-type-options': 'nosniff',
+        'x-request-id': scope.requestId,
+      },
+    });
+  };
+}
