@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const FOLDER = fileURLToPath(new URL('.', import.meta.url));
+const BUILD = join(FOLDER, '.build');
+const run = promisify(execFile);
+
+/** How a program is started; the argument, an exact name, comes after. */
+export type Command = readonly [file: string, ...args: string[]];
+
+/**
+ * Builds the sample programs with the SDKs of their languages' registries. A language that is missing is a failure:
+ * whoever runs this wants to know about all of them.
+ */
+export async function buildPrograms(): Promise<Readonly<Record<'python' | 'go' | 'java' | 'node', Command>>> {
+  await mkdir(BUILD, { recursive: true });
+  const virtualenv = join(BUILD, 'python');
+  await run('python3', ['-m', 'venv', virtualenv]);
+  await run(join(virtualenv, 'bin/pip'), [
+    'install',
+    '--quiet',
+    '-r',
+    join(FOLDER, 'python/requirements.txt'),
+  ]);
+  const go = join(BUILD, 'list-image-caches');
+  await run('go', ['build', '-o', go, '.'], { cwd: join(FOLDER, 'go') });
+  const java = join(FOLDER, 'java');
+  await run('mvn', ['--quiet', '--batch-mode', 'compile', 'dependency:copy-dependencies'], { cwd: java });
+  return {
+    python: [join(virtualenv, 'bin/python'), join(FOLDER, 'python/list_image_caches.py')],
+    go: [go],
+    java: [
+      'java',
+      '-cp',
+      `${join(java, 'target/classes')}:${join(java, 'target/dependency')}/*`,
+      'ListImageCaches',
+    ],
+    node: [process.execPath, join(FOLDER, 'node/list-image-caches.mjs')],
+  };
+}

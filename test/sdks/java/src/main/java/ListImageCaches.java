@@ -1,0 +1,94 @@
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.huaweicloud.sdk.cce.v3.region.CceRegion;
+import com.huaweicloud.sdk.core.ClientBuilder;
+import com.huaweicloud.sdk.core.HcClient;
+import com.huaweicloud.sdk.core.SdkResponse;
+import com.huaweicloud.sdk.core.auth.BasicCredentials;
+import com.huaweicloud.sdk.core.exception.ServiceResponseException;
+import com.huaweicloud.sdk.core.http.FieldExistence;
+import com.huaweicloud.sdk.core.http.HttpMethod;
+import com.huaweicloud.sdk.core.http.HttpRequestDef;
+import com.huaweicloud.sdk.core.http.LocationType;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * After the vendor's sample for ListImageCaches; prints one JSON line. Argument: an exact name, or none. The newest
+ * release of the CCE package on Maven knows API v3 only, so the v5 call is declared here as its generator does.
+ */
+public final class ListImageCaches {
+  public static final class Request {
+    private String name;
+
+    public String getName() {
+      return name;
+    }
+
+    public void setName(String value) {
+      name = value;
+    }
+  }
+
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  public static final class ImageCache {
+    @JsonProperty("name")
+    public String name;
+  }
+
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  public static final class Response extends SdkResponse {
+    @JsonProperty("image_caches")
+    public List<ImageCache> imageCaches;
+  }
+
+  private static final HttpRequestDef<Request, Response> LIST_IMAGE_CACHES =
+      HttpRequestDef.builder(HttpMethod.GET, Request.class, Response.class)
+          .withName("ListImageCaches")
+          .withUri("/v5/imagecaches")
+          .withContentType("application/json")
+          .<String>withRequestField(
+              "name",
+              LocationType.Query,
+              FieldExistence.NULL_IGNORE,
+              String.class,
+              field -> field.withMarshaller(Request::getName, Request::setName))
+          .build();
+
+  private static void report(Map<String, Object> fields) throws Exception {
+    System.out.println(new ObjectMapper().writeValueAsString(fields));
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    try {
+      BasicCredentials credentials =
+          new BasicCredentials()
+              .withAk(System.getenv("HUAWEICLOUD_SDK_AK"))
+              .withSk(System.getenv("HUAWEICLOUD_SDK_SK"))
+              .withProjectId(System.getenv("HUAWEICLOUD_SDK_PROJECT_ID"));
+      HcClient client =
+          new ClientBuilder<>(built -> built)
+              .withCredential(credentials)
+              .withRegion(CceRegion.valueOf("cn-north-4"))
+              .build();
+      Request request = new Request();
+      if (arguments.length > 0) request.setName(arguments[0]);
+      Response response = client.syncInvokeHttp(request, LIST_IMAGE_CACHES);
+      Map<String, Object> fields = new LinkedHashMap<>();
+      fields.put("ok", true);
+      fields.put("status", response.getHttpStatusCode());
+      fields.put("names", response.imageCaches.stream().map(imageCache -> imageCache.name).toList());
+      report(fields);
+    } catch (ServiceResponseException refused) {
+      Map<String, Object> fields = new LinkedHashMap<>();
+      fields.put("ok", false);
+      fields.put("status", refused.getHttpStatusCode());
+      fields.put("requestId", refused.getRequestId());
+      fields.put("code", refused.getErrorCode());
+      fields.put("message", refused.getErrorMsg());
+      report(fields);
+    }
+  }
+}
