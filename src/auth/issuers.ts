@@ -7,7 +7,12 @@ import { ProblemError } from '../problem.ts';
 import { readBody } from '../read-body.ts';
 import { isSecureUrl } from '../secure-url.ts';
 
-/** Keys are renewed in the background when they are older: 10 minutes. */
+/** Keys are renewed in the background when they are older: 8 minutes. */
+export const KEYS_RENEWAL_AGE_MS = 480_000;
+/**
+ * Older ones are not used while the issuer has not been asked: 10 minutes. So long, and while a verified token is
+ * remembered, a key goes on that the issuer has taken back.
+ */
 export const KEYS_MAX_AGE_MS = 600_000;
 /** Keys that cannot be renewed go on being used this long, so that an issuer's outage is not ours: 24 hours. */
 export const KEYS_LAST_GOOD_MS = 86_400_000;
@@ -89,7 +94,10 @@ export function createIssuerKeys(
   const getKey: JWTVerifyGetKey = async (header, token) => {
     if (!isUsable(held)) await reloadIfAllowed();
     if (!isUsable(held)) throw unavailable('no_keys');
-    if (deps.now() - held.loadedAtMs >= KEYS_MAX_AGE_MS) void reloadIfAllowed();
+    const ageMs = deps.now() - held.loadedAtMs;
+    // Nobody waits for an issuer that is known to fail.
+    if (ageMs >= KEYS_MAX_AGE_MS && failures === 0) await reloadIfAllowed();
+    else if (ageMs >= KEYS_RENEWAL_AGE_MS) void reloadIfAllowed();
     try {
       return await held.find(header, token);
     } catch (error) {

@@ -1,5 +1,6 @@
 import { exportJWK, SignJWT, UnsecuredJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
+import { KEYS_COOLDOWN_MS, KEYS_MAX_AGE_MS, KEYS_RENEWAL_AGE_MS } from '../../src/auth/issuers.ts';
 import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
 import { createTestService } from '../support/test-service.ts';
 
@@ -331,17 +332,78 @@ describe('the keys of an issuer', () => {
     expect((await service.get('/imagecaches')).status).toBe(503);
   });
 
-  it('are renewed in the background when they are 10 minutes old', async () => {
+  it('are renewed in the background when they are 8 minutes old', async () => {
     const service = await createTestService();
     await service.get('/imagecaches');
     const other = await createTestKey('RS256', 'other');
     service.issuer = () => Response.json({ keys: [other.publicJwk] });
-    await service.clock.advance(600_000);
+    await service.clock.advance(KEYS_RENEWAL_AGE_MS);
     // Served from the keys held; the renewal that it starts then drops the key.
     expect((await service.get('/imagecaches', bearer(await service.token({ jti: 'a' })))).status).toBe(200);
     await Promise.all(service.background);
     expect(service.keyCalls).toHaveLength(2);
     expect((await service.get('/imagecaches', bearer(await service.token({ jti: 'b' })))).status).toBe(401);
+  });
+
+  it('that the issuer took back stop after 10 minutes, also when nobody called meanwhile', async () => {
+    const service = await createTestService();
+    await service.get('/imagecaches');
+    const other = await createTestKey('RS256', 'other');
+    service.issuer = () => Response.json({ keys: [other.publicJwk] });
+    await service.clock.advance(KEYS_MAX_AGE_MS);
+    expect((await service.get('/imagecaches', bearer(await service.token({ jti: 'a' })))).status).toBe(401);
+    expect(
+      (await service.get('/imagecaches', bearer(await signTestToken(other, service.clock.now())))).status,
+    ).toBe(200);
+    expect(service.keyCalls).toHaveLength(2);
+  });
+
+  it('cost a bounded number of calls for 1,000 made-up key ids, while the issuer is up and while it fails', async () => {
+    const service = await createTestService();
+    expect((await service.get('/imagecaches')).status).toBe(200);
+    const flood = async (count: number, status: number) => {
+      for (let index = 0; index < count; index += 1) {
+        const kid = `made-up-${status}-${index}`;
+        const token = await signTestToken({ ...service.key, kid }, service.clock.now());
+        expect((await service.get('/imagecaches', bearer(token))).status).toBe(status);
+        await service.clock.advance(100);
+      }
+    };
+    // 50 seconds, one call at most in 30.
+    await flood(500, 401);
+    expect(service.keyCalls.length).toBeLessThanOrEqual(1 + 2);
+    await service.clock.advance(KEYS_COOLDOWN_MS);
+    service.issuer = () => new Response(null, { status: 500 });
+    const before = service.keyCalls.length;
+    // 50 seconds: after 1, 2, 4, 8, 16 and 30.
+    await flood(500, 503);
+    expect(service.keyCalls.length - before).toBeGreaterThanOrEqual(5);
+    expect(service.keyCalls.length - before).toBeLessThanOrEqual(6);
+  });
+
+  it('change under load, and no valid token is refused', async () => {
+    const service = await createTestService();
+    let key = service.key;
+    const published = [key.publicJwk];
+    service.issuer = () => Response.json({ keys: published });
+    for (let step = 0; step < 120; step += 1) {
+      // Every 40 seconds another key signs, which was published when it began to; the old ones stay for a while.
+      if (step % 8 === 7) {
+        key = await createTestKey('ES256', `kid-${step}`);
+        published.push(key.publicJwk);
+        if (published.length > 3) published.shift();
+      }
+      const tokens = await Promise.all(
+        Array.from({ length: 5 }, (_, index) =>
+          signTestToken(key, service.clock.now(), { jti: `${step} ${index}` }),
+        ),
+      );
+      const responses = await Promise.all(tokens.map((token) => service.get('/imagecaches', bearer(token))));
+      expect(responses.map(({ status }) => status)).toEqual(Array(5).fill(200));
+      await service.clock.advance(5000);
+    }
+    // 10 minutes, at most one call in 30 seconds.
+    expect(service.keyCalls.length).toBeLessThanOrEqual(20);
   });
 
   it('never come from inside the token', async () => {
