@@ -7,8 +7,15 @@ const REALM = 'imagecaches';
 
 /** In any case (RFC 9110, section 11.1), and at least one space. */
 const SCHEME = 'bearer ';
-/** The characters of a b64token (RFC 6750, section 2.1). */
-const B64_TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
+/**
+ * A compact JWS (RFC 7515, section 7.1): three segments of base64url, without padding, each in its one canonical
+ * spelling (RFC 4648, section 3.5). Decoders pass over padding and unused bits, and then one token would have many
+ * spellings, each remembered by itself.
+ */
+const COMPACT_JWS = (() => {
+  const segment = '(?:[\\w-]{4})*(?:[\\w-][AQgw]|[\\w-]{2}[AEIMQUYcgkosw048])?';
+  return new RegExp(`^(?=[^.]+\\.[^.]+\\.[^.]+$)${segment}\\.${segment}\\.${segment}$`);
+})();
 
 /** The value of WWW-Authenticate (RFC 6750, section 3). Without an error code when no token was sent. */
 export function bearerChallenge(error?: 'invalid_token' | 'insufficient_scope', scope?: string): string {
@@ -52,7 +59,7 @@ export function readBearerToken(authorization: string | null): string {
   return authorization.slice(start);
 }
 
-/** @throws ProblemError `unauthenticated` when this cannot be a bearer token at all */
+/** @throws ProblemError `unauthenticated` when this cannot be a signed token at all */
 export function assertTokenGrammar(token: string): void {
-  if (!B64_TOKEN.test(token)) throw invalidToken('not_a_bearer_token');
+  if (!COMPACT_JWS.test(token)) throw invalidToken('not_a_compact_jws');
 }

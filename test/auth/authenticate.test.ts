@@ -121,7 +121,7 @@ describe('bearer tokens', () => {
     const service = await createTestService();
     const fits = `${'a'.repeat(16_380)}.b.c`.slice(0, 16_384);
     for (const [token, reason] of [
-      [fits, 'not_a_jwt'],
+      [fits, 'not_a_compact_jws'],
       [`${fits}a`, 'token_too_long'],
     ] as const) {
       const response = await service.get('/imagecaches', bearer(token));
