@@ -117,7 +117,7 @@ function judge(kind: RequestKind, status: number, body: string, bodies: Readonly
   if (status === 200 || status === 304) {
     if (kind.refusedAs !== undefined) violations.add(`${status} where ${kind.refusedAs} was due`);
     if (status === 200 && kind.method === 'GET' && body !== bodies.get(kind.path))
-      violations.add(`a wrong body for ${kind.path}`);
+      violations.add(`a wrong body for ${kind.path}: ${body.slice(0, 200)}`);
     count(`${status} ${kind.method}`);
     return;
   }
