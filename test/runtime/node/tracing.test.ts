@@ -76,6 +76,7 @@ async function startService(
     HUAWEICLOUD_SDK_SECURITY_TOKEN: SECURITY_TOKEN,
     AUTH_ISSUER: issuer.issuer,
     AUTH_AUDIENCE: 'imagecaches',
+    RATE_LIMIT_PER_MINUTE: '0',
     SHUTDOWN_DELAY_SECONDS: '0',
     SHUTDOWN_GRACE_SECONDS: '5',
     OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
