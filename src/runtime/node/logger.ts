@@ -1,17 +1,6 @@
 import pino, { type DestinationStream, type Logger as PinoLogger } from 'pino';
 import type { Config } from '../../config.ts';
-
-/** Members that hold a secret wherever they occur. */
-const SECRET_MEMBERS = [
-  'authorization',
-  'cookie',
-  'token',
-  'accessKeyId',
-  'secretAccessKey',
-  'securityToken',
-  'x-security-token',
-  'x-auth-token',
-];
+import { CENSOR, SECRET_MEMBERS } from '../secret-members.ts';
 
 /**
  * The last net, not the first: the core chooses what it logs field by field. Should a secret ever slip in, at
@@ -53,7 +42,7 @@ export function createLogger(
       },
       redact: {
         paths: REDACTED_PATHS,
-        censor: '[redacted]',
+        censor: CENSOR,
       },
     },
     destination,

@@ -45,6 +45,7 @@ async function startService(more: Record<string, string>): Promise<RunningProces
     CCE_ENDPOINT: simulator.url,
     AUTH_ISSUER: issuer.issuer,
     AUTH_AUDIENCE: 'imagecaches',
+    RATE_LIMIT_PER_MINUTE: '0',
     LOG_LEVEL: 'trace',
     ...more,
   });

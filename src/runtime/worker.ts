@@ -1,0 +1,78 @@
+import { waitUntil } from 'cloudflare:workers';
+import type { Hono } from 'hono';
+import { createApp } from '../app.ts';
+import { ConfigError, parseConfig } from '../config.ts';
+import { createCredentialProvider } from '../credentials/create-credential-provider.ts';
+import type { Dependencies } from '../deps.ts';
+import { NO_METRICS } from '../metrics.ts';
+import { ProblemError, problemResponse } from '../problem.ts';
+import { createSeparateFlight } from '../single-flight.ts';
+import { createProjectIdSource } from '../upstream/project-id.ts';
+import { createConsoleLogger } from './worker/logger.ts';
+
+type Bindings = Readonly<Record<string, unknown>>;
+
+/**
+ * The app of this isolate, or why there is none. It is made by the first request, since bindings may be read then
+ * only, and kept: it holds values and never a promise that another request would wait for.
+ */
+let made: { readonly bindings: Bindings; readonly fetch: Hono['fetch'] } | undefined;
+
+function createIsolateApp(bindings: Bindings): Hono['fetch'] {
+  const config = parseConfig(bindings);
+  if (config.credentials.source !== 'static') {
+    throw new ConfigError([
+      {
+        setting: 'HUAWEICLOUD_CREDENTIALS',
+        fault: `cannot be ${config.credentials.source} on Workers; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK`,
+      },
+    ]);
+  }
+  const base: Omit<Dependencies, 'credentialProvider' | 'resolveProjectId'> = {
+    // Not unbound: the global fetch heeds its this.
+    fetch: (url, init) => fetch(url, init),
+    now: Date.now,
+    schedule: (callback, delayMs) => {
+      const timer = setTimeout(callback, delayMs);
+      return () => clearTimeout(timer);
+    },
+    random: Math.random,
+    hashToken,
+    readTextFile: () => Promise.reject(new Error('there are no files')),
+    waitUntil,
+    createSingleFlight: createSeparateFlight,
+    clientAddress: (request) => request.headers.get('cf-connecting-ip') ?? undefined,
+    logger: createConsoleLogger(config.logLevel, Date.now),
+    metrics: NO_METRICS,
+  };
+  const { projectLookup } = config;
+  const deps: Dependencies = {
+    ...base,
+    credentialProvider: createCredentialProvider(config.credentials, base),
+    ...(projectLookup && { resolveProjectId: createProjectIdSource(projectLookup, base).get }),
+  };
+  return createApp(config, deps, () => 'serving').fetch;
+}
+
+async function hashToken(token: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token));
+  return btoa(String.fromCharCode(...new Uint8Array(digest)));
+}
+
+/** A Worker cannot refuse to start: every request is answered 500, and the log says what is wrong, without a value. */
+function misconfigured(error: ConfigError): Response {
+  createConsoleLogger('error', Date.now).error({ faults: error.faults }, 'the configuration has faults');
+  return problemResponse(new ProblemError('internal', { reason: 'configuration' }), crypto.randomUUID());
+}
+
+export default {
+  fetch(request: Request, bindings: Bindings, context: unknown): Response | Promise<Response> {
+    try {
+      if (made?.bindings !== bindings) made = { bindings, fetch: createIsolateApp(bindings) };
+      return made.fetch(request, bindings, context as never);
+    } catch (error) {
+      if (error instanceof ConfigError) return misconfigured(error);
+      throw error;
+    }
+  },
+};

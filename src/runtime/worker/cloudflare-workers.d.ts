@@ -1,0 +1,5 @@
+/** The part of Cloudflare's module that is used here: https://developers.cloudflare.com/workers/runtime-apis/context/ */
+declare module 'cloudflare:workers' {
+  /** Keeps the request that is being handled alive until the promise settles. */
+  export function waitUntil(promise: Promise<unknown>): void;
+}

@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const WORKERD = fileURLToPath(new URL('../../../node_modules/.bin/workerd', import.meta.url));
+
+export interface RunningWorkerd {
+  readonly url: string;
+  /** All that it has printed, the console of the Worker included. */
+  readonly output: () => string;
+  readonly stop: () => Promise<void>;
+}
+
+/** Runs a bundled Worker in workerd alone, with these bindings, on a port of loopback. */
+export async function startWorkerd(
+  script: string,
+  bindings: Readonly<Record<string, string>>,
+  compatibilityDate: string,
+): Promise<RunningWorkerd> {
+  const folder = await mkdtemp(join(tmpdir(), 'imagecaches-workerd-'));
+  const port = await freePort();
+  const text = (value: string) => JSON.stringify(value);
+  const listed = Object.entries(bindings).map(
+    ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`,
+  );
+  await writeFile(join(folder, 'worker.js'), script);
+  await writeFile(
+    join(folder, 'config.capnp'),
+    `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .main),
+    (name = "internet", network = (allow = ["local", "private", "public"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
+);
+const main :Workerd.Worker = (
+  modules = [(name = "worker", esModule = embed "worker.js")],
+  compatibilityDate = ${text(compatibilityDate)},
+  bindings = [${listed.join(', ')}],
+);
+`,
+  );
+  const child = spawn(WORKERD, ['serve', 'config.capnp'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  let printed = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => (printed += chunk));
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const stop = async () => {
+    child.kill('SIGKILL');
+    await exited;
+    await rm(folder, { recursive: true, force: true });
+  };
+  const url = `http://127.0.0.1:${port}`;
+  while (child.exitCode === null) {
+    // Each look opens a connection, which is refused at once until it listens.
+    if (
+      await fetch(`${url}/livez`).then(
+        () => true,
+        () => false,
+      )
+    )
+      return { url, output: () => printed, stop };
+  }
+  await stop();
+  throw new Error(`workerd ended: ${printed}`);
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as AddressInfo;
+      probe.close(() => resolve(port));
+    });
+  });
+}

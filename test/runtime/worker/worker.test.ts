@@ -1,0 +1,145 @@
+import { request } from 'undici';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
+import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import { bundleWorker } from './bundle-worker.ts';
+import { type RunningWorkerd, startWorkerd } from './start-workerd.ts';
+
+/** The bundle as it would be deployed, in workerd, with the stand-in for CCE and a real token issuer around it. */
+let script: string;
+let compatibilityDate: string;
+let simulator: Simulator;
+let issuer: TokenIssuer;
+const workers: RunningWorkerd[] = [];
+
+beforeAll(async () => {
+  ({ script, compatibilityDate } = await bundleWorker());
+  simulator = await startSimulator();
+  issuer = await startTokenIssuer();
+}, 60_000);
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.stop()));
+  simulator.reset();
+});
+afterAll(async () => {
+  await Promise.all([simulator.stop(), issuer.stop()]);
+});
+
+async function startWorker(more: Record<string, string> = {}) {
+  const worker = await startWorkerd(
+    script,
+    {
+      ...simulator.environment,
+      AUTH_ISSUER: issuer.issuer,
+      AUTH_AUDIENCE: 'imagecaches',
+      RATE_LIMIT_PER_MINUTE: '0',
+      ...more,
+    },
+    compatibilityDate,
+  );
+  workers.push(worker);
+  const { url } = worker;
+  const token = await issuer.sign();
+  return {
+    url,
+    token,
+    output: worker.output,
+    get: (path: string, headers: Record<string, string> = {}) =>
+      fetch(url + path, { headers: { authorization: `Bearer ${token}`, ...headers } }),
+  };
+}
+
+describe('the Worker', () => {
+  it('serves the sanitised list from one signed call, then from its memory, with 304 and HEAD', async () => {
+    const worker = await startWorker();
+    const first = await worker.get('/imagecaches');
+    expect(first.status).toBe(200);
+    expect(first.headers.get('cache-status')).toBe('imagecaches; fwd=miss; stored');
+    const body = await first.text();
+    expect(JSON.parse(body).image_caches).toHaveLength(50);
+    expect(body).not.toContain('building_config');
+    const again = await worker.get('/imagecaches');
+    expect(again.headers.get('cache-status')).toMatch(/^imagecaches; hit; ttl=\d+$/);
+    expect(await again.text()).toBe(body);
+    const etag = first.headers.get('etag') as string;
+    expect((await worker.get('/imagecaches', { 'if-none-match': etag })).status).toBe(304);
+    const named = await worker.get('/imagecaches?name=media-web-06');
+    expect(named.headers.get('cache-status')).toContain('detail=derived');
+    await named.text();
+    const head = await fetch(`${worker.url}/imagecaches`, {
+      method: 'HEAD',
+      headers: { authorization: `Bearer ${worker.token}` },
+    });
+    expect(head.headers.get('content-length')).toBe(String(new TextEncoder().encode(body).byteLength));
+    expect(simulator.count('/v5/imagecaches')).toBe(1);
+  });
+
+  it('refuses as the service on Node does, and prints no secret, token or upstream text', async () => {
+    const worker = await startWorker({ CACHE_TTL_SECONDS: '1', LOG_LEVEL: 'debug' });
+    const statusOf = async (path: string, headers: Record<string, string>) => {
+      const response = await fetch(worker.url + path, { headers });
+      const problem = (await response.json()) as { code?: string };
+      return [response.status, problem.code];
+    };
+    expect(await statusOf('/imagecaches', {})).toEqual([401, 'unauthenticated']);
+    expect(await statusOf('/imagecaches', { authorization: `Bearer ${worker.token}x` })).toEqual([
+      401,
+      'unauthenticated',
+    ]);
+    const authorization = `Bearer ${worker.token}`;
+    expect(await statusOf('/imagecaches?name=A', { authorization })).toEqual([400, 'invalid_query']);
+    expect(await statusOf('/nowhere', { authorization })).toEqual([404, 'not_found']);
+    expect(await statusOf('/readyz', {})).toEqual([200, undefined]);
+    simulator.script({
+      times: 'always',
+      answer: { kind: 'respond', status: 500, text: 'PLANTED-UPSTREAM-TEXT' },
+    });
+    expect(await statusOf('/imagecaches', { authorization })).toEqual([502, 'upstream_failed']);
+    simulator.clearScript();
+    simulator.script({ times: 'always', answer: { kind: 'refuse', error: 'bad-signature' } });
+    await fetch(`${worker.url}/imagecaches`, { headers: { authorization } });
+    const output = worker.output();
+    expect(output).toContain('"msg":"request"');
+    expect(output).toContain('"msg":"upstream call"');
+    const { HUAWEICLOUD_SDK_AK = 'x', HUAWEICLOUD_SDK_SK = 'x' } = simulator.environment;
+    for (const secret of [
+      HUAWEICLOUD_SDK_AK,
+      HUAWEICLOUD_SDK_SK,
+      'PLANTED-UPSTREAM-TEXT',
+      ...worker.token.split('.'),
+    ])
+      expect(output).not.toContain(secret);
+  });
+
+  it('says what is wrong with its bindings in the log, and 500 to callers', async () => {
+    const worker = await startWorker({ CACHE_TTL_SECONDS: 'PLANTED', AUTH_ISSUER: '' });
+    const response = await worker.get('/imagecaches');
+    expect(response.status).toBe(500);
+    expect(await response.json()).toMatchObject({ code: 'internal' });
+    expect(worker.output()).toContain('CACHE_TTL_SECONDS');
+    expect(worker.output()).toContain('AUTH_ISSUER');
+    expect(worker.output()).not.toContain('PLANTED');
+  });
+
+  it('goes on after requests that were cancelled while they fetched a list', async () => {
+    const worker = await startWorker();
+    simulator.hold('slow');
+    const abort = new AbortController();
+    const cancelled = Array.from({ length: 5 }, () =>
+      request(`${worker.url}/imagecaches`, {
+        headers: { authorization: `Bearer ${worker.token}` },
+        signal: abort.signal,
+      }).then(
+        () => 'answered',
+        () => 'cancelled',
+      ),
+    );
+    await simulator.arrived('slow', 1);
+    abort.abort();
+    expect(new Set(await Promise.all(cancelled))).toEqual(new Set(['cancelled']));
+    simulator.release('slow');
+    const after = await Promise.all(Array.from({ length: 20 }, () => worker.get('/imagecaches')));
+    expect(after.map(({ status }) => status)).toEqual(Array(20).fill(200));
+    await Promise.all(after.map((response) => response.text()));
+  });
+});

@@ -1,0 +1,26 @@
+import { cloudflareTest } from '@cloudflare/vitest-plugin';
+import { defineConfig } from 'vitest/config';
+import { DIFFERENCES, NODE_ONLY_FILES } from './test/runtime/worker/differences.ts';
+
+/** `npm run test:workers`: the tests of the core once more, inside workerd. */
+export default defineConfig({
+  plugins: [
+    cloudflareTest({
+      main: './src/runtime/worker.ts',
+      miniflare: {
+        compatibilityDate: '2026-11-01',
+        // For the tests, which use Node's crypto and Buffer; the Worker is deployed without it.
+        compatibilityFlags: ['nodejs_compat'],
+      },
+    }),
+  ],
+  test: {
+    name: 'workerd',
+    include: ['test/{auth,cache,limits,query,routes,signing,upstream}/**/*.test.ts'],
+    exclude: NODE_ONLY_FILES.map(({ file }) => file),
+    testNamePattern: new RegExp(`^(?!.*(?:${DIFFERENCES.map(({ tests }) => tests.source).join('|')}))`),
+    testTimeout: 60_000,
+    // What workerd says of header values that only an attacker sends.
+    onConsoleLog: () => false,
+  },
+});
