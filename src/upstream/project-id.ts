@@ -88,19 +88,29 @@ export function createProjectIdSource(
 
   /** Asks IAM and remembers what came of it. Never rejects. */
   async function lookUp(key: KnownKey, credential: Credential): Promise<void> {
+    let isRefused = false;
+    const noteRefusal = () => {
+      isRefused = true;
+    };
     try {
       const answer = await runSourceWithin(PROJECT_LOOKUP_TIMEOUT_MS, deps.schedule, (signal) =>
-        askIam(credential, signal),
+        askIam(credential, signal, noteRefusal),
       );
       if (answer.status === 200) decide(key, readProjectIds(answer.text));
       else refuse(key, answer);
     } catch (error) {
-      fail(key, 'project_lookup_failed', backoff(key));
+      // A refusal of our clock counts for the vendor too: the calls that would follow could be refused as well.
+      if (isRefused) fail(key, 'project_refused', REFUSED_PAUSE_MS);
+      else fail(key, 'project_lookup_failed', backoff(key));
       deps.logger.warn({ region, error: describeError(error) }, 'the project id could not be looked up');
     }
   }
 
-  async function askIam(credential: Credential, signal: AbortSignal): Promise<Answer> {
+  async function askIam(
+    credential: Credential,
+    signal: AbortSignal,
+    noteRefusal: () => void,
+  ): Promise<Answer> {
     const url = new URL(`${iamEndpoint}${PROJECTS_PATH}`);
     url.searchParams.set('name', region);
     const ask = async (nowMs: number) => {
@@ -110,6 +120,7 @@ export function createProjectIdSource(
     };
     const answer = await ask(deps.now());
     if (answer.status !== 401) return answer;
+    noteRefusal();
     const { serverDateMs } = parseUpstreamFailure(answer.status, answer.headers, answer.text, deps.now());
     // Only our clock was refused, and now we know the right time.
     return serverDateMs === undefined ? answer : ask(serverDateMs);

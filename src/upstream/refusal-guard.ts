@@ -55,12 +55,10 @@ export interface RefusalGuard {
 
 /**
  * Keeps a key from being locked by the vendor (more than 5 failed authentications in a row, for 5 minutes). After
- * two refusals in a row no call is made with it for 5 minutes, however many requests there are: a key that was
- * not accepted within the last second is tried by one call at a time, or by two when the first gets no answer,
- * and never by more than it has refusals left. A replaced key starts afresh, within the bound of its id.
- *
- * Only a key that is revoked within a second of a success may be refused more often: by the calls that were sent
- * before the first refusal was known, which are at most MAX_REFUSALS_OF_ID. After the 5 minutes one call is allowed.
+ * two refusals in a row no call is made with it for 5 minutes, however many requests there are, and then one. Never
+ * are more calls under way with a key than it has refusals left, and a key that was not accepted within the last
+ * second is tried by one call at a time, or by two when the first gets no answer. A replaced key starts afresh,
+ * within the bound of its id.
  *
  * @param leaseMs a call that has not ended by then is taken for lost
  */
@@ -98,12 +96,14 @@ export function createRefusalGuard(leaseMs: number): RefusalGuard {
     return refusals;
   }
 
-  /** How many calls may be under way with a key: all of them may be refused before the first is known to be. */
+  /**
+   * How many calls may be under way with a key: no more than it has refusals left, since all of them may be refused
+   * before the first is known to be. So two, and one where nothing says that the key is good.
+   */
   function callsAllowed(key: KeyRecord, ofId: number, nowMs: number): number {
-    const isProven = key.refusals === 0 && Math.abs(nowMs - key.lastSuccessAtMs) < PROOF_MS;
-    if (isProven) return MAX_REFUSALS_OF_ID - ofId;
     const left = Math.min(MAX_REFUSALS - key.refusals, MAX_REFUSALS_OF_ID - ofId);
-    if (key.refusals > 0 || key.calls.newestAgeMs(nowMs) >= PROOF_WAIT_MS) return left;
+    const isProven = key.refusals === 0 && Math.abs(nowMs - key.lastSuccessAtMs) < PROOF_MS;
+    if (isProven || key.refusals > 0 || key.calls.newestAgeMs(nowMs) >= PROOF_WAIT_MS) return left;
     return Math.min(1, left);
   }
 

@@ -8,7 +8,7 @@ import type { Dependencies } from '../../src/deps.ts';
 import { type Metrics, NO_METRICS } from '../../src/metrics.ts';
 import type { Credential } from '../../src/signing/credentials.ts';
 import { FIRST_OPEN_MS, LEAST_CALLS } from '../../src/upstream/circuit-breaker.ts';
-import { createUpstreamClient } from '../../src/upstream/client.ts';
+import { createUpstreamClient, TURN_CHECK_MS } from '../../src/upstream/client.ts';
 import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/refusal-guard.ts';
 import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/retry-budget.ts';
 import { UpstreamError } from '../../src/upstream/upstream-error.ts';
@@ -246,9 +246,12 @@ describe('calls at once', () => {
     const let3In = [ask(), ask(), ask()];
     await clock.advance(0);
     expect(await Promise.all([ask(), ask()])).toEqual(Array(2).fill('overloaded too_many_in_flight 1'));
-    expect(calls).toHaveLength(4);
+    // Two are sent, the third waits for its turn with the key.
+    expect(calls).toHaveLength(1 + MAX_REFUSALS);
     gate.resolve();
+    await clock.advance(TURN_CHECK_MS);
     expect(await Promise.all(let3In)).toEqual(Array(3).fill('value'));
+    expect(calls).toHaveLength(4);
     expect(await ask()).toBe('value');
     const changes = measured.filter(([name]) => name === 'inFlight').map(([, change]) => change as number);
     expect(changes.reduce((sum, change) => sum + change, 0)).toBe(0);

@@ -199,4 +199,17 @@ describe('IAM that refuses the key', () => {
     expect(await source.get(PLANTED(1))).toBe(DEFAULT_PROJECT.id);
     expect(simulator.requests.map(({ authentication }) => authentication)).toEqual(['none', 'accepted']);
   });
+
+  it('because of our clock and then does not answer counts as refused: nothing else is tried with the key', async () => {
+    simulator.setClockSkewMs(20 * 60_000);
+    simulator.script(
+      { match: { path: PROJECTS_PATH } },
+      { match: { path: PROJECTS_PATH }, times: 'always', verify: false, answer: { kind: 'reset' } },
+    );
+    expect(await codeOf(PLANTED(1))).toBe('project_refused');
+    const asked = simulator.requests.length;
+    await context.clock.advance(REFUSED_PAUSE_MS - 1);
+    expect(await codeOf(PLANTED(1))).toBe('project_refused');
+    expect(simulator.requests).toHaveLength(asked);
+  });
 });

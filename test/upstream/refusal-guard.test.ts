@@ -5,7 +5,7 @@ import {
   type KeyOutcome,
   type KeyPassage,
   LOCK_OUT_MS,
-  MAX_REFUSALS_OF_ID,
+  MAX_REFUSALS,
   PROOF_MS,
   PROOF_WAIT_MS,
 } from '../../src/upstream/refusal-guard.ts';
@@ -81,7 +81,7 @@ describe('the refusal guard', () => {
   it('lets no more calls out at once than may be refused together, with a key that was accepted a moment ago', () => {
     const { call, enter, guard } = setUp();
     call('accepted', T);
-    for (let count = 0; count < MAX_REFUSALS_OF_ID; count += 1) enter(KEY, T + PROOF_MS - 1);
+    for (let count = 0; count < MAX_REFUSALS; count += 1) enter(KEY, T + PROOF_MS - 1);
     expect(guard.tryEnter(KEY, T + PROOF_MS - 1)).toBe('busy');
     expect(guard.tryEnter(KEY, T + PROOF_MS)).toBe('busy');
     expect(guard.tryEnter(KEY, T - PROOF_MS)).toBe('busy');
