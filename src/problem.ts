@@ -3,6 +3,8 @@
  * Adding a code here is all it takes; the compiler then asks for its title and status.
  */
 
+import { SECURITY_HEADERS } from './security-headers.ts';
+
 interface ProblemKind {
   readonly status: number;
   readonly title: string;
@@ -88,7 +90,7 @@ export function problemResponse(problem: ProblemError, requestId: string): Respo
     headers: {
       'content-type': PROBLEM_CONTENT_TYPE,
       'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
+      ...SECURITY_HEADERS,
       'x-request-id': requestId,
       ...problem.headers,
     },

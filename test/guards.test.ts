@@ -107,6 +107,7 @@ const LEAVES = [
   'run-within',
   'utc-epoch-ms',
   'secure-url',
+  'security-headers',
   'issuers-config',
   'local-keys',
 ];

@@ -1,3 +1,4 @@
+import { SECURITY_HEADERS } from '../security-headers.ts';
 import type { ScopedHandler } from './request-scope.ts';
 
 /** Where the process is in its life. Only a serving process takes traffic; all three can answer. */
@@ -11,7 +12,7 @@ export interface ReadinessCheck {
   readonly recover?: () => Promise<void>;
 }
 
-const HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+const HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store', ...SECURITY_HEADERS };
 
 /** 200 while the process can serve: a failure here asks to be restarted, so nothing from outside counts. */
 export function livez(): ScopedHandler {

@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
 import type { CacheOutcome } from '../metrics.ts';
 import { parseImageCachesQuery } from '../query/imagecaches-query.ts';
+import { SECURITY_HEADERS } from '../security-headers.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import { parseImageCaches } from '../upstream/parse.ts';
 import { sanitiseImageCaches } from '../upstream/sanitise.ts';
@@ -134,7 +135,7 @@ function makeHeaders(
     'cache-control': `private, max-age=${Math.max(0, ttlSeconds)}`,
     'cache-status': cacheStatus(answer, ttlSeconds, forced),
     vary: 'Authorization',
-    'x-content-type-options': 'nosniff',
+    ...SECURITY_HEADERS,
   };
 }
 

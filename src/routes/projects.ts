@@ -1,4 +1,5 @@
 import { parseProjectsQuery } from '../query/projects-query.ts';
+import { SECURITY_HEADERS } from '../security-headers.ts';
 import { hashSha256 } from '../signing/sha256.ts';
 import type { AuthenticateCaller } from './authenticate-caller.ts';
 import type { ScopedHandler } from './request-scope.ts';
@@ -21,7 +22,7 @@ export function projectsHandler(authenticate: AuthenticateCaller): ScopedHandler
       headers: {
         'content-type': 'application/json',
         'cache-control': 'private, no-store',
-        'x-content-type-options': 'nosniff',
+        ...SECURITY_HEADERS,
         'x-request-id': scope.requestId,
       },
     });

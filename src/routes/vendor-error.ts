@@ -1,4 +1,5 @@
 import { type ProblemCode, type ProblemError, problemTitle } from '../problem.ts';
+import { SECURITY_HEADERS } from '../security-headers.ts';
 
 /**
  * What the vendor's gateway calls these (API Gateway, error codes), so that programs written for its SDKs know them;
@@ -26,7 +27,7 @@ export function vendorErrorResponse(problem: ProblemError, requestId: string): R
     headers: {
       'content-type': 'application/json',
       'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
+      ...SECURITY_HEADERS,
       'x-request-id': requestId,
       ...problem.headers,
     },

@@ -222,6 +222,33 @@ describe('CORS', () => {
   });
 });
 
+describe('security headers', () => {
+  it('are on every answer, and whatever needed a token is private or not stored at all', async () => {
+    const key = { accessKeyId: 'LK000001', secretAccessKey: 'x'.repeat(32), subject: 'a' };
+    const service = await createTestService({ SDK_KEYS: JSON.stringify({ keys: [key] }) });
+    const etag = (await service.get('/imagecaches')).headers.get('etag') as string;
+    const answers = [
+      await service.get('/imagecaches'),
+      await service.get('/imagecaches', { headers: { 'if-none-match': etag } }),
+      await service.get('/imagecaches?x=1'),
+      await service.app.request('/imagecaches'),
+      await service.get('/v5/imagecaches'),
+      await service.app.request('/v5/imagecaches'),
+      await service.get('/v3/projects?name=cn-north-4'),
+      await service.app.request('/livez'),
+      await service.app.request('/readyz'),
+      await service.app.request('/nowhere'),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([200, 304, 400, 401, 200, 401, 200, 200, 200, 404]);
+    for (const { headers } of answers) {
+      expect(headers.get('x-content-type-options')).toBe('nosniff');
+      expect(headers.get('content-security-policy')).toBe("default-src 'none'; frame-ancestors 'none'");
+      expect(headers.get('referrer-policy')).toBe('no-referrer');
+      expect(headers.get('cache-control')).toMatch(/^private|^no-store$/);
+    }
+  });
+});
+
 describe('the audit', () => {
   it('says for each decision who, what and whether, and never the token', async () => {
     const service = await createTestService();

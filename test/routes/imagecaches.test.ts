@@ -25,6 +25,8 @@ describe('GET /imagecaches', () => {
       'content-type': 'application/json',
       etag: response.headers.get('etag'),
       vary: 'Authorization',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'referrer-policy': 'no-referrer',
       'x-content-type-options': 'nosniff',
       'x-request-id': response.headers.get('x-request-id'),
     });
