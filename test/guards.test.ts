@@ -108,6 +108,7 @@ const LEAVES = [
   'utc-epoch-ms',
   'secure-url',
   'security-headers',
+  'known-methods',
   'issuers-config',
   'local-keys',
 ];

@@ -1,22 +1,10 @@
 import type { Context } from 'hono';
+import { KNOWN_METHODS } from '../known-methods.ts';
 import type { ActiveSpan, Tracer } from '../tracing.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import { whenReady } from '../when-ready.ts';
 
 type Handler = (c: Context) => Response | Promise<Response>;
-
-/** The methods of RFC 9110 and RFC 5789; a made-up one must not become a name in somebody's trace store. */
-const KNOWN_METHODS: ReadonlySet<string> = new Set([
-  'GET',
-  'HEAD',
-  'POST',
-  'PUT',
-  'PATCH',
-  'DELETE',
-  'OPTIONS',
-  'TRACE',
-  'CONNECT',
-]);
 
 /**
  * Wraps a handler, which never rejects, with the `server` span of a request. Names and attributes are those of

@@ -5,13 +5,13 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { startTokenIssuer } from '../../deploy/demo/token-issuer.ts';
 import { startSimulator } from '../simulator/simulator.ts';
+import { freePort } from '../support/free-port.ts';
 import { chooseLoadTool, type LoadTool } from './load.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -53,17 +53,6 @@ async function startServer(
   ended.catch(() => undefined);
   await Promise.race([untilReady(url), ended]);
   return { child, url };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 async function stopServer({ child }: Started): Promise<void> {

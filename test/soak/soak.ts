@@ -6,7 +6,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -18,6 +17,7 @@ import { sanitiseImageCaches } from '../../src/upstream/sanitise.ts';
 import { serialiseImageCaches } from '../../src/upstream/serialise.ts';
 import { makeImageCaches } from '../simulator/image-cache-data.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { freePort } from '../support/free-port.ts';
 import { faultAt, UPSTREAM_TEXT } from './random-fault.ts';
 
 const { values } = parseArgs({
@@ -210,14 +210,6 @@ async function readMemory(metricsUrl: string): Promise<Memory> {
     rssBytes: Math.min(...looks.map(({ rssBytes }) => rssBytes)),
     handles: Math.min(...looks.map(({ handles }) => handles)),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function untilReady(url: string, child: ChildProcess): Promise<void> {

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { KNOWN_METHODS } from '../../known-methods.ts';
 import type { BreakerState, CacheOutcome, Metrics } from '../../metrics.ts';
 import { type HistogramSeries, TalliedHistogram } from './tallied-histogram.ts';
 
@@ -8,15 +9,6 @@ const DURATION_BUCKETS_SECONDS = [
 ];
 /** From 1 second to the end of the default stale-if-error time. */
 const AGE_BUCKETS_SECONDS = [1, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600];
-const KNOWN_METHODS: ReadonlySet<string> = new Set([
-  'GET',
-  'HEAD',
-  'POST',
-  'PUT',
-  'PATCH',
-  'DELETE',
-  'OPTIONS',
-]);
 const BREAKER_STATES: readonly BreakerState[] = ['closed', 'open', 'half_open'];
 
 export interface PrometheusMetrics {

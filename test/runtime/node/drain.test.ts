@@ -1,8 +1,8 @@
 import http from 'node:http';
-import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import { freePort } from '../../support/free-port.ts';
 import { type RunningProcess, startProcess } from './running-process.ts';
 
 const REQUESTS_PER_SECOND = 500;
@@ -167,15 +167,3 @@ describe('kill -9', () => {
     }
   });
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      probe.close(() => resolve(port));
-    });
-  });
-}
