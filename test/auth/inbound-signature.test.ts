@@ -1,7 +1,9 @@
 import { AKSKSigner } from '@huaweicloud/huaweicloud-sdk-core/auth/AKSKSigner.js';
 import { describe, expect, it, vi } from 'vitest';
 import { MAX_SKEW_MS } from '../../src/auth/inbound-signature.ts';
-import { signRequest } from '../../src/signing/sign-request.ts';
+import { buildCanonicalRequest, EMPTY_PAYLOAD_HASH } from '../../src/signing/canonical-request.ts';
+import { hashSha256 } from '../../src/signing/sha256.ts';
+import { buildStringToSign, formatSdkDate, sign, signRequest } from '../../src/signing/sign-request.ts';
 import { createTestService, type TestService, vendorEntry, vendorList } from '../support/test-service.ts';
 
 const KEY = { accessKeyId: 'LKBILLING0001', secretAccessKey: 'local+secret/0123456789abcdefghijklmnop' };
@@ -141,10 +143,24 @@ describe('requests signed with a key pair of ours', () => {
       expect(response.status).toBe(401);
       expect(await response.json()).toMatchObject({ error_msg: expect.stringContaining('15 minutes') });
     }
-    const { authorization, ...headers } = await signedHeaders({ nowMs });
-    const unsigned = (authorization as string).replace(';x-sdk-date', '');
-    const response = await service.app.request(URL_V5, { headers: { ...headers, authorization: unsigned } });
+
+    // A good signature in all but this: without the date in it, it would be good for ever.
+    const sdkDate = formatSdkDate(nowMs);
+    const canonicalRequest = buildCanonicalRequest({
+      method: 'GET',
+      canonicalUri: '/v5/imagecaches/',
+      canonicalQueryString: '',
+      canonicalHeaders: `host:${HOST}\n`,
+      signedHeaders: 'host',
+      payloadHash: EMPTY_PAYLOAD_HASH,
+    });
+    const signature = await sign(buildStringToSign(sdkDate, await hashSha256(canonicalRequest)), KEY);
+    const authorization = `SDK-HMAC-SHA256 Access=${KEY.accessKeyId}, SignedHeaders=host, Signature=${signature}`;
+    const response = await service.app.request(URL_V5, {
+      headers: { host: HOST, 'x-sdk-date': sdkDate, authorization },
+    });
     expect(response.status).toBe(401);
+    expect(service.logger.lines.at(-1)?.fields.reason).toBe('date_not_signed');
   });
 
   it('stop with their key, and are forbidden without its scope', async () => {

@@ -202,12 +202,19 @@ describe('IAM that refuses the key', () => {
 
   it('because of our clock and then does not answer counts as refused: nothing else is tried with the key', async () => {
     simulator.setClockSkewMs(20 * 60_000);
+    const text =
+      'Incorrect IAM authentication information: signature expired, signature time:x,server time:y';
     simulator.script(
-      { match: { path: PROJECTS_PATH } },
+      {
+        match: { path: PROJECTS_PATH },
+        verify: false,
+        answer: { kind: 'respond', status: 401, json: { error_code: 'APIGW.0301', error_msg: text } },
+      },
       { match: { path: PROJECTS_PATH }, times: 'always', verify: false, answer: { kind: 'reset' } },
     );
     expect(await codeOf(PLANTED(1))).toBe('project_refused');
     const asked = simulator.requests.length;
+    expect(asked).toBeGreaterThanOrEqual(2);
     await context.clock.advance(REFUSED_PAUSE_MS - 1);
     expect(await codeOf(PLANTED(1))).toBe('project_refused');
     expect(simulator.requests).toHaveLength(asked);
