@@ -40,6 +40,7 @@ interface Issuer {
 
 interface VerifiedToken {
   readonly principal: Principal;
+  readonly verifiedAtMs: number;
   readonly expiresAtMs: number;
 }
 
@@ -67,7 +68,11 @@ export function createAuthenticator(
 
   function recall(hash: string): Principal | undefined {
     const verified = verifiedTokens.get(hash);
-    return verified !== undefined && deps.now() < verified.expiresAtMs ? verified.principal : undefined;
+    if (verified === undefined) return undefined;
+    const nowMs = deps.now();
+    // Either way: a clock that was set back must not make it last.
+    const isRecent = Math.abs(nowMs - verified.verifiedAtMs) < VERIFIED_TOKEN_TTL_MS;
+    return isRecent && nowMs < verified.expiresAtMs ? verified.principal : undefined;
   }
 
   async function verify(token: string, hash: string): Promise<Principal> {
@@ -78,8 +83,9 @@ export function createAuthenticator(
     const principal = principalFrom(claims, issuer.config);
     verifiedTokens.set(hash, {
       principal,
+      verifiedAtMs: deps.now(),
       // JWT times are seconds, ours are milliseconds; jwtVerify has made sure that exp is a number.
-      expiresAtMs: Math.min((claims.exp as number) * 1000, deps.now() + VERIFIED_TOKEN_TTL_MS),
+      expiresAtMs: (claims.exp as number) * 1000,
     });
     return principal;
   }

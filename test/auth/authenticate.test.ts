@@ -1,6 +1,8 @@
 import { exportJWK, SignJWT, UnsecuredJWT } from 'jose';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { VERIFIED_TOKEN_TTL_MS } from '../../src/auth/authenticate.ts';
 import { KEYS_COOLDOWN_MS, KEYS_MAX_AGE_MS, KEYS_RENEWAL_AGE_MS } from '../../src/auth/issuers.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
 import { createTestService } from '../support/test-service.ts';
 
@@ -192,6 +194,53 @@ describe('bearer tokens', () => {
     await service.clock.advance(41_000);
     expect((await service.get('/imagecaches', bearer(long))).status).toBe(200);
     expect((await service.get('/imagecaches', bearer(short))).status).toBe(401);
+  });
+});
+
+describe('a token that was verified lately', () => {
+  it('costs no signature check, in whatever case the scheme is written', async () => {
+    const service = await createTestService();
+    const token = await service.token();
+    const verify = vi.spyOn(crypto.subtle, 'verify');
+    try {
+      for (let count = 0; count < 10; count += 1) {
+        const authorization = `${count % 2 === 0 ? 'Bearer' : 'bearer'} ${token}`;
+        expect((await service.get('/imagecaches', { headers: { authorization } })).status).toBe(200);
+      }
+      expect(verify).toHaveBeenCalledTimes(1);
+      await service.clock.advance(VERIFIED_TOKEN_TTL_MS);
+      expect((await service.get('/imagecaches', bearer(token))).status).toBe(200);
+      expect(verify).toHaveBeenCalledTimes(2);
+    } finally {
+      verify.mockRestore();
+    }
+  });
+
+  it('is looked at again when the clock was set back', async () => {
+    let backMs = 0;
+    const clock = createFakeClock();
+    const service = await createTestService({}, { now: () => clock.now() - backMs });
+    const token = await signTestToken(service.key, clock.now() - 7_200_000, { exp: clock.now() / 1000 + 60 });
+    expect((await service.get('/imagecaches', bearer(token))).status).toBe(200);
+    const verify = vi.spyOn(crypto.subtle, 'verify');
+    try {
+      backMs = 3_600_000;
+      expect((await service.get('/imagecaches', bearer(token))).status).toBe(200);
+      expect(verify).toHaveBeenCalledTimes(1);
+    } finally {
+      verify.mockRestore();
+    }
+  });
+
+  it('is not remembered when the keys could not be had: the next try may succeed', async () => {
+    const service = await createTestService();
+    const { issuer } = service;
+    service.issuer = () => new Response(null, { status: 500 });
+    const token = await service.token();
+    expect((await service.get('/imagecaches', bearer(token))).status).toBe(503);
+    service.issuer = issuer;
+    await service.clock.advance(1000);
+    expect((await service.get('/imagecaches', bearer(token))).status).toBe(200);
   });
 });
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createServer, type Server, STATUS_CODES } from 'node:http';
+import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
@@ -25,6 +25,10 @@ const MAX_HEADER_BYTES = 32_768;
 /** A client has this long to send its headers, and its whole request. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
+/** Connections are looked at for these times so often. */
+const CONNECTION_CHECK_MS = 2000;
+/** Nothing here reads a body; a longer one, or one of unknown length, ends its connection with the answer: 64 KiB. */
+const MAX_BODY_BYTES = 65_536;
 /** Idle connections stay open longer than those of common load balancers (60 s), so that they close first. */
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 
@@ -101,12 +105,13 @@ export async function startService(config: Config, logger: Dependencies['logger'
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CONNECTION_CHECK_MS,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       // Two Authorization headers become one bad one; by default Node would silently take the first.
       joinDuplicateHeaders: true,
     },
     (incoming, outgoing) => {
-      if (lifecycle === 'draining') outgoing.setHeader('connection', 'close');
+      if (lifecycle === 'draining' || hasLargeBody(incoming)) outgoing.setHeader('connection', 'close');
       void listener(incoming, outgoing);
     },
   );
@@ -159,6 +164,12 @@ export async function startService(config: Config, logger: Dependencies['logger'
       return stopping;
     },
   };
+}
+
+function hasLargeBody({ headers }: IncomingMessage): boolean {
+  return (
+    headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > MAX_BODY_BYTES
+  );
 }
 
 function listen(server: Server, { host, port }: Config['listen']): Promise<void> {

@@ -175,6 +175,23 @@ describe('npm start', () => {
 });
 
 describe('what is sent badly', () => {
+  it.each([
+    ['a body that nobody wants', 'Content-Length: 10000000\r\n\r\nxxxx'],
+    ['a body without an end', 'Transfer-Encoding: chunked\r\n\r\n4\r\nxxxx\r\n'],
+  ])('%s is not waited for: the answer ends the connection', async (_name, rest) => {
+    const { url } = await startService();
+    const answer = await rawExchange(url, `GET /livez HTTP/1.1\r\nHost: a\r\n${rest}`);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer.toLowerCase()).toContain('connection: close');
+  });
+
+  it('headers that do not come are waited for 10 seconds, then the client is cut off', async () => {
+    const { url } = await startService();
+    const answer = await rawExchange(url, 'GET /livez HTTP/1.1\r\nHost: a\r\nX-Slow: ');
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+    expect(answer).toContain('"code":"request_timeout"');
+  }, 30_000);
+
   it('two Authorization headers are one bad one', async () => {
     const { url } = await startService();
     const token = await issuer.sign();
