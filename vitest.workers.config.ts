@@ -20,7 +20,5 @@ export default defineConfig({
     exclude: NODE_ONLY_FILES.map(({ file }) => file),
     testNamePattern: new RegExp(`^(?!.*(?:${DIFFERENCES.map(({ tests }) => tests.source).join('|')}))`),
     testTimeout: 60_000,
-    // What workerd says of header values that only an attacker sends.
-    onConsoleLog: () => false,
   },
 });

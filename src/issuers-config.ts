@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { parseDocument } from './parse-document.ts';
 import { isSecureUrl } from './secure-url.ts';
 
 /** Verified with jose; every one is asymmetric, so a public key can never be taken for a shared secret. */
@@ -114,15 +115,9 @@ const RULES: Readonly<Record<string, string>> = {
  * @returns the issuers, or what is wrong, each fault with the member's path and no value
  */
 export function parseIssuers(text: string): IssuerConfig[] | { readonly faults: readonly string[] } {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch {
-    return { faults: ['is not JSON'] };
-  }
-  const result = IssuersSchema.safeParse(document);
-  if (!result.success) return { faults: [...new Set(result.error.issues.map(faultOf))] };
-  return result.data.issuers.map(({ jwksUrl, jwksFile, allowedSubjects, ...issuer }) => ({
+  const result = parseDocument(text, IssuersSchema, faultOf);
+  if ('faults' in result) return result;
+  return result.value.issuers.map(({ jwksUrl, jwksFile, allowedSubjects, ...issuer }) => ({
     ...issuer,
     allowedSubjects,
     keys:

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { DEFAULT_SCOPE, scopeToken } from './issuers-config.ts';
+import { parseDocument } from './parse-document.ts';
 
 /** A key pair made for a caller that uses one of the vendor's SDKs. It means nothing in the cloud. */
 export interface LocalKey {
@@ -58,15 +59,9 @@ const RULES: Readonly<Record<string, string>> = {
  * @returns the key pairs, or what is wrong, each fault with the member's path and no value
  */
 export function parseLocalKeys(text: string): LocalKey[] | { readonly faults: readonly string[] } {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch {
-    return { faults: ['is not JSON'] };
-  }
-  const result = LocalKeysSchema.safeParse(document);
-  if (!result.success) return { faults: [...new Set(result.error.issues.map(faultOf))] };
-  return result.data.keys.map(({ expiresAt, ...key }) => ({
+  const result = parseDocument(text, LocalKeysSchema, faultOf);
+  if ('faults' in result) return result;
+  return result.value.keys.map(({ expiresAt, ...key }) => ({
     ...key,
     expiresAtMs: expiresAt === undefined ? undefined : Date.parse(expiresAt),
   }));

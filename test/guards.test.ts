@@ -111,6 +111,7 @@ const LEAVES = [
   'known-methods',
   'issuers-config',
   'local-keys',
+  'parse-document',
 ];
 
 function partOf(path: string): string {

@@ -93,6 +93,23 @@ export function createSignatureVerifier(
     addresses.set(signature, { address, untilMs: nowMs + 2 * MAX_SKEW_MS });
   }
 
+  /** In one of the forms that it may have been signed in; the first is that of nearly all. */
+  async function isSigned(
+    request: Request,
+    names: readonly string[],
+    sdkDate: string,
+    credential: Credential,
+    signature: string,
+  ): Promise<boolean> {
+    for (const payloadHash of PAYLOAD_HASHES) {
+      for (const host of hostsOf(request, names, config.publicHost)) {
+        const expected = await expectedSignature(request, names, host, payloadHash, sdkDate, credential);
+        if (isEqualInConstantTime(expected, signature)) return true;
+      }
+    }
+    return false;
+  }
+
   return {
     async verify(request, clientAddress) {
       const [, accessKeyId = '', signedNames = '', signature = ''] =
@@ -108,13 +125,7 @@ export function createSignatureVerifier(
 
       const key = await store.find(accessKeyId);
       const credential = key === undefined ? NO_KEY : credentialOf(accessKeyId, key.secretAccessKey);
-      let isRight = false;
-      for (const host of hostsOf(request, names, config.publicHost)) {
-        for (const payloadHash of PAYLOAD_HASHES) {
-          const expected = await expectedSignature(request, names, host, payloadHash, sdkDate, credential);
-          isRight = isEqualInConstantTime(expected, signature) || isRight;
-        }
-      }
+      const isRight = await isSigned(request, names, sdkDate, credential, signature);
       if (key === undefined) throw refused('unknown_key');
       if (!isRight) throw refused('bad_signature');
       if (key.expiresAtMs !== undefined && deps.now() >= key.expiresAtMs) throw refused('expired_key');

@@ -106,7 +106,10 @@ interface HeaderMemo {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The headers of the last hit of each value: they change once a second, or twice. */
+/**
+ * The headers of the last hit of each value: they change once a second, or twice. A value is served as a hit or as
+ * derived, never as both.
+ */
 const hitHeaders = new WeakMap<CachedResponse, HeaderMemo>();
 
 /** All headers of a full answer that do not depend on the request. */
@@ -115,7 +118,7 @@ function headersOf(answer: CacheAnswer, forced: boolean, nowMs: number): Readonl
   // Negative once it is stale, as RFC 9211 has it.
   const ttlSeconds = Math.floor((response.freshUntilMs - nowMs) / 1000);
   const ageSeconds = Math.max(0, Math.floor((nowMs - response.storedAtMs) / 1000));
-  if (outcome !== 'hit') return makeHeaders(answer, forced, ttlSeconds, ageSeconds);
+  if (outcome !== 'hit' && outcome !== 'derived') return makeHeaders(answer, forced, ttlSeconds, ageSeconds);
   const memo = hitHeaders.get(response);
   if (memo?.ttlSeconds === ttlSeconds && memo.ageSeconds === ageSeconds) return memo.headers;
   const headers = makeHeaders(answer, forced, ttlSeconds, ageSeconds);

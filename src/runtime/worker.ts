@@ -13,10 +13,10 @@ import { createConsoleLogger } from './worker/logger.ts';
 type Bindings = Readonly<Record<string, unknown>>;
 
 /**
- * The app of this isolate, or why there is none. It is made by the first request, since bindings may be read then
- * only, and kept: it holds values and never a promise that another request would wait for.
+ * The app of this isolate. It is made by the first request, since bindings may be read then only, and kept, as other
+ * bindings come with other isolates: it holds values and never a promise that another request would wait for.
  */
-let made: { readonly bindings: Bindings; readonly fetch: Hono['fetch'] } | undefined;
+let isolateFetch: Hono['fetch'] | undefined;
 
 function createIsolateApp(bindings: Bindings): Hono['fetch'] {
   const config = parseConfig(bindings);
@@ -68,8 +68,8 @@ function misconfigured(error: ConfigError): Response {
 export default {
   fetch(request: Request, bindings: Bindings, context: unknown): Response | Promise<Response> {
     try {
-      if (made?.bindings !== bindings) made = { bindings, fetch: createIsolateApp(bindings) };
-      return made.fetch(request, bindings, context as never);
+      isolateFetch ??= createIsolateApp(bindings);
+      return isolateFetch(request, bindings, context as never);
     } catch (error) {
       if (error instanceof ConfigError) return misconfigured(error);
       throw error;
