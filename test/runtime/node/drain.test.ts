@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
 import { freePort } from '../../support/free-port.ts';
-import { type RunningProcess, startProcess } from './running-process.ts';
+import { endAll, type RunningProcess, startProcess } from './running-process.ts';
 
 const REQUESTS_PER_SECOND = 500;
 const CONNECTIONS = 50;
@@ -20,10 +20,7 @@ beforeAll(async () => {
   issuer = await startTokenIssuer();
 });
 afterEach(async () => {
-  for (const { child, exited } of running.splice(0)) {
-    child.kill('SIGKILL');
-    await exited;
-  }
+  await endAll(running);
   simulator.reset();
 });
 afterAll(async () => {

@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import { createPrometheusMetrics } from '../../../src/runtime/node/metrics.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
-import { type RunningProcess, startProcess } from './running-process.ts';
+import { freePort } from '../../support/free-port.ts';
+import { endAll, type RunningProcess, startProcess } from './running-process.ts';
 
 let simulator: Simulator;
 let issuer: TokenIssuer;
@@ -14,10 +15,7 @@ beforeAll(async () => {
   issuer = await startTokenIssuer();
 });
 afterEach(async () => {
-  for (const { child, exited } of running.splice(0)) {
-    child.kill('SIGKILL');
-    await exited;
-  }
+  await endAll(running);
   simulator.reset();
 });
 afterAll(async () => {
@@ -30,13 +28,6 @@ function listenOn(port: number): Promise<net.Server> {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', () => resolve(server));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = await listenOn(0);
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 function start(more: Record<string, string>): RunningProcess {

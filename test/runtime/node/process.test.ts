@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import { makeImageCaches } from '../../simulator/image-cache-data.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
-import { type RunningProcess, startProcess } from './running-process.ts';
+import { endAll, type RunningProcess, startProcess } from './running-process.ts';
 
 const ENTRY = 'src/runtime/node.ts';
 const PLANTED_ACCESS_KEY_ID = 'AKPLANTED00000000001';
@@ -27,10 +27,7 @@ beforeAll(async () => {
   issuer = await startTokenIssuer();
 });
 afterEach(async () => {
-  for (const { child, exited } of running.splice(0)) {
-    child.kill('SIGKILL');
-    await exited;
-  }
+  await endAll(running);
   simulator.reset();
 });
 afterAll(async () => {

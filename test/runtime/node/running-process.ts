@@ -64,3 +64,11 @@ export function startProcess(
       }),
   };
 }
+
+/** Ends all of them at once, however they are, and forgets them. */
+export async function endAll(running: RunningProcess[]): Promise<void> {
+  for (const { child, exited } of running.splice(0)) {
+    child.kill('SIGKILL');
+    await exited;
+  }
+}

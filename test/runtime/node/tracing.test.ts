@@ -7,7 +7,7 @@ import { createNodeTracing } from '../../../src/runtime/node/tracer.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
-import { type RunningProcess, startProcess } from './running-process.ts';
+import { endAll, type RunningProcess, startProcess } from './running-process.ts';
 
 const ENTRY = 'src/runtime/node.ts';
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
@@ -43,10 +43,7 @@ beforeEach(async () => {
   receiver = await startOtlpReceiver();
 });
 afterEach(async () => {
-  for (const { child, exited } of running.splice(0)) {
-    child.kill('SIGKILL');
-    await exited;
-  }
+  await endAll(running);
   simulator.reset();
   await receiver.stop();
 });
