@@ -9,7 +9,7 @@ import { describeError } from './describe-error.ts';
 import { ProblemError } from './problem.ts';
 import { createAuthenticateCaller, createCallerLimits } from './routes/authenticate-caller.ts';
 import { type Lifecycle, livez, type ReadinessCheck, readyz } from './routes/health.ts';
-import { imageCachesHandler, imageCachesLoader } from './routes/imagecaches.ts';
+import { imageCachesHandler, imageCachesLoader, reviveImageCaches } from './routes/imagecaches.ts';
 import { projectsHandler } from './routes/projects.ts';
 import { type ErrorForm, type ScopedHandler, scoped } from './routes/request-scope.ts';
 import { traced, tracedRefresh } from './routes/traced.ts';
@@ -46,6 +46,17 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
         if (!(error instanceof UpstreamError))
           deps.logger.error({ error: describeError(error) }, 'a refresh failed');
       },
+      ...(deps.sharedEntries && {
+        shared: {
+          entries: deps.sharedEntries,
+          revive: reviveImageCaches,
+          reportInvalid: () => {
+            deps.metrics.sharedEntryRejected();
+            deps.logger.warn({}, 'a shared entry that no load can have given was dropped');
+          },
+          waitMs: config.upstream.deadlineMs,
+        },
+      }),
       ...(deps.tracer && { aroundRefresh: tracedRefresh(deps.tracer, '/imagecaches') }),
     },
     deps,
@@ -62,7 +73,7 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
     },
   ];
 
-  const limits = createCallerLimits(config);
+  const limits = createCallerLimits(config, deps);
   const byToken = createAuthenticateCaller({ authenticator, limits }, config, deps);
   const signatures = config.sdkClients && createSignatureVerifier(config.sdkClients, deps);
   const byTokenOrSignature = createAuthenticateCaller({ authenticator, signatures, limits }, config, deps);

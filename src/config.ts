@@ -14,6 +14,7 @@ import {
   visibleAscii,
 } from './issuers-config.ts';
 import { type LocalKey, parseLocalKeys } from './local-keys.ts';
+import { parseRedisUrl, REDIS_URL_RULE } from './redis-url.ts';
 import { isSecureUrl } from './secure-url.ts';
 import { cceEndpointForRegion, iamEndpointForRegion } from './upstream/regions.ts';
 
@@ -90,6 +91,14 @@ export interface TracingConfig {
   readonly sampledShare: number;
 }
 
+/** Redis or Valkey, for several replicas. */
+export interface SharedStoreConfig {
+  /** A URL that parseRedisUrl reads. */
+  readonly url: string;
+  /** Whose content is read again when a connection is opened. */
+  readonly file: string | undefined;
+}
+
 export interface Config {
   readonly listen: { readonly host: string; readonly port: number };
   readonly metrics: {
@@ -134,6 +143,8 @@ export interface Config {
     readonly maxEntries: number;
     readonly maxBytes: number;
   };
+  /** Undefined: each instance caches and counts alone. */
+  readonly sharedStore: SharedStoreConfig | undefined;
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** Undefined: nothing is traced. */
   readonly tracing: TracingConfig | undefined;
@@ -170,14 +181,11 @@ export const FILE_SETTINGS = [
   'CLOUD_SDK_SK',
   'AUTH_ISSUERS',
   'SDK_KEYS',
+  'REDIS_URL',
 ] as const;
 
 /** Known to the documentation but not to this version: ignoring one would be worse than refusing it. */
-const UNSUPPORTED_SETTINGS = [
-  'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
-  'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL',
-  'REDIS_URL',
-];
+const UNSUPPORTED_SETTINGS = ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'];
 
 interface Setting<Output> {
   readonly schema: z.ZodType<Output, string>;
@@ -343,6 +351,11 @@ const SETTINGS = {
   CACHE_STALE_IF_ERROR_SECONDS: wholeNumber(0, 604_800, 3600),
   CACHE_MAX_ENTRIES: wholeNumber(1, 1_000_000, 1000),
   CACHE_MAX_BYTES: wholeNumber(65_536, 17_179_869_184, 67_108_864),
+  REDIS_URL: setting(
+    z.string().refine((text) => parseRedisUrl(text) !== undefined),
+    REDIS_URL_RULE,
+    'rediss://:<password>@redis.example.com:6379',
+  ),
   UPSTREAM_CONNECT_TIMEOUT_MS: wholeNumber(1, 60_000, 2000),
   UPSTREAM_ATTEMPT_TIMEOUT_MS: wholeNumber(1, 120_000, 5000),
   UPSTREAM_DEADLINE_MS: wholeNumber(1, 300_000, 8000),
@@ -456,6 +469,17 @@ export function parseConfig(
     );
   }
 
+  if (
+    given('REDIS_URL') &&
+    source !== 'static' &&
+    (isProjectLookedUp || !given('HUAWEICLOUD_SDK_PROJECT_ID'))
+  ) {
+    report(
+      'REDIS_URL',
+      `needs the project id in HUAWEICLOUD_SDK_PROJECT_ID where credentials are ${source}: entries of different projects are kept apart by it`,
+    );
+  }
+
   // Without an issuer or a key pair anyone could read: there is no default and no way to turn authentication off.
   const hasOtherCallers = given('AUTH_ISSUERS') || given('SDK_KEYS');
   if (!hasOtherCallers || given('AUTH_ISSUER') || given('AUTH_AUDIENCE')) {
@@ -546,6 +570,10 @@ export function parseConfig(
       maxEntries: values.CACHE_MAX_ENTRIES ?? 1000,
       maxBytes: values.CACHE_MAX_BYTES ?? 67_108_864,
     },
+    sharedStore:
+      values.REDIS_URL === undefined
+        ? undefined
+        : { url: values.REDIS_URL, file: textOf(environment.REDIS_URL_FILE) },
     logLevel: values.LOG_LEVEL ?? 'info',
     tracing: tracingConfig(values),
     shutdown: {

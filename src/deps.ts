@@ -1,5 +1,7 @@
 import type { CredentialProvider } from './credentials/credential-provider.ts';
 import type { Metrics } from './metrics.ts';
+import type { SharedEntries } from './shared-entries.ts';
+import type { SharedUse } from './shared-use.ts';
 import type { Credential } from './signing/credentials.ts';
 import type { SingleFlight } from './single-flight.ts';
 import type { Tracer } from './tracing.ts';
@@ -44,6 +46,10 @@ export interface Dependencies {
   readonly resolveProjectId?: (credential: Credential) => string | undefined | Promise<string | undefined>;
   /** Where a request came from, past the proxies that are trusted; absent: not known. */
   readonly clientAddress?: (request: Request, env: unknown) => string | undefined;
+  /** The cache that instances share; absent where there is none. */
+  readonly sharedEntries?: SharedEntries;
+  /** The limits that instances share; absent where each counts alone. */
+  readonly sharedUse?: SharedUse;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Absent when nothing is traced. */

@@ -1,9 +1,23 @@
 import type { UpstreamErrorKind } from './upstream/upstream-error.ts';
 
 /** How a request was answered from or through the cache. */
-export type CacheOutcome = 'hit' | 'derived' | 'stale' | 'stale_error' | 'miss' | 'collapsed' | 'refreshed';
+export type CacheOutcome =
+  | 'hit'
+  | 'derived'
+  | 'stale'
+  | 'stale_error'
+  | 'miss'
+  | 'collapsed'
+  | 'refreshed'
+  | 'shared';
 
 export type BreakerState = 'closed' | 'open' | 'half_open';
+
+/** What is done with the store that instances share. */
+export type SharedOperation = 'look_up' | 'get' | 'share' | 'limits';
+
+/** `skipped`: not tried, since the store does not answer. */
+export type SharedResult = 'ok' | 'timeout' | 'error' | 'skipped';
 
 /**
  * What the core reports, in units of its own code; a runtime turns it into metrics. Labels come from closed
@@ -28,6 +42,12 @@ export interface Metrics {
   clockSkewMeasured(skewMs: number): void;
   /** A credential came into use; `expiresAtMs` is undefined when it does not expire. */
   credentialLoaded(expiresAtMs: number | undefined): void;
+  /** The store that instances share was used, or should have been. */
+  sharedStoreUsed(operation: SharedOperation, result: SharedResult): void;
+  /** It answers, or does so no longer. */
+  sharedStoreChanged(isUp: boolean): void;
+  /** It held an entry that is none of this service's; the entry was dropped. */
+  sharedEntryRejected(): void;
   /** Sources of gauges, read at each scrape. */
   observeCache(read: () => { readonly entries: number; readonly bytes: number }): void;
 }
@@ -45,5 +65,8 @@ export const NO_METRICS: Metrics = Object.freeze({
   entriesDropped: ignore,
   clockSkewMeasured: ignore,
   credentialLoaded: ignore,
+  sharedStoreUsed: ignore,
+  sharedStoreChanged: ignore,
+  sharedEntryRejected: ignore,
   observeCache: ignore,
 });

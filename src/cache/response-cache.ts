@@ -9,6 +9,13 @@ import { type CachedResponse, etagOf, type ListFilter, type LoadedBody } from '.
 import { createDerivedAnswers, type DerivedAnswers } from './derived-answers.ts';
 import { EARLY_WINDOW_LOADS, isRefreshDue } from './early-refresh.ts';
 import { createNameLoadBudget } from './name-load-budget.ts';
+import {
+  createSharedLoads,
+  type SharedLevel,
+  type SharedLoad,
+  type SharedLoads,
+  type Turn,
+} from './shared-loads.ts';
 
 /** A fresh life is shortened by up to this share at random, so that keys do not all expire together. */
 export const TTL_JITTER = 0.1;
@@ -27,6 +34,7 @@ export interface CacheAnswer {
    * - `hit`: fresh. `derived`: taken from the fresh unfiltered list.
    * - `stale`: served at once, a refresh is under way or will be. `stale_error`: upstream gave nothing better.
    * - `miss`: loaded. `refreshed`: loaded although one was held. `collapsed`: waited for a load of another.
+   * - `shared`: another instance had loaded it, or did while this one waited.
    */
   readonly outcome: CacheOutcome;
   /** Why the request went on to upstream (RFC 9211, section 2.2); undefined when it did not. */
@@ -42,6 +50,8 @@ export interface ResponseCacheOptions extends Readonly<Config['cache']> {
   readonly isRefusal: (error: unknown) => boolean;
   /** Told what a load failed with when no caller is told. */
   readonly reportFailure: (error: unknown) => void;
+  /** Where instances share what they load. */
+  readonly shared?: SharedLevel;
   /** Runs each refresh that no caller waits for, for traces. It has to begin at once. */
   readonly aroundRefresh?: <Value>(refresh: () => Promise<Value>) => Promise<Value>;
 }
@@ -86,6 +96,13 @@ interface HeldEntry {
   refreshingUntilMs: number;
 }
 
+/** What a load came to. */
+interface Loaded {
+  readonly response: CachedResponse;
+  /** Another instance had asked upstream. */
+  readonly isShared: boolean;
+}
+
 /**
  * Builds the cache, bounded by entries and by bytes; the least recently used entry goes first.
  *
@@ -108,34 +125,93 @@ export function createResponseCache(
   /** Since when upstream refuses the credential, as far as the last loads tell. It is the same for all keys. */
   let refusedSinceMs: number | undefined;
   const nameLoads = createNameLoadBudget(options.ttlMs);
+  const sharedLoads = options.shared && createSharedLoads(options.shared, deps.now);
 
   const isFresh = (entry: HeldEntry): boolean => deps.now() < entry.response.freshUntilMs;
 
   const mayServeStale = (): boolean =>
     refusedSinceMs === undefined || deps.now() - refusedSinceMs < REFUSED_STALE_MS;
 
-  async function loadAndStore(key: string): Promise<CachedResponse> {
-    const begunAtMs = deps.now();
+  async function loadAndStore(key: string, isForced: boolean): Promise<Loaded> {
+    const askedAtMs = deps.now();
     const previous = held.peek(key);
     if (previous !== undefined) {
-      previous.loadBegunAtMs = begunAtMs;
-      previous.refreshingUntilMs = begunAtMs + REFRESH_LOST_MS;
+      previous.loadBegunAtMs = askedAtMs;
+      previous.refreshingUntilMs = askedAtMs + REFRESH_LOST_MS;
     }
+    const turn = sharedLoads && (await takeTurn(sharedLoads, key, isForced, askedAtMs, previous));
+    if (turn !== undefined && 'loaded' in turn) return { response: await adopt(key, turn), isShared: true };
+    const begunAtMs = deps.now();
     try {
       const loaded = await options.load(key);
       const response = await toResponse(loaded);
       refusedSinceMs = undefined;
       held.set(key, toEntry(response, loaded.filter, begunAtMs));
-      return response;
+      if (turn !== undefined) deps.waitUntil(turn.settle({ ...response, begunAtMs }));
+      return { response, isShared: false };
     } catch (error) {
-      if (options.isRefusal(error)) refusedSinceMs ??= deps.now();
+      if (turn !== undefined) deps.waitUntil(turn.settle());
       if (previous !== undefined) {
         previous.failures += 1;
         previous.pauseUntilMs = deps.now() + pauseAfterFailures(previous.failures, deps.random());
         previous.refreshingUntilMs = 0;
       }
+      if (options.isRefusal(error)) refusedSinceMs ??= deps.now();
+      else await adoptForWantOfBetter(key);
       throw error;
     }
+  }
+
+  function takeTurn(
+    { take }: SharedLoads,
+    key: string,
+    isForced: boolean,
+    askedAtMs: number,
+    previous: HeldEntry | undefined,
+  ): Promise<SharedLoad | Turn> {
+    return take(key, ({ begunAtMs, storedAtMs, freshUntilMs }) =>
+      isForced
+        ? askedAtMs - begunAtMs < FORCED_REFRESH_MS
+        : deps.now() < freshUntilMs && storedAtMs > (previous?.response.storedAtMs ?? 0),
+    );
+  }
+
+  /** Keeps what another instance has loaded. Its times count, but never for longer than they would count here. */
+  async function adopt(key: string, { entry, loaded }: SharedLoad): Promise<CachedResponse> {
+    const { body, isEmpty, filter } = loaded;
+    const etag = await etagOf(body);
+    const storedAtMs = Math.min(entry.storedAtMs, deps.now());
+    const ttlMs = isEmpty ? options.emptyTtlMs : options.ttlMs;
+    const freshUntilMs = Math.min(entry.freshUntilMs, storedAtMs + ttlMs);
+    const response = { body, etag, storedAtMs, freshUntilMs };
+    if (refusedSinceMs !== undefined && storedAtMs > refusedSinceMs) refusedSinceMs = undefined;
+    held.set(key, toEntry(response, filter, Math.min(entry.begunAtMs, storedAtMs)));
+    return response;
+  }
+
+  /**
+   * Upstream gives nothing: then what other instances have loaded, or this one before its restart, serves as stale.
+   * Not when the credential is refused: what is held may not grow then.
+   */
+  async function adoptForWantOfBetter(key: string): Promise<void> {
+    if (sharedLoads === undefined) return;
+    for (const wanted of key === UNFILTERED_KEY ? [key] : [key, UNFILTERED_KEY]) {
+      if (held.has(wanted)) return;
+      const found = await sharedLoads.get(wanted);
+      if (found !== undefined) {
+        await adopt(wanted, found);
+        return;
+      }
+    }
+  }
+
+  /** Another instance has put a key anew: what is held of it is replaced before anybody asks. */
+  async function adoptNewer(key: string): Promise<void> {
+    if (!held.has(key)) return;
+    const found = await sharedLoads?.get(key);
+    const previous = held.peek(key);
+    if (found === undefined || previous === undefined) return;
+    if (found.entry.storedAtMs > previous.response.storedAtMs) await adopt(key, found);
   }
 
   async function toResponse({ body, isEmpty }: LoadedBody): Promise<CachedResponse> {
@@ -163,8 +239,11 @@ export function createResponseCache(
   }
 
   /** Starts the load of a key or joins the one under way, and sees that it outlives the request. */
-  function startLoad(key: string, around?: ResponseCacheOptions['aroundRefresh']) {
-    const load = () => loadAndStore(key);
+  function startLoad(
+    key: string,
+    { isForced = false, around }: { isForced?: boolean; around?: ResponseCacheOptions['aroundRefresh'] } = {},
+  ) {
+    const load = () => loadAndStore(key, isForced);
     const flight = flights.run(key, around === undefined ? load : () => around(load));
     if (!flight.joined && key !== UNFILTERED_KEY) nameLoads.spend();
     if (!flight.joined) deps.waitUntil(flight.promise.catch(() => undefined));
@@ -186,25 +265,28 @@ export function createResponseCache(
       (nowMs < loadedEntry.pauseUntilMs || nowMs < loadedEntry.refreshingUntilMs)
     )
       return;
-    const { promise, joined } = startLoad(loadedKey, options.aroundRefresh);
+    const { promise, joined } = startLoad(loadedKey, { around: options.aroundRefresh });
     if (!joined) promise.catch(options.reportFailure);
   }
 
   /** Loads the key, or the whole list when too many names were loaded one by one. */
-  async function loadFor(key: string, entry: HeldEntry | undefined): Promise<CacheAnswer> {
+  async function loadFor(key: string, entry: HeldEntry | undefined, isForced: boolean): Promise<CacheAnswer> {
     const loadedKey = keyToLoad(key);
-    const { promise, joined } = startLoad(loadedKey);
+    const { promise, joined } = startLoad(loadedKey, { isForced });
     let response: CachedResponse;
+    let isShared: boolean;
     try {
-      response = await promise;
+      ({ response, isShared } = await promise);
       if (loadedKey !== key)
         response = await (held.peek(loadedKey)?.answers?.derive(key) ?? loadAfterAll(key));
     } catch (error) {
-      const stale = await staleAnswer(key, entry, 'stale');
+      // Another instance's may have come meanwhile.
+      const stale = await staleAnswer(key, held.peek(key) ?? entry, 'stale');
       if (stale === undefined) throw error;
       if (!joined) options.reportFailure(error);
       return stale;
     }
+    if (isShared) return atOnce('shared', response);
     return {
       response,
       outcome: joined ? 'collapsed' : entry === undefined ? 'miss' : 'refreshed',
@@ -215,9 +297,9 @@ export function createResponseCache(
   }
 
   /** A list too large to keep answers nothing: then a name is loaded by itself. */
-  function loadAfterAll(name: string): Promise<CachedResponse> {
+  async function loadAfterAll(name: string): Promise<CachedResponse> {
     nameLoads.renew();
-    return startLoad(name).promise;
+    return (await startLoad(name).promise).response;
   }
 
   /** What may be served for want of something better: the entry, or for a name what the stale list has of it. */
@@ -278,6 +360,8 @@ export function createResponseCache(
       refreshInBackground(key, entry);
   }
 
+  options.shared?.entries.onShared?.((key) => deps.waitUntil(adoptNewer(key).catch(options.reportFailure)));
+
   return {
     read(key, { forceRefresh = false } = {}) {
       const entry = held.get(key);
@@ -291,7 +375,7 @@ export function createResponseCache(
         const stale = staleAnswer(key, entry, undefined);
         if (stale !== undefined) return stale;
       }
-      return loadFor(key, entry);
+      return loadFor(key, entry, forced);
     },
     get entries() {
       return held.size;

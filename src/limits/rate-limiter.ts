@@ -1,8 +1,11 @@
 import { LRUCache } from 'lru-cache';
+import type { Dependencies } from '../deps.ts';
 
 const MINUTE_MS = 60_000;
 /** So many keys are told apart; the one not seen for longest is forgotten first. */
 export const MAX_LIMITED_KEYS = 10_000;
+/** What was used is told to the other instances after this time: 250 ms. They may pass the limit by what comes in it. */
+export const TELL_AFTER_MS = 250;
 
 export interface RateLimiter {
   /** Counts one. Undefined when it is within the limit, else the milliseconds until the next one is. */
@@ -14,6 +17,8 @@ export interface RateLimiter {
 /** When all that a key has used will have come back, in milliseconds since the epoch. */
 interface Use {
   untilMs: number;
+  /** Counted here, and not told to the others yet. */
+  untoldMs: number;
 }
 
 /**
@@ -21,11 +26,22 @@ interface Use {
  * keeps one number for each key, has no windows at whose edges twice the limit passes, and is synchronous, which the
  * libraries at hand are not and a cache hit has to be.
  *
+ * Where instances share what was used, each still decides by itself and tells the others a moment later, so that no
+ * request waits for the answer of another machine.
+ *
  * @param perMinute at least 1; also the most that may come at once
+ * @param name what is limited: keeps the shared uses of several limiters apart
  */
-export function createRateLimiter(perMinute: number): RateLimiter {
+export function createRateLimiter(
+  perMinute: number,
+  name: string,
+  deps: Pick<Dependencies, 'now' | 'schedule' | 'sharedUse' | 'waitUntil'>,
+): RateLimiter {
   const intervalMs = MINUTE_MS / perMinute;
   const uses = new LRUCache<string, Use>({ max: MAX_LIMITED_KEYS });
+  const { sharedUse } = deps;
+  /** Of keys that were used since the others were told. */
+  const untold = new Map<string, Use>();
 
   /** Undefined when there is room. */
   function wait(use: Use | undefined, nowMs: number): number | undefined {
@@ -36,13 +52,39 @@ export function createRateLimiter(perMinute: number): RateLimiter {
     return excessMs > EPSILON_MS ? excessMs : undefined;
   }
 
+  function count(key: string, use: Use): void {
+    if (sharedUse === undefined) return;
+    use.untoldMs += intervalMs;
+    if (untold.size === 0) deps.schedule(() => deps.waitUntil(tell(sharedUse)), TELL_AFTER_MS);
+    untold.set(key, use);
+  }
+
+  async function tell(shared: NonNullable<typeof sharedUse>): Promise<void> {
+    const told = [...untold].map(([key, use]) => ({ key, use, addedMs: use.untoldMs }));
+    untold.clear();
+    for (const { use } of told) use.untoldMs = 0;
+    const aheadMs = await shared.add(
+      told.map(({ key, addedMs }) => ({ key: `${name} ${key}`, addedMs })),
+      MINUTE_MS,
+    );
+    const nowMs = deps.now();
+    for (const [index, { use }] of told.entries()) {
+      const allMs = aheadMs[index];
+      // What was counted here since then is not in it.
+      if (allMs !== undefined) use.untilMs = nowMs + allMs + use.untoldMs;
+    }
+  }
+
   return {
     take(key, nowMs) {
-      const use = uses.get(key);
+      let use = uses.get(key);
       const waitMs = wait(use, nowMs);
       if (waitMs !== undefined) return waitMs;
-      if (use === undefined) uses.set(key, { untilMs: nowMs + intervalMs });
-      else use.untilMs = Math.max(use.untilMs, nowMs) + intervalMs;
+      if (use === undefined) {
+        use = { untilMs: nowMs + intervalMs, untoldMs: 0 };
+        uses.set(key, use);
+      } else use.untilMs = Math.max(use.untilMs, nowMs) + intervalMs;
+      count(key, use);
       return undefined;
     },
     waitMs: (key, nowMs) => wait(uses.get(key), nowMs),

@@ -29,11 +29,15 @@ export interface CallerLimits {
 }
 
 /** The limits of the configuration: one of each for all routes. */
-export function createCallerLimits({ limits }: Pick<Config, 'limits'>): CallerLimits {
-  const limiter = (perMinute: number) => (perMinute === 0 ? undefined : createRateLimiter(perMinute));
+export function createCallerLimits(
+  { limits }: Pick<Config, 'limits'>,
+  deps: Pick<Dependencies, 'now' | 'schedule' | 'sharedUse' | 'waitUntil'>,
+): CallerLimits {
+  const limiter = (perMinute: number, name: string) =>
+    perMinute === 0 ? undefined : createRateLimiter(perMinute, name, deps);
   return {
-    perPrincipal: limiter(limits.requestsPerMinute),
-    failuresPerAddress: limiter(limits.failuresPerMinute),
+    perPrincipal: limiter(limits.requestsPerMinute, 'principal'),
+    failuresPerAddress: limiter(limits.failuresPerMinute, 'address'),
   };
 }
 

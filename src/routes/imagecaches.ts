@@ -1,5 +1,5 @@
 import type { Principal } from '../auth/scopes.ts';
-import { cacheKeyFor, nameOfKey } from '../cache/cache-key.ts';
+import { cacheKeyFor, nameOfKey, UNFILTERED_KEY } from '../cache/cache-key.ts';
 import type { CachedResponse, LoadedBody } from '../cache/cached-response.ts';
 import type { CacheAnswer, ResponseCache } from '../cache/response-cache.ts';
 import type { Config } from '../config.ts';
@@ -9,7 +9,7 @@ import { parseImageCachesQuery } from '../query/imagecaches-query.ts';
 import { SECURITY_HEADERS } from '../security-headers.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import { parseImageCaches } from '../upstream/parse.ts';
-import { sanitiseImageCaches } from '../upstream/sanitise.ts';
+import { type ImageCache, sanitiseImageCaches } from '../upstream/sanitise.ts';
 import { serialiseImageCaches } from '../upstream/serialise.ts';
 import { whenReady } from '../when-ready.ts';
 import type { AuthenticateCaller } from './authenticate-caller.ts';
@@ -67,10 +67,38 @@ export function imageCachesLoader(
       const fields = { dropped: dropped.length, first: dropped.slice(0, MAX_LOGGED_DROPS) };
       deps.logger.warn(fields, 'entries that break the model were dropped');
     }
-    const { body, select, empty } = serialiseImageCaches(imageCaches);
-    const isEmpty = imageCaches.length === 0;
-    return name === undefined ? { body, isEmpty, filter: { select, empty } } : { body, isEmpty };
+    return toLoadedBody(key, imageCaches);
   };
+}
+
+/**
+ * The bytes of a list that an instance has shared, as its load gave them. They come from a store that others can write
+ * to, so they are taken through the same steps as upstream's, and have to come out unchanged.
+ *
+ * @returns undefined when no load of this key gives these bytes
+ */
+export function reviveImageCaches(key: string, body: Uint8Array<ArrayBuffer>): LoadedBody | undefined {
+  let entries: unknown[];
+  try {
+    entries = parseImageCaches(body);
+  } catch {
+    return undefined;
+  }
+  const { imageCaches } = sanitiseImageCaches(entries);
+  const name = nameOfKey(key);
+  if (name !== undefined && imageCaches.some((imageCache) => imageCache.name !== name)) return undefined;
+  const revived = toLoadedBody(key, imageCaches);
+  return hasEqualBytes(revived.body, body) ? revived : undefined;
+}
+
+function toLoadedBody(key: string, imageCaches: readonly ImageCache[]): LoadedBody {
+  const { body, select, empty } = serialiseImageCaches(imageCaches);
+  const isEmpty = imageCaches.length === 0;
+  return key === UNFILTERED_KEY ? { body, isEmpty, filter: { select, empty } } : { body, isEmpty };
+}
+
+function hasEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index]);
 }
 
 /** `no-cache` of a request (RFC 9111, section 5.2.1.4). Looked for only where the header is, for speed. */
@@ -145,6 +173,7 @@ function makeHeaders(
 /** What the outcomes that RFC 9211 has no word for are called in its parameter `detail`. */
 const OUTCOME_DETAILS: Readonly<Partial<Record<CacheOutcome, string>>> = {
   derived: 'derived',
+  shared: 'shared',
   stale: 'stale-while-revalidate',
   stale_error: 'stale-if-error',
 };

@@ -28,6 +28,11 @@ function createIsolateApp(bindings: Bindings): Hono['fetch'] {
       },
     ]);
   }
+  if (config.sharedStore !== undefined) {
+    throw new ConfigError([
+      { setting: 'REDIS_URL', fault: 'is not for Workers; bind a KV namespace instead' },
+    ]);
+  }
   const base: Omit<Dependencies, 'credentialProvider' | 'resolveProjectId'> = {
     // Not unbound: the global fetch heeds its this.
     fetch: (url, init) => fetch(url, init),

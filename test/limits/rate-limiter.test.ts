@@ -1,14 +1,26 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createRateLimiter } from '../../src/limits/rate-limiter.ts';
+import { createRateLimiter, type RateLimiter, TELL_AFTER_MS } from '../../src/limits/rate-limiter.ts';
+import type { SharedUse, Use } from '../../src/shared-use.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 
 const T = 1_800_000_000_000;
+
+/** A limiter that counts alone. */
+function createLoneLimiter(perMinute: number): RateLimiter {
+  return createRateLimiter(perMinute, 'principal', {
+    ...createFakeClock(),
+    waitUntil: () => {
+      throw new Error('there is nothing to tell');
+    },
+  });
+}
 
 describe('the rate limiter', () => {
   it.each([1, 7, 60, 600, 1_000_000])(
     'lets %i a minute through at once, and then one at a time',
     (perMinute) => {
-      const limiter = createRateLimiter(perMinute);
+      const limiter = createLoneLimiter(perMinute);
       const burst = Math.min(perMinute, 2000);
       for (let count = 0; count < burst; count += 1) expect(limiter.take('a', T)).toBeUndefined();
       if (burst < perMinute) return;
@@ -25,7 +37,7 @@ describe('the rate limiter', () => {
     const steps = fc.array(fc.integer({ min: 0, max: 3000 }), { minLength: 1, maxLength: 300 });
     fc.assert(
       fc.property(steps, fc.integer({ min: 1, max: 50 }), (pauses, perMinute) => {
-        const limiter = createRateLimiter(perMinute);
+        const limiter = createLoneLimiter(perMinute);
         const passed: number[] = [];
         let nowMs = T;
         for (const pause of pauses) {
@@ -50,9 +62,99 @@ describe('the rate limiter', () => {
   });
 
   it('shuts nobody out for more than a minute when the clock is set back', () => {
-    const limiter = createRateLimiter(2);
+    const limiter = createLoneLimiter(2);
     limiter.take('a', T);
     limiter.take('a', T);
     expect(limiter.take('a', T - 3_600_000)).toBeUndefined();
+  });
+});
+
+describe('limiters that share', () => {
+  /** What all have used, with the clock of the limiters. */
+  function setUp(perMinute = 60) {
+    const clock = createFakeClock();
+    const untilMs = new Map<string, number>();
+    const told: Use[][] = [];
+    const store = { isUp: true };
+    const sharedUse: SharedUse = {
+      add: async (uses, limitMs) => {
+        told.push([...uses]);
+        if (!store.isUp) return uses.map(() => undefined);
+        return uses.map(({ key, addedMs }) => {
+          const nowMs = clock.now();
+          const nextMs = Math.min(nowMs + limitMs, Math.max(nowMs, untilMs.get(key) ?? 0) + addedMs);
+          untilMs.set(key, nextMs);
+          return nextMs - nowMs;
+        });
+      },
+    };
+    const create = (name = 'principal') => {
+      const limiter = createRateLimiter(perMinute, name, { ...clock, sharedUse, waitUntil: () => undefined });
+      return {
+        /** How many of so many pass. */
+        take: (count: number, key = 'a') =>
+          Array.from({ length: count }, () => limiter.take(key, clock.now())).filter(
+            (waitMs) => waitMs === undefined,
+          ).length,
+      };
+    };
+    return { clock, store, told, create };
+  }
+
+  it('count what the others let through, a moment later', async () => {
+    const { clock, create } = setUp();
+    const [one, two] = [create(), create()];
+    expect(one.take(40)).toBe(40);
+    await clock.advance(TELL_AFTER_MS);
+    // Not known here before the first request of the key is told.
+    expect(two.take(1)).toBe(1);
+    await clock.advance(TELL_AFTER_MS);
+    expect(two.take(40)).toBe(19);
+    await clock.advance(TELL_AFTER_MS);
+    expect(one.take(1)).toBe(1);
+    await clock.advance(TELL_AFTER_MS);
+    expect(one.take(5)).toBe(0);
+    await clock.advance(60_000);
+    expect(one.take(100)).toBe(60);
+  });
+
+  it('tell once for all keys and all requests of a while, and nothing when there were none', async () => {
+    const { clock, told, create } = setUp(600);
+    const one = create();
+    one.take(10, 'a');
+    one.take(5, 'b');
+    await clock.advance(TELL_AFTER_MS);
+    expect(told).toEqual([
+      [
+        { key: 'principal a', addedMs: 1000 },
+        { key: 'principal b', addedMs: 500 },
+      ],
+    ]);
+    await clock.advance(10_000);
+    expect(told).toHaveLength(1);
+    expect(clock.pending).toBe(0);
+    one.take(1, 'a');
+    await clock.advance(TELL_AFTER_MS);
+    expect(told[1]).toEqual([{ key: 'principal a', addedMs: 100 }]);
+  });
+
+  it('count alone while nothing is known of the others', async () => {
+    const { clock, store, create } = setUp();
+    store.isUp = false;
+    const [one, two] = [create(), create()];
+    expect(one.take(100)).toBe(60);
+    await clock.advance(TELL_AFTER_MS);
+    expect(two.take(100)).toBe(60);
+    expect(one.take(1)).toBe(0);
+  });
+
+  it('keep limits of other kinds apart', async () => {
+    const { clock, create } = setUp();
+    const [one, two] = [create('principal'), create('address')];
+    expect(one.take(60)).toBe(60);
+    await clock.advance(TELL_AFTER_MS);
+    expect(two.take(1)).toBe(1);
+    await clock.advance(TELL_AFTER_MS);
+    expect(two.take(100)).toBe(59);
   });
 });

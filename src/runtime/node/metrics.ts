@@ -103,6 +103,22 @@ export function createPrometheusMetrics(version: string): PrometheusMetrics {
     help: 'When the credential in use expires; +Inf when it does not, 0 before there is one.',
     registers,
   });
+  const sharedUses = new Counter({
+    name: 'imagecaches_shared_store_operations_total',
+    help: 'Uses of the store that instances share, by what was done and how it went.',
+    labelNames: ['operation', 'result'],
+    registers,
+  });
+  const sharedUp = new Gauge({
+    name: 'imagecaches_shared_store_up',
+    help: '1 while the store that instances share answers; 0 when it does not, or there is none.',
+    registers,
+  });
+  const sharedRejected = new Counter({
+    name: 'imagecaches_shared_entries_rejected_total',
+    help: 'Entries of the shared store that no load can have given, and were dropped.',
+    registers,
+  });
   const setBreaker = (current: BreakerState) => {
     for (const state of BREAKER_STATES) breaker.set({ state }, state === current ? 1 : 0);
   };
@@ -135,6 +151,9 @@ export function createPrometheusMetrics(version: string): PrometheusMetrics {
     upstreamInFlight: (change) => inFlight.inc(change),
     breakerChanged: setBreaker,
     entriesDropped: (count) => dropped.inc(count),
+    sharedStoreUsed: (operation, result) => sharedUses.inc({ operation, result }),
+    sharedStoreChanged: (isUp) => sharedUp.set(isUp ? 1 : 0),
+    sharedEntryRejected: () => sharedRejected.inc(),
     clockSkewMeasured: (skewMs) => skew.set(skewMs / 1000),
     credentialLoaded: (expiresAtMs) =>
       expiry.set(expiresAtMs === undefined ? Number.POSITIVE_INFINITY : expiresAtMs / 1000),

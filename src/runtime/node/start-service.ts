@@ -10,6 +10,7 @@ import { createCredentialProvider } from '../../credentials/create-credential-pr
 import type { Dependencies } from '../../deps.ts';
 import { type ProblemCode, ProblemError, problemResponse } from '../../problem.ts';
 import type { Lifecycle } from '../../routes/health.ts';
+import { sharedNamespace } from '../../shared-namespace.ts';
 import { createSharedFlight } from '../../single-flight.ts';
 import { createProjectIdSource } from '../../upstream/project-id.ts';
 import { createClientAddress } from './client-address.ts';
@@ -83,10 +84,22 @@ export async function startService(config: Config, logger: Dependencies['logger'
     ...(config.trustedProxies && { clientAddress: createClientAddress(config.trustedProxies) }),
     ...(tracing && { tracer: tracing.tracer }),
   };
+  // Nor is the client of Redis where there is none.
+  const store =
+    config.sharedStore &&
+    (await import('./redis/create-redis-store.ts')).createRedisStore(
+      {
+        ...config.sharedStore,
+        namespace: await sharedNamespace(config),
+        keepStaleMs: config.cache.staleWhileRevalidateMs + config.cache.staleIfErrorMs,
+      },
+      base,
+    );
   const { projectLookup } = config;
   const deps: Dependencies = {
     ...base,
     credentialProvider: createCredentialProvider(config.credentials, base),
+    ...(store && { sharedEntries: store.entries, sharedUse: store.use }),
     ...(projectLookup && { resolveProjectId: createProjectIdSource(projectLookup, base).get }),
   };
 
@@ -120,6 +133,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
   try {
     await listen(server, config.listen);
   } catch (error) {
+    store?.stop();
     await metricsServer?.stop();
     throw error;
   }
@@ -150,6 +164,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
     clearInterval(endIdle);
     await closeFetch();
     await Promise.allSettled(background);
+    store?.stop();
     await tracing?.stop();
     // Last, so that the drain can be watched.
     await metricsServer?.stop();

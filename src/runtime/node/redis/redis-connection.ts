@@ -1,0 +1,167 @@
+import type { Dependencies } from '../../../deps.ts';
+import { describeError } from '../../../describe-error.ts';
+import type { SharedOperation } from '../../../metrics.ts';
+import { pauseAfterFailures } from '../../../pause-after-failures.ts';
+import type { RedisLocation } from '../../../redis-url.ts';
+import { runWithin } from '../../../run-within.ts';
+import { openRedis, type RedisClient, type RedisCommands } from './open-redis.ts';
+
+/** No request waits longer for Redis: 50 ms. */
+export const REDIS_TIMEOUT_MS = 50;
+/** After so many in a row that did not answer in time, it is left alone for a while. */
+const TIMEOUTS_BEFORE_PAUSE = 3;
+/** It is asked again after at most this pause: 10 seconds. */
+const LONGEST_PAUSE_MS = 10_000;
+/** A connection that has given nothing for so long is replaced, with the settings read again: 10 seconds. */
+const STUCK_MS = 10_000;
+
+export interface RedisConnection {
+  /**
+   * Runs commands, all of them within REDIS_TIMEOUT_MS. Never rejects.
+   *
+   * @returns undefined when Redis did not do it
+   */
+  run<Value>(
+    operation: SharedOperation,
+    work: (redis: RedisCommands) => Promise<Value>,
+  ): Promise<Value | undefined>;
+  /** Messages of the channel reach us now. */
+  readonly isReady: () => boolean;
+  stop(): void;
+}
+
+export interface RedisConnectionOptions {
+  /** Asked each time a connection is opened, so that a changed password is found. */
+  readonly locate: () => Promise<RedisLocation | undefined>;
+  readonly channel: string;
+  readonly onMessage: (message: string) => void;
+}
+
+class RedisTimeoutError extends Error {
+  override readonly name = 'RedisTimeoutError';
+}
+
+/**
+ * Keeps a connection to Redis, and the rest of the service from waiting for it: while it is gone, or slow, it is not
+ * asked. One line of the log for each change, and metrics.
+ */
+export function keepRedisConnection(
+  { locate, channel, onMessage }: RedisConnectionOptions,
+  deps: Pick<Dependencies, 'now' | 'schedule' | 'random' | 'logger' | 'metrics'>,
+): RedisConnection {
+  let client: RedisClient | undefined;
+  /** Undefined until the first connection, or its failure. */
+  let isUp: boolean | undefined;
+  let timeouts = 0;
+  let pauses = 0;
+  let pausedUntilMs = 0;
+  /** When it last answered, or a connection was begun. */
+  let lastSignMs = deps.now();
+  let isStopped = false;
+
+  function noteUp(): void {
+    lastSignMs = deps.now();
+    timeouts = 0;
+    pauses = 0;
+    pausedUntilMs = 0;
+    if (isUp === true) return;
+    isUp = true;
+    deps.metrics.sharedStoreChanged(true);
+    deps.logger.info({}, 'the shared store answers');
+  }
+
+  function noteDown(error: unknown): void {
+    if (isUp === false || isStopped) return;
+    isUp = false;
+    deps.metrics.sharedStoreChanged(false);
+    deps.logger.warn(
+      { error: describeError(error) },
+      'the shared store does not answer; going on without it',
+    );
+  }
+
+  async function open(): Promise<void> {
+    lastSignMs = deps.now();
+    try {
+      const location = await locate();
+      if (location === undefined) throw new Error('the location of Redis is not valid');
+      if (isStopped) return;
+      const opened = openRedis(location);
+      client = opened;
+      opened.on('error', (error) => {
+        if (opened === client && !opened.isReady) noteDown(error);
+      });
+      opened.on('ready', () => {
+        if (opened === client && isUp === false) noteUp();
+      });
+      await opened.connect();
+      await opened.subscribe(channel, onMessage);
+      if (opened === client) noteUp();
+    } catch (error) {
+      noteDown(error);
+    }
+  }
+
+  function replaceIfStuck(): void {
+    if (isStopped || deps.now() - lastSignMs < STUCK_MS) return;
+    const stuck = client;
+    client = undefined;
+    end(stuck);
+    void open();
+  }
+
+  function noteTimeout(error: unknown): void {
+    timeouts += 1;
+    if (timeouts < TIMEOUTS_BEFORE_PAUSE) return;
+    pauses += 1;
+    pausedUntilMs = deps.now() + Math.min(LONGEST_PAUSE_MS, pauseAfterFailures(pauses, deps.random()));
+    noteDown(error);
+  }
+
+  void open();
+
+  return {
+    async run(operation, work) {
+      const used = client;
+      if (!used?.isReady || deps.now() < pausedUntilMs) {
+        deps.metrics.sharedStoreUsed(operation, 'skipped');
+        replaceIfStuck();
+        return undefined;
+      }
+      try {
+        const value = await runWithin(
+          REDIS_TIMEOUT_MS,
+          deps.schedule,
+          () => work(used),
+          () => new RedisTimeoutError(),
+        );
+        deps.metrics.sharedStoreUsed(operation, 'ok');
+        noteUp();
+        return value;
+      } catch (error) {
+        const isTimeout = error instanceof RedisTimeoutError;
+        deps.metrics.sharedStoreUsed(operation, isTimeout ? 'timeout' : 'error');
+        if (isTimeout) {
+          noteTimeout(error);
+          replaceIfStuck();
+        } else if (!used.isReady) noteDown(error);
+        return undefined;
+      }
+    },
+    isReady: () => client?.isReady === true,
+    stop() {
+      isStopped = true;
+      end(client);
+    },
+  };
+}
+
+/** A client that never got its connection may throw. */
+function end(client: RedisClient | undefined): void {
+  try {
+    const ended = client?.destroy();
+    if (ended instanceof Promise) ended.catch(() => undefined);
+  } catch {
+    // It is gone, which is what was wanted.
+  }
+}

@@ -1,0 +1,295 @@
+import { describe, expect, it } from 'vitest';
+import { UNFILTERED_KEY } from '../../src/cache/cache-key.ts';
+import type { LoadedBody } from '../../src/cache/cached-response.ts';
+import { createResponseCache, type ResponseCacheOptions } from '../../src/cache/response-cache.ts';
+import { createSharedFlight } from '../../src/single-flight.ts';
+import { createFakeClock, settle } from '../support/fake-clock.ts';
+import { createMemorySharedStore } from '../support/memory-shared-store.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const WAIT_MS = 8 * SECOND;
+const CONFIG = {
+  ttlMs: 30 * SECOND,
+  emptyTtlMs: 5 * SECOND,
+  staleWhileRevalidateMs: 5 * MINUTE,
+  staleIfErrorMs: HOUR,
+  maxEntries: 100,
+  maxBytes: 1_048_576,
+};
+const REFUSED = new Error('refused');
+const DOWN = new Error('down');
+
+const encode = (text: string) => new TextEncoder().encode(text);
+const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+/** A list is words with spaces between them; the names are what stands before the `=`. */
+function toLoaded(key: string, body: Uint8Array<ArrayBuffer>): LoadedBody {
+  const text = decode(body);
+  const isEmpty = text === '';
+  if (key !== UNFILTERED_KEY) return { body, isEmpty };
+  const select = (name: string) => {
+    const words = text.split(' ').filter((word) => word.startsWith(`${name}=`));
+    return words.length === 0 ? undefined : encode(words.join(' '));
+  };
+  return { body, isEmpty, filter: { select, empty: encode('') } };
+}
+
+/** A fleet with one upstream, one store and one clock. */
+function setUp() {
+  const clock = createFakeClock();
+  const store = createMemorySharedStore(clock);
+  const background: Promise<unknown>[] = [];
+  const loads: string[] = [];
+  const reported: unknown[] = [];
+  const counts = { invalid: 0 };
+  const upstream = { load: async (key: string) => `${key}=${loads.length}` };
+
+  function createInstance(more: Partial<ResponseCacheOptions> = {}, skewMs = 0) {
+    const cache = createResponseCache(
+      {
+        ...CONFIG,
+        load: async (key) => {
+          loads.push(key);
+          return toLoaded(key, encode(await upstream.load(key)));
+        },
+        isRefusal: (error) => error === REFUSED,
+        reportFailure: (error) => reported.push(error),
+        shared: {
+          entries: store.connect(),
+          revive: (key, body) => (decode(body).startsWith('poison') ? undefined : toLoaded(key, body)),
+          reportInvalid: () => {
+            counts.invalid += 1;
+          },
+          waitMs: WAIT_MS,
+        },
+        ...more,
+      },
+      {
+        now: () => clock.now() + skewMs,
+        random: () => 0,
+        waitUntil: (promise) => background.push(promise),
+        createSingleFlight: createSharedFlight,
+      },
+    );
+    return {
+      cache,
+      read: async (key: string, forceRefresh = false) => {
+        const { response, outcome, forwarded, stored } = await cache.read(key, { forceRefresh });
+        const ageMs = clock.now() + skewMs - response.storedAtMs;
+        const freshMs = response.freshUntilMs - (clock.now() + skewMs);
+        return { text: decode(response.body), outcome, forwarded, stored, ageMs, freshMs };
+      },
+    };
+  }
+  return { clock, store, loads, reported, counts, upstream, background, createInstance };
+}
+
+describe('a fleet that shares', () => {
+  it('asks upstream once for a key and period, whoever is asked', async () => {
+    const { clock, loads, createInstance } = setUp();
+    const [one, two, three] = [createInstance(), createInstance(), createInstance()];
+    expect(await one.read('a')).toMatchObject({ text: 'a=1', outcome: 'miss', stored: true });
+    await clock.advance(10 * SECOND);
+    expect(await two.read('a')).toEqual({
+      text: 'a=1',
+      outcome: 'shared',
+      forwarded: undefined,
+      stored: false,
+      ageMs: 10 * SECOND,
+      freshMs: 20 * SECOND,
+    });
+    expect((await two.read('a')).outcome).toBe('hit');
+    await clock.advance(20 * SECOND);
+    // No longer fresh anywhere: one refreshes, and tells.
+    expect((await two.read('a')).outcome).toBe('stale');
+    await settle();
+    expect(await one.read('a')).toMatchObject({ text: 'a=2', outcome: 'hit' });
+    expect(await three.read('a')).toMatchObject({ text: 'a=2', outcome: 'shared' });
+    expect(loads).toEqual(['a', 'a']);
+  });
+
+  it('waits for the load of another instance, and takes it', async () => {
+    const { clock, loads, upstream, createInstance } = setUp();
+    const [one, two] = [createInstance(), createInstance()];
+    const gate = Promise.withResolvers<string>();
+    upstream.load = () => gate.promise;
+    const first = one.read('a');
+    await settle();
+    const second = two.read('a');
+    await clock.advance(3 * SECOND);
+    expect(loads).toEqual(['a']);
+    gate.resolve('a=new');
+    expect((await first).outcome).toBe('miss');
+    expect(await second).toMatchObject({ text: 'a=new', outcome: 'shared', ageMs: 0 });
+    expect(loads).toEqual(['a']);
+  });
+
+  it('tries itself when the load of another failed, and when it takes too long', async () => {
+    const { clock, loads, upstream, createInstance } = setUp();
+    const [one, two, three] = [createInstance(), createInstance(), createInstance()];
+    const gate = Promise.withResolvers<string>();
+    upstream.load = () => gate.promise;
+    const first = one.read('a');
+    const failure = expect(first).rejects.toBe(DOWN);
+    await settle();
+    const second = two.read('a');
+    await settle();
+    upstream.load = async () => 'a=second';
+    gate.reject(DOWN);
+    await failure;
+    expect(await second).toMatchObject({ text: 'a=second', outcome: 'miss' });
+
+    const never = Promise.withResolvers<string>();
+    upstream.load = () => never.promise;
+    void one.read('b');
+    await settle();
+    upstream.load = async () => 'b=third';
+    const third = three.read('b');
+    await clock.advance(WAIT_MS);
+    expect(await third).toMatchObject({ text: 'b=third', outcome: 'miss' });
+    expect(loads).toEqual(['a', 'a', 'b', 'b']);
+  });
+
+  it('carries a forced refresh to every instance, at most once a second for all', async () => {
+    const { clock, loads, createInstance } = setUp();
+    const [one, two] = [createInstance(), createInstance()];
+    await one.read('a');
+    await two.read('a');
+    await clock.advance(5 * SECOND);
+    expect(await one.read('a', true)).toMatchObject({ text: 'a=2', outcome: 'refreshed' });
+    await settle();
+    expect(await two.read('a')).toMatchObject({ text: 'a=2', outcome: 'hit' });
+    await clock.advance(SECOND - 1);
+    // By another instance, which has not loaded it itself.
+    const three = createInstance();
+    expect(await three.read('a', true)).toMatchObject({ text: 'a=2', outcome: 'shared' });
+    await clock.advance(SECOND);
+    expect(await three.read('a', true)).toMatchObject({ text: 'a=3', outcome: 'refreshed' });
+    expect(loads).toHaveLength(3);
+  });
+
+  it('does not take in keys that nobody here has asked for', async () => {
+    const { createInstance } = setUp();
+    const [one, two] = [createInstance(), createInstance()];
+    await one.read('a');
+    await settle();
+    expect(two.cache.entries).toBe(0);
+  });
+
+  it('answers names from a shared list', async () => {
+    const { loads, upstream, createInstance } = setUp();
+    const [one, two] = [createInstance(), createInstance()];
+    upstream.load = async () => 'a=1 b=2';
+    await one.read(UNFILTERED_KEY);
+    expect((await two.read(UNFILTERED_KEY)).outcome).toBe('shared');
+    expect(await two.read('b')).toMatchObject({ text: 'b=2', outcome: 'derived' });
+    expect(loads).toEqual([UNFILTERED_KEY]);
+  });
+
+  it('keeps an entry no longer than it would keep its own', async () => {
+    const { clock, createInstance } = setUp();
+    const long = createInstance({ ttlMs: HOUR });
+    const short = createInstance();
+    await long.read('a');
+    await clock.advance(10 * SECOND);
+    expect(await short.read('a')).toMatchObject({ outcome: 'shared', freshMs: 20 * SECOND });
+  });
+
+  it('is not confused by an instance whose clock is ahead', async () => {
+    const { createInstance } = setUp();
+    const ahead = createInstance({}, 20 * SECOND);
+    const here = createInstance();
+    await ahead.read('a');
+    expect(await here.read('a')).toMatchObject({ outcome: 'shared', ageMs: 0, freshMs: 30 * SECOND });
+  });
+
+  it('drops what no load can have given, and loads', async () => {
+    const { clock, store, loads, counts, createInstance } = setUp();
+    const nowMs = clock.now();
+    store.entries.set('a', {
+      body: encode('poison'),
+      begunAtMs: nowMs,
+      storedAtMs: nowMs,
+      freshUntilMs: nowMs + HOUR,
+    });
+    const one = createInstance();
+    expect(await one.read('a')).toMatchObject({ text: 'a=1', outcome: 'miss' });
+    expect(store.discarded).toEqual(['a']);
+    expect(counts.invalid).toBe(1);
+    expect(loads).toEqual(['a']);
+  });
+
+  it('goes on alone without the store', async () => {
+    const { store, clock, loads, createInstance } = setUp();
+    const [one, two] = [createInstance(), createInstance()];
+    store.isUp = false;
+    expect((await one.read('a')).outcome).toBe('miss');
+    expect((await two.read('a')).outcome).toBe('miss');
+    expect((await two.read('a')).outcome).toBe('hit');
+    store.isUp = true;
+    await clock.advance(30 * SECOND);
+    expect((await one.read('a')).outcome).toBe('stale');
+    await settle();
+    expect(await two.read('a')).toMatchObject({ text: 'a=3', outcome: 'hit' });
+    expect(loads).toHaveLength(3);
+  });
+});
+
+describe('what others have loaded, in an outage', () => {
+  it('serves as stale where nothing is held, also right after a start', async () => {
+    const { clock, upstream, createInstance } = setUp();
+    await createInstance().read('a');
+    await clock.advance(10 * MINUTE);
+    upstream.load = () => Promise.reject(DOWN);
+    const restarted = createInstance();
+    expect(await restarted.read('a')).toMatchObject({
+      text: 'a=1',
+      outcome: 'stale_error',
+      ageMs: 10 * MINUTE,
+    });
+  });
+
+  it('serves a name from the list', async () => {
+    const { clock, upstream, createInstance } = setUp();
+    upstream.load = async () => 'a=1 b=2';
+    await createInstance().read(UNFILTERED_KEY);
+    await clock.advance(10 * MINUTE);
+    upstream.load = () => Promise.reject(DOWN);
+    expect(await createInstance().read('b')).toMatchObject({ text: 'b=2', outcome: 'stale_error' });
+  });
+
+  it('serves no longer than it would be served by who loaded it', async () => {
+    const { clock, upstream, createInstance } = setUp();
+    await createInstance().read('a');
+    await clock.advance(30 * SECOND + 5 * MINUTE + HOUR);
+    upstream.load = () => Promise.reject(DOWN);
+    await expect(createInstance().read('a')).rejects.toBe(DOWN);
+  });
+
+  it('is not taken in when upstream refuses the credential', async () => {
+    const { clock, upstream, createInstance } = setUp();
+    await createInstance().read('a');
+    await clock.advance(10 * MINUTE);
+    upstream.load = () => Promise.reject(REFUSED);
+    await expect(createInstance().read('a')).rejects.toBe(REFUSED);
+  });
+
+  it('loaded after a refusal, ends its effect', async () => {
+    const { clock, upstream, createInstance } = setUp();
+    const [refused, other] = [createInstance(), createInstance()];
+    await refused.read('a');
+    await clock.advance(MINUTE);
+    upstream.load = () => Promise.reject(REFUSED);
+    expect((await refused.read('a')).outcome).toBe('stale');
+    await clock.advance(2 * MINUTE);
+    await expect(refused.read('a')).rejects.toBe(REFUSED);
+    upstream.load = async () => 'a=again';
+    await other.read('a');
+    await settle();
+    expect(await refused.read('a')).toMatchObject({ text: 'a=again', outcome: 'hit' });
+    await clock.advance(MINUTE);
+    expect((await refused.read('a')).outcome).toBe('stale');
+  });
+});

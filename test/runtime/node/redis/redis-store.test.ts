@@ -1,0 +1,529 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createClient } from '@redis/client';
+import { afterEach, describe, expect, it } from 'vitest';
+import { NO_METRICS } from '../../../../src/metrics.ts';
+import { createRedisStore, type RedisStore } from '../../../../src/runtime/node/redis/create-redis-store.ts';
+import type { LookUp, SharedEntry } from '../../../../src/shared-entries.ts';
+import { createRecordingLogger, type RecordingLogger } from '../../../support/recording-logger.ts';
+import { hasRedisServer, type RedisServer, startRedisServer } from './redis-server.ts';
+
+const NAMESPACE = 'imagecaches-bff:1:test';
+const PASSWORD = 'PlantedRedisPassword0001';
+
+interface TestStore extends RedisStore {
+  readonly logger: RecordingLogger;
+  /** operation:result, in order. */
+  readonly used: string[];
+  /** Resolves when the store has come up, or gone down, so many times in all. */
+  readonly changed: (isUp: boolean, times?: number) => Promise<void>;
+  readonly shared: string[];
+  readonly sharedOnce: () => Promise<string>;
+}
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+async function startServer(...args: Parameters<typeof startRedisServer>): Promise<RedisServer> {
+  const server = await startRedisServer(...args);
+  closing.push(server.stop);
+  return server;
+}
+
+interface OpenOptions {
+  readonly file?: string;
+  readonly now?: () => number;
+  readonly readTextFile?: (path: string) => Promise<string>;
+}
+
+function openStore(
+  url: string,
+  { file, now = Date.now, readTextFile = () => Promise.reject(new Error('no files')) }: OpenOptions = {},
+): TestStore {
+  const logger = createRecordingLogger();
+  const used: string[] = [];
+  const changes = { true: 0, false: 0 };
+  const listeners = new Set<() => void>();
+  const store = createRedisStore(
+    { url, file, namespace: NAMESPACE, keepStaleMs: 60_000 },
+    {
+      now,
+      schedule: (callback, delayMs) => {
+        const timer = setTimeout(callback, delayMs);
+        return () => clearTimeout(timer);
+      },
+      random: () => 0,
+      logger,
+      readTextFile,
+      metrics: {
+        ...NO_METRICS,
+        sharedStoreUsed: (operation, result) => used.push(`${operation}:${result}`),
+        sharedStoreChanged: (isUp) => {
+          changes[`${isUp}`] += 1;
+          for (const listener of [...listeners]) listener();
+        },
+      },
+    },
+  );
+  const shared: string[] = [];
+  let sharedNext = Promise.withResolvers<string>();
+  store.entries.onShared?.((key) => {
+    shared.push(key);
+    sharedNext.resolve(key);
+    sharedNext = Promise.withResolvers<string>();
+  });
+  closing.push(store.stop);
+  return {
+    ...store,
+    logger,
+    used,
+    shared,
+    sharedOnce: () => sharedNext.promise,
+    changed: (isUp, times = 1) =>
+      new Promise((resolve) => {
+        const look = () => {
+          if (changes[`${isUp}`] < times) return;
+          listeners.delete(look);
+          resolve();
+        };
+        listeners.add(look);
+        look();
+      }),
+  };
+}
+
+/** A client of the test's own, which can write anything. */
+async function openClient(url: string) {
+  const client = createClient({ url });
+  client.on('error', () => undefined);
+  await client.connect();
+  closing.push(() => client.destroy());
+  return client;
+}
+
+function entry(text: string, begunAtMs = Date.now() - 5): SharedEntry {
+  const body = new TextEncoder().encode(text);
+  return { body, begunAtMs, storedAtMs: begunAtMs + 3, freshUntilMs: begunAtMs + 30_000 };
+}
+
+const textOf = (found: SharedEntry | undefined) => found && new TextDecoder().decode(found.body);
+const never = () => false;
+const always = () => true;
+
+async function takeTurn(store: RedisStore, key: string): Promise<Extract<LookUp, { state: 'ours' }>> {
+  const found = await store.entries.lookUp(key, never);
+  if (found.state !== 'ours') throw new Error(`the turn is ${found.state}`);
+  return found;
+}
+
+describe.skipIf(!hasRedisServer())('entries in Redis', () => {
+  it('are what another instance has put, byte for byte and with its times', async () => {
+    const server = await startServer();
+    const [one, two] = [openStore(server.url), openStore(server.url)];
+    await Promise.all([one.changed(true), two.changed(true)]);
+    const put = entry('{"image_caches":[{"name":"größe"}]}');
+    const told = two.sharedOnce();
+    await (await takeTurn(one, 'web')).settle(put);
+
+    expect(await told).toBe('web');
+    expect(await two.entries.get('web')).toEqual(put);
+    const seen: SharedEntry[] = [];
+    expect(await two.entries.lookUp('web', (found) => seen.push(found) > 0)).toEqual({ state: 'served' });
+    expect(seen).toEqual([put]);
+    expect(one.shared).toEqual([]);
+    expect(await two.entries.get('api')).toBeUndefined();
+  });
+
+  it('go when they could serve nobody any more', async () => {
+    const server = await startServer();
+    const store = openStore(server.url);
+    await store.changed(true);
+    await (await takeTurn(store, 'web')).settle(entry('a'));
+    const client = await openClient(server.url);
+    const leftMs = await client.pTTL(`${NAMESPACE}:entry:{web}`);
+    // Fresh for 30 s, and the 60 s of the options.
+    expect(leftMs).toBeGreaterThan(85_000);
+    expect(leftMs).toBeLessThanOrEqual(90_000);
+    expect(await client.exists(`${NAMESPACE}:turn:{web}`)).toBe(0);
+  });
+
+  it('are loaded by one instance; the others are told when they can look again', async () => {
+    const server = await startServer();
+    const [one, two] = [openStore(server.url), openStore(server.url)];
+    await Promise.all([one.changed(true), two.changed(true)]);
+    const turn = await takeTurn(one, 'web');
+    const waiting = await two.entries.lookUp('web', always);
+    if (waiting.state !== 'taken') throw new Error(`the turn is ${waiting.state}`);
+    // Another key is another matter.
+    await (await takeTurn(two, 'api')).settle();
+
+    await turn.settle(entry('new'));
+    await waiting.changed;
+    expect(await two.entries.lookUp('web', always)).toEqual({ state: 'served' });
+  });
+
+  it('are loaded by the next one when the first gives up', async () => {
+    const server = await startServer();
+    const [one, two] = [openStore(server.url), openStore(server.url)];
+    await Promise.all([one.changed(true), two.changed(true)]);
+    const turn = await takeTurn(one, 'web');
+    const waiting = await two.entries.lookUp('web', always);
+    if (waiting.state !== 'taken') throw new Error(`the turn is ${waiting.state}`);
+    await turn.settle();
+    await waiting.changed;
+    expect((await two.entries.lookUp('web', always)).state).toBe('ours');
+    expect(two.shared).toEqual([]);
+  });
+
+  it('are loaded by the next one when the first is no more', async () => {
+    const server = await startServer();
+    const [one, two] = [openStore(server.url), openStore(server.url)];
+    await Promise.all([one.changed(true), two.changed(true)]);
+    await takeTurn(one, 'web');
+    one.stop();
+    let state = 'taken';
+    while (state === 'taken') {
+      const found = await two.entries.lookUp('web', always);
+      ({ state } = found);
+      if (found.state === 'taken') await found.changed;
+    }
+    expect(state).toBe('ours');
+  });
+
+  it('keep the turn of who is still loading, and nobody ends the turn of another', async () => {
+    const server = await startServer();
+    const store = openStore(server.url);
+    await store.changed(true);
+    const client = await openClient(server.url);
+    const turn = await takeTurn(store, 'web');
+    const turnKey = `${NAMESPACE}:turn:{web}`;
+    const token = await client.get(turnKey);
+    // Less is left than at the beginning, until it is renewed.
+    await client.pExpire(turnKey, 1500);
+    while (((await client.pTTL(turnKey)) as number) <= 1500);
+    expect(await client.get(turnKey)).toBe(token);
+
+    await client.set(turnKey, 'somebody else');
+    await turn.settle(entry('late'));
+    expect(await client.get(turnKey)).toBe('somebody else');
+  });
+
+  it('are not replaced by a load that began earlier', async () => {
+    const server = await startServer();
+    const store = openStore(server.url);
+    await store.changed(true);
+    const slow = await takeTurn(store, 'web');
+    const client = await openClient(server.url);
+    await client.del(`${NAMESPACE}:turn:{web}`);
+    const quick = await takeTurn(store, 'web');
+    const nowMs = Date.now();
+    await quick.settle(entry('new', nowMs));
+    await slow.settle(entry('old', nowMs - 1000));
+    expect(textOf(await store.entries.get('web'))).toBe('new');
+  });
+
+  it.each([
+    ['a text', (key: string) => ['SET', key, 'x']],
+    ['a list', (key: string) => ['RPUSH', key, 'format', '1']],
+    ['no fields of ours', (key: string) => ['HSET', key, 'a', 'b']],
+    ['another format', (key: string) => hset(key, { format: '2' })],
+    ['no body', (key: string) => ['HSET', key, 'format', '1', 'begun', '1', 'stored', '2', 'fresh', '3']],
+    ['a time that is none', (key: string) => hset(key, { stored: '1e3' })],
+    ['a negative time', (key: string) => hset(key, { begun: '-1' })],
+    ['a time past all dates', (key: string) => hset(key, { fresh: '9999999999999999' })],
+    ['times in the wrong order', (key: string) => hset(key, { begun: '3000' })],
+    ['a time to come', (key: string) => hset(key, { stored: String(Date.now() + 120_000) })],
+    [
+      'a load to come',
+      (key: string) => {
+        const laterMs = String(Date.now() + 86_400_000);
+        return hset(key, { begun: laterMs, stored: laterMs });
+      },
+    ],
+  ])('are not believed when they are %s, and make room', async (_what, command) => {
+    const server = await startServer();
+    const store = openStore(server.url);
+    await store.changed(true);
+    const client = await openClient(server.url);
+    await client.sendCommand(command(`${NAMESPACE}:entry:{web}`));
+
+    expect(await store.entries.get('web')).toBeUndefined();
+    const turn = await takeTurn(store, 'web');
+    const put = entry('good');
+    await turn.settle(put);
+    expect(await store.entries.get('web')).toEqual(put);
+  });
+
+  it('are removed when the service says so', async () => {
+    const server = await startServer();
+    const store = openStore(server.url);
+    await store.changed(true);
+    await (await takeTurn(store, 'web')).settle(entry('a'));
+    store.entries.discard('web');
+    expect(await store.entries.get('web')).toBeUndefined();
+  });
+
+  it('messages that are none of ours change nothing', async () => {
+    const server = await startServer();
+    const store = openStore(server.url);
+    await store.changed(true);
+    const client = await openClient(server.url);
+    const told = store.sharedOnce();
+    for (const message of [
+      '',
+      'x',
+      `0123456789abcdef + ${'a'.repeat(200)}`,
+      '0123456789abcdef * web',
+      '0123456789abcdef + a b',
+    ])
+      await client.publish(NAMESPACE, message);
+    await client.publish(NAMESPACE, '0123456789abcdef + last');
+    await told;
+    expect(store.shared).toEqual(['last']);
+  });
+});
+
+function hset(key: string, more: Record<string, string>): string[] {
+  const fields = { format: '1', begun: '1000', stored: '2000', fresh: '3000', body: '{}', ...more };
+  return ['HSET', key, ...Object.entries(fields).flat()];
+}
+
+describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
+  it('gone: nothing waits, one line is logged, and again when it is back', async () => {
+    const server = await startServer();
+    const store = openStore(server.url);
+    await store.changed(true);
+    await server.kill();
+    await store.changed(false);
+    for (let count = 0; count < 50; count += 1) {
+      expect((await store.entries.lookUp('web', always)).state).toBe('ours');
+      expect(await store.entries.get('web')).toBeUndefined();
+    }
+    expect(new Set(store.used)).toEqual(new Set(['look_up:skipped', 'get:skipped']));
+    await server.restart();
+    await store.changed(true, 2);
+    expect(store.logger.lines.map(({ level, message }) => `${level} ${message}`)).toEqual([
+      'info the shared store answers',
+      'warn the shared store does not answer; going on without it',
+      'info the shared store answers',
+    ]);
+    const told = store.sharedOnce();
+    const other = openStore(server.url);
+    await other.changed(true);
+    await (await takeTurn(other, 'web')).settle(entry('after'));
+    expect(await told).toBe('web');
+    expect(textOf(await store.entries.get('web'))).toBe('after');
+  });
+
+  it('absent from the beginning: found when it comes', async () => {
+    const server = await startServer();
+    await server.kill();
+    const store = openStore(server.url);
+    await store.changed(false);
+    expect((await store.entries.lookUp('web', always)).state).toBe('ours');
+    await server.restart();
+    await store.changed(true);
+    expect(store.logger.lines).toHaveLength(2);
+  });
+
+  it('frozen: three wait 50 ms, then nobody does, and it is used again when it thaws', async () => {
+    let nowMs = Date.now();
+    const server = await startServer();
+    const store = openStore(server.url, { now: () => nowMs });
+    await store.changed(true);
+    server.freeze();
+    closing.push(server.thaw);
+    for (let count = 0; count < 20; count += 1)
+      expect((await store.entries.lookUp('web', always)).state).toBe('ours');
+    expect(store.used.filter((use) => use === 'look_up:timeout')).toHaveLength(3);
+    expect(store.used.filter((use) => use === 'look_up:skipped')).toHaveLength(17);
+    await store.changed(false);
+    server.thaw();
+    nowMs += 1001;
+    await takeTurn(store, 'api');
+    await store.changed(true, 2);
+    expect(store.logger.lines).toHaveLength(3);
+  });
+
+  it('frozen for good: the connection is replaced', async () => {
+    let nowMs = Date.now();
+    const [frozen, other] = [await startServer(), await startServer()];
+    closing.push(frozen.thaw);
+    let url = frozen.url;
+    const store = openStore(url, { now: () => nowMs, file: '/a/file', readTextFile: async () => `${url}\n` });
+    await store.changed(true);
+    frozen.freeze();
+    for (let count = 0; count < 3; count += 1) await store.entries.get('web');
+    await store.changed(false);
+    url = other.url;
+    nowMs += 10_001;
+    await store.entries.get('web');
+    await store.changed(true, 2);
+    await takeTurn(store, 'web');
+  });
+
+  it('full: what cannot be put is served all the same, and no line is logged for each', async () => {
+    const server = await startServer(['--maxmemory', '1', '--maxmemory-policy', 'noeviction']);
+    const store = openStore(server.url);
+    await store.changed(true);
+    for (let count = 0; count < 10; count += 1) {
+      const found = await store.entries.lookUp('web', always);
+      expect(found.state).toBe('ours');
+      if (found.state === 'ours') await found.settle(entry('x'));
+    }
+    expect(new Set(store.used)).toEqual(new Set(['look_up:error', 'share:error']));
+    expect(store.logger.lines).toHaveLength(1);
+  });
+
+  it('with a password that changes: the file is read again', async () => {
+    let nowMs = Date.now();
+    const server = await startServer(['--requirepass', PASSWORD]);
+    const folder = await mkdtemp(join(tmpdir(), 'redis-url-'));
+    closing.push(() => rm(folder, { recursive: true }));
+    const files = new Map([['url', server.url.replace('//', '//:wrong@')]]);
+    const store = openStore('redis://127.0.0.1:1', {
+      now: () => nowMs,
+      file: 'url',
+      readTextFile: async (path) => files.get(path) ?? '',
+    });
+    await store.changed(false);
+    expect(await store.entries.get('web')).toBeUndefined();
+    files.set('url', server.url.replace('//', `//:${PASSWORD}@`));
+    nowMs += 10_001;
+    await store.entries.get('web');
+    await store.changed(true);
+    await (await takeTurn(store, 'web')).settle(entry('a'));
+    await server.kill();
+    await store.changed(false, 2);
+    expect(JSON.stringify(store.logger.lines)).not.toContain(PASSWORD);
+    expect(JSON.stringify(store.logger.lines)).not.toContain('wrong');
+  });
+});
+
+describe.skipIf(!hasRedisServer())('kinds of Redis', () => {
+  it('TLS with a private authority', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'redis-tls-'));
+    closing.push(() => rm(folder, { recursive: true }));
+    execFileSync(
+      'openssl',
+      'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1'.split(
+        ' ',
+      ),
+      { cwd: folder, stdio: 'ignore' },
+    );
+    const [cert, key] = ['cert.pem', 'key.pem'].map((name) => join(folder, name)) as [string, string];
+    const server = await startServer([
+      '--tls-port',
+      '--tls-cert-file',
+      cert,
+      '--tls-key-file',
+      key,
+      '--tls-ca-cert-file',
+      cert,
+      '--tls-auth-clients',
+      'no',
+    ]);
+    // Node trusts what NODE_EXTRA_CA_CERTS names, which is read when it starts: so in a process of its own.
+    const script = join(folder, 'try.mjs');
+    const source = new URL('../../../../src/runtime/node/redis/open-redis.ts', import.meta.url).href;
+    await writeFile(
+      script,
+      `import { openRedis } from ${JSON.stringify(source)};
+const redis = openRedis({ kind: 'single', url: process.argv[2] });
+redis.on('error', (error) => { console.log(error.code); process.exit(1); });
+await redis.connect();
+console.log(await redis.eval("return 'spoken'", { keys: [], arguments: [] }));
+redis.destroy();
+`,
+    );
+    const url = server.url.replace('redis:', 'rediss:');
+    const run = (environment: Record<string, string>) => {
+      try {
+        return execFileSync(process.execPath, [script, url], {
+          env: { PATH: process.env.PATH ?? '', ...environment },
+          encoding: 'utf8',
+        });
+      } catch (error) {
+        return (error as { stdout: string }).stdout;
+      }
+    };
+    expect(run({ NODE_EXTRA_CA_CERTS: cert })).toBe('spoken\n');
+    expect(run({})).toMatch(/SELF_SIGNED/);
+  });
+
+  it('a cluster', async () => {
+    const server = await startServer(['--cluster-enabled', 'yes', '--requirepass', PASSWORD]);
+    const client = await openClient(server.url.replace('//', `//:${PASSWORD}@`));
+    await client.sendCommand(['CLUSTER', 'ADDSLOTSRANGE', '0', '16383']);
+    while (!(await client.sendCommand(['CLUSTER', 'INFO']))?.toString().includes('cluster_state:ok'));
+    const url = server.url.replace('//', `//:${PASSWORD}@`);
+    const [one, two] = [openStore(`${url},${url}`), openStore(`${url},${url}`)];
+    await Promise.all([one.changed(true), two.changed(true)]);
+    const told = two.sharedOnce();
+    const put = entry('clustered');
+    await (await takeTurn(one, 'web')).settle(put);
+    expect(await told).toBe('web');
+    expect(await two.entries.get('web')).toEqual(put);
+    expect(await two.use.add([{ key: 'a', addedMs: 100 }], 60_000)).toEqual([100]);
+  });
+
+  it('sentinels', async () => {
+    const server = await startServer(['--requirepass', PASSWORD]);
+    const folder = await mkdtemp(join(tmpdir(), 'sentinel-'));
+    closing.push(() => rm(folder, { recursive: true }));
+    const file = join(folder, 'sentinel.conf');
+    await writeFile(
+      file,
+      `sentinel monitor main 127.0.0.1 ${server.port} 1\nsentinel auth-pass main ${PASSWORD}\n`,
+    );
+    const sentinel = await startServer(['--sentinel'], { first: [file] });
+    const store = openStore(`redis+sentinel://:${PASSWORD}@127.0.0.1:${sentinel.port}/main`);
+    await store.changed(true);
+    const put = entry('watched');
+    await (await takeTurn(store, 'web')).settle(put);
+    expect(await store.entries.get('web')).toEqual(put);
+  });
+});
+
+describe.skipIf(!hasRedisServer())('limits in Redis', () => {
+  it('are added up for all instances, and come back with time', async () => {
+    const server = await startServer();
+    const [one, two] = [openStore(server.url), openStore(server.url)];
+    await Promise.all([one.changed(true), two.changed(true)]);
+    const use = (addedMs: number) => [{ key: 'principal https://a user', addedMs }];
+    expect(await one.use.add(use(10_000), 60_000)).toEqual([10_000]);
+    const [aheadMs] = await two.use.add(use(5000), 60_000);
+    expect(aheadMs).toBeGreaterThan(10_000);
+    expect(aheadMs).toBeLessThanOrEqual(15_000);
+    // No further ahead than the limit.
+    expect(await two.use.add(use(600_000), 60_000)).toEqual([60_000]);
+    const client = await openClient(server.url);
+    const [key = ''] = await client.keys('*');
+    expect(key).toMatch(/^imagecaches-bff:1:test:use:\{[\w-]{22}\}$/);
+    expect(await client.pTTL(key)).toBeLessThanOrEqual(60_000);
+  });
+
+  it('are not known without it, or when it says what cannot be', async () => {
+    const server = await startServer();
+    const store = openStore(server.url);
+    await store.changed(true);
+    const client = await openClient(server.url);
+    await store.use.add([{ key: 'a', addedMs: 10 }], 60_000);
+    const [key = ''] = await client.keys('*');
+    for (const poison of ['x', '-5', '1e300', 'nan', String(Date.now() + 1e9)]) {
+      await client.set(key, poison);
+      const [aheadMs = 0] = await store.use.add([{ key: 'a', addedMs: 10 }], 60_000);
+      expect(aheadMs).toBeLessThanOrEqual(10);
+    }
+    await client.del(key);
+    await client.rPush(key, 'x');
+    expect(await store.use.add([{ key: 'a', addedMs: 10 }], 60_000)).toEqual([undefined]);
+    await server.kill();
+    await store.changed(false);
+    expect(await store.use.add([{ key: 'a', addedMs: 10 }], 60_000)).toEqual([undefined]);
+  });
+});

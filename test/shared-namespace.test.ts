@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest';
+import { parseConfig } from '../src/config.ts';
+import { sharedNamespace } from '../src/shared-namespace.ts';
+import { TEST_ENVIRONMENT } from './support/test-service.ts';
+
+const of = (more: Record<string, string> = {}) =>
+  sharedNamespace(parseConfig({ ...TEST_ENVIRONMENT, ...more }));
+
+it('keeps endpoints, projects and accounts apart, and tells none of them', async () => {
+  const project = { HUAWEICLOUD_SDK_PROJECT_ID: 'p'.repeat(32) };
+  const namespaces = await Promise.all([
+    of(),
+    of({ HUAWEICLOUD_SDK_AK: 'AKOTHER' }),
+    of({ CCE_ENDPOINT: 'https://cce2.example.test' }),
+    of(project),
+    of({ HUAWEICLOUD_SDK_PROJECT_ID: 'q'.repeat(32) }),
+    // A key that looks like a project is none.
+    of({ HUAWEICLOUD_SDK_AK: 'p'.repeat(32) }),
+  ]);
+  expect(new Set(namespaces).size).toBe(namespaces.length);
+  for (const namespace of namespaces) expect(namespace).toMatch(/^imagecaches-bff:1:[0-9a-f]{24}$/);
+});
+
+it('is the same for a project whichever key is used, so that a key can be replaced one replica at a time', async () => {
+  const project = { HUAWEICLOUD_SDK_PROJECT_ID: 'p'.repeat(32) };
+  expect(await of({ ...project, HUAWEICLOUD_SDK_AK: 'AKNEW' })).toBe(await of(project));
+});
