@@ -11,12 +11,18 @@ export default defineConfig({
         compatibilityDate: '2026-11-01',
         // For the tests, which use Node's crypto and Buffer; the Worker is deployed without it.
         compatibilityFlags: ['nodejs_compat'],
+        kvNamespaces: ['IMAGECACHES_KV'],
       },
     }),
   ],
   test: {
     name: 'workerd',
-    include: ['test/{auth,cache,limits,query,routes,signing,upstream}/**/*.test.ts'],
+    include: [
+      'test/{auth,cache,limits,query,routes,signing,upstream}/**/*.test.ts',
+      'test/{redis-url,shared-namespace}.test.ts',
+      // What only workerd has.
+      'test/runtime/worker/*.workers-test.ts',
+    ],
     exclude: NODE_ONLY_FILES.map(({ file }) => file),
     testNamePattern: new RegExp(`^(?!.*(?:${DIFFERENCES.map(({ tests }) => tests.source).join('|')}))`),
     testTimeout: 60_000,

@@ -31,7 +31,7 @@ export interface SharedEntries {
    * Looks for an entry that serves. When none does, tries to take the turn to load the key, for all instances; where
    * instances cannot agree, the turn is always ours.
    *
-   * @param serves asked at most once, with an entry of the right form
+   * @param serves asked with each entry of the right form that is found
    */
   lookUp(key: string, serves: (entry: SharedEntry) => boolean): Promise<LookUp>;
   /** What is held, however old. */

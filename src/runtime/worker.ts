@@ -6,9 +6,14 @@ import { createCredentialProvider } from '../credentials/create-credential-provi
 import type { Dependencies } from '../deps.ts';
 import { NO_METRICS } from '../metrics.ts';
 import { ProblemError, problemResponse } from '../problem.ts';
+import { sharedNamespace } from '../shared-namespace.ts';
 import { createSeparateFlight } from '../single-flight.ts';
 import { createProjectIdSource } from '../upstream/project-id.ts';
+import { createEdgeEntries, type EdgeCache, isKvNamespace } from './worker/edge-entries.ts';
 import { createConsoleLogger } from './worker/logger.ts';
+
+/** The name under which a KV namespace is bound, where lists are to be shared across places. */
+const KV_BINDING = 'IMAGECACHES_KV';
 
 type Bindings = Readonly<Record<string, unknown>>;
 
@@ -30,7 +35,7 @@ function createIsolateApp(bindings: Bindings): Hono['fetch'] {
   }
   if (config.sharedStore !== undefined) {
     throw new ConfigError([
-      { setting: 'REDIS_URL', fault: 'is not for Workers; bind a KV namespace instead' },
+      { setting: 'REDIS_URL', fault: 'is not for Workers; bind a KV namespace as IMAGECACHES_KV instead' },
     ]);
   }
   const base: Omit<Dependencies, 'credentialProvider' | 'resolveProjectId'> = {
@@ -50,9 +55,20 @@ function createIsolateApp(bindings: Bindings): Hono['fetch'] {
     logger: createConsoleLogger(config.logLevel, Date.now),
     metrics: NO_METRICS,
   };
+  const kv = bindings[KV_BINDING];
+  const entries = createEdgeEntries(
+    {
+      cache: (caches as unknown as { readonly default?: EdgeCache }).default,
+      kv: isKvNamespace(kv) ? kv : undefined,
+      namespace: () => sharedNamespace(config),
+      keepStaleMs: config.cache.staleWhileRevalidateMs + config.cache.staleIfErrorMs,
+    },
+    base,
+  );
   const { projectLookup } = config;
   const deps: Dependencies = {
     ...base,
+    sharedEntries: entries,
     credentialProvider: createCredentialProvider(config.credentials, base),
     ...(projectLookup && { resolveProjectId: createProjectIdSource(projectLookup, base).get }),
   };

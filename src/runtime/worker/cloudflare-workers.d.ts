@@ -2,4 +2,6 @@
 declare module 'cloudflare:workers' {
   /** Keeps the request that is being handled alive until the promise settles. */
   export function waitUntil(promise: Promise<unknown>): void;
+  /** The bindings. Outside a request they may be read, not used. */
+  export const env: Readonly<Record<string, unknown>>;
 }

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Dependencies } from '../../../deps.ts';
 import type { LookUp, SharedEntries, SharedEntry } from '../../../shared-entries.ts';
+import { CLOCK_TOLERANCE_MS, ENTRY_FORMAT, readEntryFields, writeEntryTimes } from '../../entry-fields.ts';
 import type { RedisCommands } from './open-redis.ts';
 import type { RedisConnection } from './redis-connection.ts';
 
-/** Part of the value: an entry of another format is none. */
-const FORMAT = '1';
 /** A turn ends by itself so long after its holder was last heard of: 2 seconds. */
 const TURN_MS = 2000;
 /** The holder says so often that it is still loading. */
@@ -14,12 +13,6 @@ const RENEW_MS = 700;
 const LONGEST_TURN_MS = 330_000;
 /** Who waits for the load of another looks again after this time, should no message come. */
 const LOOK_AGAIN_MS = 500;
-/** The clocks of instances may differ by so much; an entry from further ahead is none: 60 seconds. */
-const CLOCK_TOLERANCE_MS = 60_000;
-/** More than any body that upstream is let give. */
-const MAX_BODY_CHARACTERS = 8 * 1024 * 1024;
-const MAX_TIME_MS = 8.64e15;
-
 /**
  * KEYS: entry, turn. ARGV: begun, stored, fresh, body, milliseconds to keep, token, channel, message, format, newest.
  * A load that began before that of the entry is late, and changes nothing; one from the future is not believed.
@@ -87,7 +80,11 @@ export function createRedisEntries(
       await redis.del(entryKey(key));
       return undefined;
     }
-    return toEntry(fields, deps.now());
+    const { body, ...times } = fields;
+    return readEntryFields(
+      { ...times, body: body === undefined ? undefined : new TextEncoder().encode(body) },
+      deps.now(),
+    );
   }
 
   /** Resolves at the next message about the key, or when it is time to look again. */
@@ -134,16 +131,18 @@ export function createRedisEntries(
           );
           return;
         }
-        const { begunAtMs, storedAtMs, freshUntilMs, body } = entry;
-        const keepMs = Math.ceil(freshUntilMs - deps.now()) + keepStaleMs;
+        const { begun, stored, fresh } = writeEntryTimes(entry);
+        const keepMs = Math.ceil(entry.freshUntilMs - deps.now()) + keepStaleMs;
         const values = [
-          ...[begunAtMs, storedAtMs, freshUntilMs].map((ms) => String(Math.round(ms))),
-          new TextDecoder().decode(body),
+          begun,
+          stored,
+          fresh,
+          new TextDecoder().decode(entry.body),
           String(Math.max(1, keepMs)),
           token,
           namespace,
           `${sender} + ${key}`,
-          FORMAT,
+          ENTRY_FORMAT,
           String(Math.round(deps.now() + CLOCK_TOLERANCE_MS)),
         ];
         await connection().run('share', (redis) =>
@@ -187,26 +186,4 @@ export function createRedisEntries(
       if (sign === '+') listener(key);
     },
   };
-}
-
-/** Undefined when these are not the fields of an entry, or its times cannot be. */
-function toEntry(
-  { format, begun, stored, fresh, body }: Readonly<Record<string, string>>,
-  nowMs: number,
-): SharedEntry | undefined {
-  if (format !== FORMAT || body === undefined || body.length > MAX_BODY_CHARACTERS) return undefined;
-  const [begunAtMs, storedAtMs, freshUntilMs] = [begun, stored, fresh].map(toTime) as [
-    number | undefined,
-    number | undefined,
-    number | undefined,
-  ];
-  if (begunAtMs === undefined || storedAtMs === undefined || freshUntilMs === undefined) return undefined;
-  if (begunAtMs > storedAtMs || storedAtMs > nowMs + CLOCK_TOLERANCE_MS) return undefined;
-  return { body: new TextEncoder().encode(body), begunAtMs, storedAtMs, freshUntilMs };
-}
-
-function toTime(text: string | undefined): number | undefined {
-  if (text === undefined || !/^\d{1,16}$/.test(text)) return undefined;
-  const timeMs = Number(text);
-  return timeMs <= MAX_TIME_MS ? timeMs : undefined;
 }

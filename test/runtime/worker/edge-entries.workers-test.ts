@@ -1,0 +1,209 @@
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it } from 'vitest';
+import {
+  createEdgeEntries,
+  EDGE_TIMEOUT_MS,
+  type EdgeCache,
+  isKvNamespace,
+  type KvNamespace,
+} from '../../../src/runtime/worker/edge-entries.ts';
+import type { SharedEntries, SharedEntry } from '../../../src/shared-entries.ts';
+import { createSeparateFlight } from '../../../src/single-flight.ts';
+import { createTestService, vendorEntry, vendorList } from '../../support/test-service.ts';
+
+/** The real Cache API and the real KV of workerd. */
+const CACHE = (caches as unknown as { readonly default: EdgeCache }).default;
+const KV = env.IMAGECACHES_KV as KvNamespace;
+
+let runs = 0;
+/** Keeps tests apart: what they store outlives them. */
+let namespace: string;
+beforeEach(() => {
+  runs += 1;
+  namespace = `imagecaches-bff:1:test${runs}`;
+});
+
+interface OpenOptions {
+  readonly cache?: EdgeCache | undefined;
+  readonly kv?: KvNamespace | undefined;
+  readonly now?: () => number;
+}
+
+function open({
+  cache,
+  kv,
+  now = Date.now,
+}: OpenOptions): SharedEntries & { settled: () => Promise<unknown> } {
+  const background: Promise<unknown>[] = [];
+  const entries = createEdgeEntries(
+    { cache, kv, namespace: async () => namespace, keepStaleMs: 3_900_000 },
+    {
+      now,
+      schedule: (callback, delayMs) => {
+        const timer = setTimeout(callback, delayMs);
+        return () => clearTimeout(timer);
+      },
+      waitUntil: (promise) => background.push(promise),
+    },
+  );
+  return { ...entries, settled: () => Promise.all(background.splice(0)) };
+}
+
+function entry(text: string, begunAtMs = Date.now()): SharedEntry {
+  const body = new TextEncoder().encode(text);
+  return { body, begunAtMs, storedAtMs: begunAtMs + 3, freshUntilMs: begunAtMs + 30_000 };
+}
+
+async function put(entries: SharedEntries, key: string, value: SharedEntry): Promise<void> {
+  const found = await entries.lookUp(key, () => false);
+  if (found.state !== 'ours') throw new Error(found.state);
+  await found.settle(value);
+}
+
+describe('entries at the edge', () => {
+  it.each([
+    ['the Cache API', { cache: CACHE }],
+    ['KV', { kv: KV }],
+    ['both', { cache: CACHE, kv: KV }],
+  ])('are shared through %s, byte for byte and with their times', async (_what, where) => {
+    const put1 = entry('{"image_caches":[{"name":"größe"}]}');
+    await put(open(where), 'web', put1);
+    const other = open(where);
+    expect(await other.get('web')).toEqual(put1);
+    const seen: SharedEntry[] = [];
+    expect(await other.lookUp('web', (found) => seen.push(found) > 0)).toEqual({ state: 'served' });
+    expect(seen).toEqual([put1]);
+    expect(await other.get('api')).toBeUndefined();
+    // The unfiltered list has a key of its own.
+    expect(await other.get('*')).toBeUndefined();
+    other.discard('web');
+    await other.settled();
+    expect(await other.get('web')).toBeUndefined();
+  });
+
+  it('come from KV where this place has none, and are then here', async () => {
+    const value = entry('far');
+    await put(open({ kv: KV }), 'web', value);
+    const here = open({ cache: CACHE, kv: KV });
+    expect((await here.lookUp('web', () => true)).state).toBe('served');
+    await here.settled();
+    expect(await open({ cache: CACHE }).get('web')).toEqual(value);
+  });
+
+  it('are asked for in KV when those of this place do not serve', async () => {
+    const nowMs = Date.now();
+    await put(open({ cache: CACHE }), 'web', entry('old', nowMs - 60_000));
+    await put(open({ kv: KV }), 'web', entry('new', nowMs));
+    const texts: string[] = [];
+    const found = await open({ cache: CACHE, kv: KV }).lookUp('web', ({ body }) => {
+      texts.push(new TextDecoder().decode(body));
+      return texts.length === 2;
+    });
+    expect(found.state).toBe('served');
+    expect(texts).toEqual(['old', 'new']);
+  });
+
+  it('of other namespaces stay apart', async () => {
+    await put(open({ cache: CACHE, kv: KV }), 'web', entry('mine'));
+    namespace = `${namespace}-other`;
+    expect(await open({ cache: CACHE, kv: KV }).get('web')).toBeUndefined();
+  });
+
+  it('are not believed when they are of another form', async () => {
+    const kvKey = `${namespace}:entry:web`;
+    const good = { format: '1', begun: '1', stored: '2', fresh: '3' };
+    const body = new TextEncoder().encode('{}');
+    const here = open({ cache: CACHE, kv: KV });
+    for (const metadata of [
+      null,
+      'x',
+      {},
+      { ...good, format: '2' },
+      { ...good, begun: '9' },
+      { ...good, fresh: 'x' },
+    ]) {
+      await KV.put(kvKey, body, { expirationTtl: 60, metadata: metadata as object });
+      expect(await here.get('web')).toBeUndefined();
+    }
+    await CACHE.put(
+      `https://imagecaches-bff.invalid/${namespace}/web`,
+      new Response('{}', { headers: { 'cache-control': 'max-age=60' } }),
+    );
+    expect(await here.get('web')).toBeUndefined();
+    await KV.put(kvKey, body, { expirationTtl: 60, metadata: good });
+    expect(await here.get('web')).toMatchObject({ begunAtMs: 1 });
+  });
+
+  it('are done without where both fail, and are not waited for longer than their bound', async () => {
+    const fail = () => Promise.reject(new Error('down'));
+    const failing = open({
+      cache: { match: fail, put: fail, delete: fail },
+      kv: { getWithMetadata: fail, put: fail, delete: fail },
+    });
+    await put(failing, 'web', entry('x'));
+    expect(await failing.get('web')).toBeUndefined();
+    failing.discard('web');
+    await failing.settled();
+
+    const hang = () => new Promise<never>(() => undefined);
+    const delays: number[] = [];
+    const hanging = createEdgeEntries(
+      {
+        cache: { match: hang, put: hang, delete: hang },
+        kv: undefined,
+        namespace: async () => 'a',
+        keepStaleMs: 0,
+      },
+      {
+        now: Date.now,
+        schedule: (callback, delayMs) => {
+          delays.push(delayMs);
+          queueMicrotask(callback);
+          return () => undefined;
+        },
+        waitUntil: () => undefined,
+      },
+    );
+    expect((await hanging.lookUp('web', () => true)).state).toBe('ours');
+    expect(await hanging.get('web')).toBeUndefined();
+    expect(delays).toEqual([EDGE_TIMEOUT_MS, EDGE_TIMEOUT_MS]);
+  });
+
+  it('knows a KV namespace from other bindings', () => {
+    expect(isKvNamespace(KV)).toBe(true);
+    for (const binding of [undefined, null, 'text', {}, { put: 1 }])
+      expect(isKvNamespace(binding)).toBe(false);
+  });
+});
+
+describe('isolates', () => {
+  it('serve what another has loaded, only to callers who may have it, and in an outage too', async () => {
+    const isolate = () => {
+      const { settled, ...sharedEntries } = open({ cache: CACHE, kv: KV });
+      return createTestService({}, { sharedEntries, createSingleFlight: createSeparateFlight });
+    };
+    const first = await isolate();
+    // The fake clock stands; the store believes entries by the real one.
+    await first.clock.advance(Date.now() - first.clock.now());
+    first.upstream = () => vendorList(vendorEntry('web-base'), vendorEntry('api'));
+    const body = await (await first.get('/imagecaches')).text();
+    await Promise.all(first.background);
+
+    const second = await isolate();
+    await second.clock.advance(Date.now() - second.clock.now());
+    const refused = await second.get('/imagecaches', { headers: { authorization: 'Bearer x' } });
+    expect(refused.status).toBe(401);
+    const answer = await second.get('/imagecaches');
+    expect(answer.headers.get('cache-status')).toMatch(/^imagecaches; hit; ttl=\d+; detail=shared$/);
+    expect(await answer.text()).toBe(body);
+    expect(second.calls).toHaveLength(0);
+
+    const third = await isolate();
+    await third.clock.advance(Date.now() - third.clock.now() + 600_000);
+    third.upstream = () => new Response('down', { status: 500 });
+    const stale = await third.get('/imagecaches?name=api');
+    expect(stale.status).toBe(200);
+    expect(stale.headers.get('cache-status')).toContain('detail=stale-if-error');
+    expect(((await stale.json()) as { image_caches: unknown[] }).image_caches).toHaveLength(1);
+  });
+});
