@@ -389,6 +389,9 @@ const SETTINGS = {
   SHUTDOWN_GRACE_SECONDS: wholeNumber(0, 3600, 25),
 };
 
+/** Every setting, for what is made of the list: charts, documents, tests. */
+export const SETTING_NAMES: readonly string[] = Object.keys(SETTINGS);
+
 type SettingName = keyof typeof SETTINGS;
 type SettingValue<Name extends SettingName> =
   (typeof SETTINGS)[Name] extends Setting<infer Output> ? Output : never;
