@@ -1,4 +1,4 @@
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { createAuthenticator } from './auth/authenticate.ts';
 import { createSignatureVerifier } from './auth/inbound-signature.ts';
@@ -8,8 +8,10 @@ import type { Dependencies } from './deps.ts';
 import { describeError } from './describe-error.ts';
 import { ProblemError } from './problem.ts';
 import { createAuthenticateCaller, createCallerLimits } from './routes/authenticate-caller.ts';
+import { docsHandler } from './routes/docs.ts';
 import { type Lifecycle, livez, type ReadinessCheck, readyz } from './routes/health.ts';
 import { imageCachesHandler, imageCachesLoader, reviveImageCaches } from './routes/imagecaches.ts';
+import { openApiHandler } from './routes/openapi.ts';
 import { projectsHandler } from './routes/projects.ts';
 import { type ErrorForm, type ScopedHandler, scoped } from './routes/request-scope.ts';
 import { traced, tracedRefresh } from './routes/traced.ts';
@@ -82,7 +84,7 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
 
   const app = new Hono();
   if (config.corsOrigins.length > 0) app.use(cors(corsOptions(config.corsOrigins)));
-  const routes = {
+  const routes: Record<string, (c: Context) => Response | Promise<Response>> = {
     '/imagecaches': route('/imagecaches', imageCachesHandler(byToken, cache, config, deps)),
     '/v5/imagecaches': route(
       '/v5/imagecaches',
@@ -92,6 +94,15 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
     ),
     ...(signatures && {
       '/v3/projects': route('/v3/projects', projectsHandler(byTokenOrSignature), 'info', vendorErrorResponse),
+    }),
+    ...(config.isApiDocumented && {
+      '/openapi.json': scoped('/openapi.json', deps, openApiHandler(config)),
+      ...Object.fromEntries(
+        Object.entries(deps.docsFiles ?? {}).map(([path, read]) => [
+          path,
+          scoped('/docs', deps, docsHandler(read)),
+        ]),
+      ),
     }),
     // Probes are not traced: there are many, and each says little.
     '/livez': scoped('/livez', deps, livez(), 'debug'),

@@ -127,6 +127,8 @@ export interface Config {
   readonly sdkClients: SdkClientsConfig | undefined;
   /** Web pages of these origins may call; none: none. */
   readonly corsOrigins: readonly string[];
+  /** The API document is served, and the page that shows it. */
+  readonly isApiDocumented: boolean;
   readonly limits: {
     /** For each principal; 0: no limit. */
     readonly requestsPerMinute: number;
@@ -338,6 +340,7 @@ const SETTINGS = {
     'one or more origins, comma-separated: scheme, host and port as a browser sends them',
     'https://console.example.com',
   ),
+  API_DOCS: setting(z.enum(['on', 'off']), "'on' or 'off'", 'off'),
   RATE_LIMIT_PER_MINUTE: wholeNumber(0, 100_000_000, 600),
   AUTH_FAILURES_PER_MINUTE: wholeNumber(0, 1_000_000, 60),
   TRUSTED_PROXIES: setting(
@@ -559,6 +562,7 @@ export function parseConfig(
             isReplayRefused: values.SDK_REPLAY_PROTECTION === 'on',
           },
     corsOrigins: values.CORS_ORIGINS ?? [],
+    isApiDocumented: values.API_DOCS !== 'off',
     limits: {
       requestsPerMinute: values.RATE_LIMIT_PER_MINUTE ?? 600,
       failuresPerMinute: values.TRUSTED_PROXIES === undefined ? 0 : (values.AUTH_FAILURES_PER_MINUTE ?? 60),

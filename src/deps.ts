@@ -6,6 +6,12 @@ import type { Credential } from './signing/credentials.ts';
 import type { SingleFlight } from './single-flight.ts';
 import type { Tracer } from './tracing.ts';
 
+/** A file of the page for people. */
+export interface DocsFile {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly contentType: string;
+}
+
 /** One JSON line per call. Fields are chosen one by one by the caller; nothing is logged whole. */
 export interface Logger {
   debug(fields: object, message: string): void;
@@ -50,6 +56,8 @@ export interface Dependencies {
   readonly sharedEntries?: SharedEntries;
   /** The limits that instances share; absent where each counts alone. */
   readonly sharedUse?: SharedUse;
+  /** The files of the page that shows the API document; absent where the runtime has no files. */
+  readonly docsFiles?: Readonly<Record<string, () => Promise<DocsFile>>>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Absent when nothing is traced. */

@@ -10,7 +10,8 @@ interface ProblemKind {
   readonly title: string;
 }
 
-const PROBLEM_KINDS = {
+/** The table. Exported for the API document, which lists every code. */
+export const PROBLEM_KINDS = {
   bad_request: { status: 400, title: 'Bad request' },
   invalid_query: { status: 400, title: 'Invalid query' },
   unauthenticated: { status: 401, title: 'Authentication required' },

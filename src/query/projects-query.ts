@@ -1,7 +1,7 @@
 import { ProblemError } from '../problem.ts';
 
 /** A region's name, which is also that of its main project: the only projects that are looked up here. */
-const REGION_NAME = /^[a-z]{2}-[a-z0-9-]{1,60}$/;
+export const REGION_NAME = /^[a-z]{2}-[a-z0-9-]{1,60}$/;
 
 /**
  * Validates the query of the project look-up as the vendor's SDKs make it, `?name=<region>`.

@@ -23,7 +23,7 @@ const LIST_SHARE = 0.1;
 /** What a call to the vendor takes: a guess that matters little. */
 const UPSTREAM_MS = 200;
 /** So many fresh lives are simulated. */
-const LIVES = 40;
+const LIVES = 20;
 
 /** The upstream calls of a fleet. Balancers deal requests out evenly, so one replica stands for each. */
 export function createFleetSimulation(): (workload: FleetWorkload) => Promise<FleetOutcome> {

@@ -14,6 +14,7 @@ import { sharedNamespace } from '../../shared-namespace.ts';
 import { createSharedFlight } from '../../single-flight.ts';
 import { createProjectIdSource } from '../../upstream/project-id.ts';
 import { createClientAddress } from './client-address.ts';
+import { createDocsFiles } from './docs-files.ts';
 import { createNodeFetch } from './fetch.ts';
 import { createPrometheusMetrics, type PrometheusMetrics } from './metrics.ts';
 import { type MetricsServer, startMetricsServer } from './metrics-server.ts';
@@ -79,6 +80,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
       promise.finally(() => background.delete(promise));
     },
     createSingleFlight: createSharedFlight,
+    docsFiles: createDocsFiles(),
     logger,
     metrics: prometheus.metrics,
     ...(config.trustedProxies && { clientAddress: createClientAddress(config.trustedProxies) }),

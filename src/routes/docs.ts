@@ -1,0 +1,23 @@
+import type { DocsFile } from '../deps.ts';
+import { SECURITY_HEADERS } from '../security-headers.ts';
+import type { ScopedHandler } from './request-scope.ts';
+
+/** What the page may do: its own scripts and styles, and calls to this very service. Swagger UI sets inline styles. */
+const PAGE_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** A page that shows the API document, and its files: nothing comes from another host. */
+export function docsHandler(read: () => Promise<DocsFile>): ScopedHandler {
+  return async (_c, { requestId }) => {
+    const { body, contentType } = await read();
+    return new Response(body, {
+      headers: {
+        'content-type': contentType,
+        'cache-control': 'public, max-age=3600',
+        ...SECURITY_HEADERS,
+        'content-security-policy': PAGE_POLICY,
+        'x-request-id': requestId,
+      },
+    });
+  };
+}

@@ -1,0 +1,55 @@
+import { etagOf } from '../cache/cached-response.ts';
+import type { Config } from '../config.ts';
+import { SECURITY_HEADERS } from '../security-headers.ts';
+import { matchesEtag } from './conditional.ts';
+import document from './openapi.json' with { type: 'json' };
+import type { ScopedHandler } from './request-scope.ts';
+
+interface PathItem {
+  readonly [method: string]: { readonly security?: readonly object[] } & object;
+}
+
+/** The document without what this configuration does not serve. */
+export function documentFor({ sdkClients }: Pick<Config, 'sdkClients'>): object {
+  if (sdkClients !== undefined) return document;
+  const { '/v3/projects': _projects, ...paths } = document.paths;
+  const { signature: _signature, ...securitySchemes } = document.components.securitySchemes;
+  const { Projects: _schema, ...schemas } = document.components.schemas;
+  const { Region: _region, ...parameters } = document.components.parameters;
+  return {
+    ...document,
+    paths: Object.fromEntries(Object.entries(paths).map(([path, item]) => [path, withoutSignature(item)])),
+    components: { ...document.components, schemas, parameters, securitySchemes },
+  };
+}
+
+function withoutSignature(item: object): PathItem {
+  return Object.fromEntries(
+    Object.entries(item as PathItem).map(([method, { security = [], ...operation }]) => [
+      method,
+      { ...operation, security: security.filter((scheme) => !('signature' in scheme)) },
+    ]),
+  );
+}
+
+/** `GET /openapi.json`: OpenAPI 3.1 of what this service answers, for anyone. */
+export function openApiHandler(config: Pick<Config, 'sdkClients'>): ScopedHandler {
+  /** Made by the first request, and kept as a value: a promise would belong to that request. */
+  let made: { readonly body: Uint8Array<ArrayBuffer>; readonly etag: string } | undefined;
+  return async (c, { requestId }) => {
+    if (made === undefined) {
+      const body = new TextEncoder().encode(JSON.stringify(documentFor(config)));
+      made = { body, etag: await etagOf(body) };
+    }
+    const { body, etag } = made;
+    const headers = {
+      etag,
+      'cache-control': 'public, max-age=300',
+      ...SECURITY_HEADERS,
+      'x-request-id': requestId,
+    };
+    if (matchesEtag(c.req.raw.headers.get('if-none-match') ?? null, etag))
+      return new Response(null, { status: 304, headers });
+    return new Response(body, { headers: { ...headers, 'content-type': 'application/json' } });
+  };
+}
