@@ -1,0 +1,70 @@
+import { createKeyLoader } from '../../../auth/issuers.ts';
+import type { Config, IssuerConfig } from '../../../config.ts';
+import type { Dependencies } from '../../../deps.ts';
+import { codeOf, plain, within } from './check-network.ts';
+import { failed, type Outcome, ok, warning } from './findings.ts';
+
+/** Can an issuer's keys be had, and are there any that its tokens may be signed with? */
+export async function checkIssuer(issuer: IssuerConfig, deps: Dependencies): Promise<Outcome> {
+  const { keys, algorithms } = issuer;
+  try {
+    const jwks = await within(createKeyLoader(issuer, deps)());
+    const kinds = jwks.keys.map(({ kty, alg, crv }) => plain(alg ?? [kty, crv].filter(Boolean).join(' ')));
+    const usable = jwks.keys.filter(
+      ({ alg, use, kty }) =>
+        (alg === undefined || algorithms.includes(alg as never)) && (use ?? 'sig') === 'sig' && kty !== 'oct',
+    );
+    if (usable.length === 0)
+      return failed(
+        `none of its keys can be used (${kinds.join(', ')})`,
+        `Its tokens have to be signed with one of ${algorithms.join(', ')}: check the issuer's keys, and the algorithms of its settings.`,
+      );
+    return ok(`${usable.length} ${usable.length === 1 ? 'key' : 'keys'} (${kinds.join(', ')})`);
+  } catch (error) {
+    return explain(codeOf(error), keys.kind);
+  }
+}
+
+function explain(code: string, kind: IssuerConfig['keys']['kind']): Outcome {
+  const detail = `its keys cannot be had (${code})`;
+  if (code === 'issuer_differs')
+    return failed(
+      'its OpenID configuration names another issuer',
+      'The issuer has to be spelt just as its tokens have it in `iss`, down to the slash at the end.',
+    );
+  if (code === 'insecure_jwks_uri')
+    return failed(
+      'its OpenID configuration has keys at an http URL',
+      'Keys are taken over https only, except from loopback.',
+    );
+  if (kind === 'file')
+    return failed(detail, 'Check that the file is there, can be read by this user, and is a JWKS.');
+  if (code.startsWith('status_'))
+    return failed(
+      detail,
+      kind === 'discovery'
+        ? 'There is no OpenID configuration there: check the issuer, or name its keys with AUTH_JWKS_URL.'
+        : 'Check the URL of the keys.',
+    );
+  if (code === 'SyntaxError' || code === 'ZodError' || code === '$ZodError' || code === 'TypeError')
+    return failed(
+      'what came is not its keys, or there are none in it',
+      'A proxy or a login page may answer in its place, or its key set is empty.',
+    );
+  return failed(
+    detail,
+    'Check that the issuer can be reached from here: name, firewall, network policy, certificate.',
+  );
+}
+
+/** Key pairs for SDK clients: how many, and do any expire soon? */
+export function checkSdkKeys({ sdkClients }: Config, nowMs: number): Outcome | undefined {
+  if (sdkClients === undefined) return undefined;
+  const { keys } = sdkClients;
+  const expired = keys.filter(({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs <= nowMs);
+  if (keys.length === 0 || expired.length === keys.length)
+    return warning(`none of ${keys.length} key pairs can be used`, 'Make one with `npm run keys -- add`.');
+  return ok(
+    `${keys.length - expired.length} key pairs${expired.length === 0 ? '' : `, and ${expired.length} expired`}`,
+  );
+}

@@ -1,0 +1,286 @@
+import type { Config } from '../../../config.ts';
+import { createCredentialProvider } from '../../../credentials/create-credential-provider.ts';
+import { CredentialUnavailableError } from '../../../credentials/credential-provider.ts';
+import type { Dependencies } from '../../../deps.ts';
+import { readBody } from '../../../read-body.ts';
+import type { Credential } from '../../../signing/credentials.ts';
+import { signRequest } from '../../../signing/sign-request.ts';
+import { MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES } from '../../../upstream/client.ts';
+import { parseImageCaches } from '../../../upstream/parse.ts';
+import { createProjectIdSource } from '../../../upstream/project-id.ts';
+import { sanitiseImageCaches } from '../../../upstream/sanitise.ts';
+import { parseHttpDate, parseUpstreamFailure, UpstreamError } from '../../../upstream/upstream-error.ts';
+import { codeOf, STEP_TIMEOUT_MS, within } from './check-network.ts';
+import { failed, type Outcome, ok, skipped, warning } from './findings.ts';
+
+/** Signatures are corrected by the vendor's clock, but tokens are judged by this one, with 30 s of tolerance. */
+const WARN_SKEW_MS = 30_000;
+const PATH = '/v5/imagecaches';
+
+export interface GatewayReport {
+  readonly gateway: Outcome;
+  readonly clock: Outcome;
+  /** The vendor's clock minus ours; what the call is signed with. */
+  readonly skewMs: number;
+}
+
+/** One call without a signature, which counts against no key: is this the vendor, and what time is it there? */
+export async function askGateway(
+  { upstream }: Config,
+  deps: Pick<Dependencies, 'fetch' | 'now'>,
+): Promise<GatewayReport> {
+  const unknown = skipped('the gateway said no time');
+  try {
+    const response = await within(
+      deps.fetch(upstream.endpoint + PATH, {
+        redirect: 'manual',
+        signal: AbortSignal.timeout(STEP_TIMEOUT_MS),
+      }),
+    );
+    const text = await bodyOf(response);
+    const dateMs = parseHttpDate(response.headers.get('date') ?? '');
+    const failure = parseUpstreamFailure(response.status, response.headers, text, deps.now());
+    const isVendor = response.status === 401 || failure.vendorCode !== undefined;
+    if (!isVendor)
+      return {
+        gateway: failed(
+          `something else than the vendor's gateway answers (status ${response.status}${isHtml(response) ? ', a page' : ''})`,
+          'A proxy, a captive portal or another service is in the way, or CCE_ENDPOINT is wrong.',
+        ),
+        clock: unknown,
+        skewMs: 0,
+      };
+    const gateway = ok(
+      `the vendor's gateway answers${failure.vendorCode === undefined ? '' : ` (${failure.vendorCode})`}`,
+    );
+    if (dateMs === undefined) return { gateway, clock: unknown, skewMs: 0 };
+    const skewMs = dateMs - deps.now();
+    return { gateway, clock: judgeClock(skewMs), skewMs };
+  } catch (error) {
+    return {
+      gateway: failed(
+        `no answer (${codeOf(error)})`,
+        'The connection was made, but nothing came over it: a firewall or a proxy may hold it.',
+      ),
+      clock: unknown,
+      skewMs: 0,
+    };
+  }
+}
+
+function judgeClock(skewMs: number): Outcome {
+  const seconds = Math.round(Math.abs(skewMs) / 1000);
+  if (Math.abs(skewMs) <= WARN_SKEW_MS) return ok(`this clock and the gateway's agree to ${seconds} s`);
+  return warning(
+    `this clock is ${seconds} s ${skewMs > 0 ? 'behind' : 'ahead of'} the gateway's`,
+    'Mend the time service of this machine. Signatures are corrected by the gateway’s clock; tokens are judged by this one.',
+  );
+}
+
+export interface CredentialReport {
+  readonly outcome: Outcome;
+  readonly credential: Credential | undefined;
+}
+
+const SOURCES: Readonly<
+  Record<Config['credentials']['source'], { readonly name: string; readonly remedy: string }>
+> = {
+  static: {
+    name: 'a key pair of the settings',
+    remedy: 'Check HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, and that their files can be read by this user.',
+  },
+  pod: {
+    name: 'CCE pod identity',
+    remedy:
+      'Check that the service account of the pod has an identity, and that the network policy lets 169.254.170.23 through.',
+  },
+  metadata: {
+    name: 'the agency of the node',
+    remedy:
+      'Check that the node has an agency, and that 169.254.169.254 can be reached. Elsewhere set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK.',
+  },
+};
+
+/** Which source gives a credential, and until when it is good. Of the access key id the last four only. */
+export async function getCredential(config: Config, deps: Dependencies): Promise<CredentialReport> {
+  const { name, remedy } = SOURCES[config.credentials.source];
+  try {
+    const credential = await within(
+      Promise.resolve(createCredentialProvider(config.credentials, deps).get()),
+      2 * STEP_TIMEOUT_MS,
+    );
+    const { expiresAtMs } = credential;
+    const until =
+      expiresAtMs === undefined ? 'does not expire' : `until ${new Date(expiresAtMs).toISOString()}`;
+    const lastFour = credential.accessKeyId.slice(-4);
+    return { outcome: ok(`${name}, access key id …${lastFour}, ${until}`), credential };
+  } catch (error) {
+    return {
+      outcome: failed(`${name} gives no credential (${codeOf(error)})`, remedy),
+      credential: undefined,
+    };
+  }
+}
+
+export interface ProjectReport {
+  readonly outcome: Outcome;
+  readonly projectId: string | undefined;
+}
+
+/** Which project id is sent with calls. Only with `auto` IAM is asked, by one signed call. */
+export async function findProject(
+  config: Config,
+  credential: Credential,
+  deps: Dependencies,
+): Promise<ProjectReport> {
+  const { projectLookup, upstream } = config;
+  if (projectLookup === undefined)
+    return {
+      outcome: ok(
+        upstream.projectId === undefined ? 'none is sent: the key decides' : 'the configured one is sent',
+      ),
+      projectId: upstream.projectId,
+    };
+  try {
+    const projectId = await within(
+      Promise.resolve(createProjectIdSource(projectLookup, deps).get(credential)),
+      2 * STEP_TIMEOUT_MS,
+    );
+    return { outcome: ok(`found for ${projectLookup.region}`), projectId };
+  } catch (error) {
+    const code = error instanceof CredentialUnavailableError ? error.code : codeOf(error);
+    return {
+      outcome: failed(
+        `it could not be looked up in IAM (${code})`,
+        PROJECT_REMEDIES[code] ?? OTHER_PROJECT_REMEDY,
+      ),
+      projectId: undefined,
+    };
+  }
+}
+
+const OTHER_PROJECT_REMEDY =
+  'Check that IAM can be reached, or set HUAWEICLOUD_SDK_PROJECT_ID to the id that the console shows under My Credentials.';
+const PROJECT_REMEDIES: Readonly<Record<string, string>> = {
+  project_none:
+    'The account has no project in this region: check CCE_REGION, or enable the region in the console.',
+  project_several:
+    'The region has several projects: set HUAWEICLOUD_SDK_PROJECT_ID to the one that is meant.',
+  project_refused: 'IAM refused the key: see whether it is the right one, enabled, and of this account.',
+};
+
+export interface CallReport {
+  readonly signature: Outcome;
+  readonly permission: Outcome;
+}
+
+/** The one signed call to CCE: no more, since the vendor locks a key that is refused again and again. */
+export async function callCce(
+  { upstream }: Config,
+  credential: Credential,
+  projectId: string | undefined,
+  skewMs: number,
+  deps: Pick<Dependencies, 'fetch' | 'now'>,
+): Promise<CallReport> {
+  const notKnown = skipped('the call did not get that far');
+  try {
+    const url = new URL(upstream.endpoint + PATH);
+    const headers = projectId === undefined ? {} : { 'x-project-id': projectId };
+    const signed = await signRequest({ method: 'GET', url, headers }, credential, {
+      nowMs: deps.now() + skewMs,
+    });
+    const response = await within(
+      deps.fetch(url.href, {
+        headers: { ...signed.headers, accept: 'application/json' },
+        redirect: 'manual',
+        signal: AbortSignal.timeout(STEP_TIMEOUT_MS),
+      }),
+    );
+    if (response.status === 200) {
+      const { imageCaches, dropped } = sanitiseImageCaches(
+        parseImageCaches(await readBody(response, MAX_BODY_BYTES)),
+      );
+      const detail = `cce:imageCache:list is granted: ${imageCaches.length} image caches`;
+      return {
+        signature: ok('accepted'),
+        permission:
+          dropped.length === 0
+            ? ok(detail)
+            : warning(
+                `${detail}, and ${dropped.length} that break the model and are left out`,
+                'Report it: the vendor may have changed its model.',
+              ),
+      };
+    }
+    const text = await bodyOf(response);
+    return judgeRefusal(parseUpstreamFailure(response.status, response.headers, text, deps.now()), text);
+  } catch (error) {
+    const what = error instanceof UpstreamError ? error.reason : codeOf(error);
+    return {
+      signature: failed(
+        `no usable answer to the signed call (${what})`,
+        'Run it again; if it stays, something between here and the vendor changes requests or answers.',
+      ),
+      permission: notKnown,
+    };
+  }
+}
+
+const REFUSED_ONCE =
+  'This was one refusal; the vendor locks a key after more than five in a row, so mend it before the next try.';
+
+/** By the status, and by words of the vendor's text, which goes no further than here. */
+function judgeRefusal({ status, vendorCode, reason }: UpstreamError, text: string): CallReport {
+  const where = `status ${status}${vendorCode === undefined ? '' : `, ${vendorCode}`}`;
+  const notKnown = skipped('the call did not get that far');
+  if (status === 403)
+    return {
+      signature: ok('accepted'),
+      permission: failed(
+        `the key may not list image caches (${where})`,
+        'Grant cce:imageCache:list to its user or agency, and check that the project belongs to its account and region.',
+      ),
+    };
+  if (status !== 401)
+    return {
+      signature: skipped(`the vendor answers otherwise (${where})`),
+      permission: failed(
+        `no list (${where})`,
+        reason === 'throttled'
+          ? 'The account is throttled: try again later.'
+          : 'The vendor has a fault, or CCE_ENDPOINT is not that of CCE. Try again later.',
+      ),
+    };
+  const [cause, remedy] = /not exist/i.test(text)
+    ? [
+        'the vendor does not know this access key',
+        'The key was deleted, or belongs to another partition of the cloud than this region.',
+      ]
+    : /reach the limit/i.test(text)
+      ? [
+          'the vendor has locked this access key',
+          'It was refused too often. Wait five minutes, with no service running that uses it.',
+        ]
+      : reason === 'clock'
+        ? [
+            'the vendor refuses the date',
+            'Mend the clock of this machine, and look whether a proxy holds requests back.',
+          ]
+        : [
+            'the signature is not the one that the vendor computes',
+            'HUAWEICLOUD_SDK_SK does not belong to the access key, the security token is another one’s, or a proxy changes the request.',
+          ];
+  return { signature: failed(`${cause} (${where})`, `${remedy} ${REFUSED_ONCE}`), permission: notKnown };
+}
+
+async function bodyOf(response: Response): Promise<string> {
+  try {
+    return new TextDecoder().decode(await readBody(response, MAX_ERROR_BODY_BYTES));
+  } catch {
+    return '';
+  }
+}
+
+function isHtml(response: Response): boolean {
+  return /html/.test(response.headers.get('content-type') ?? '');
+}

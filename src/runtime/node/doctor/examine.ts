@@ -1,0 +1,143 @@
+import { readFile } from 'node:fs/promises';
+import { type Config, ConfigError, parseConfig } from '../../../config.ts';
+import type { Dependencies } from '../../../deps.ts';
+import { NO_METRICS } from '../../../metrics.ts';
+import type { Credential } from '../../../signing/credentials.ts';
+import { createSharedFlight } from '../../../single-flight.ts';
+import { createNodeFetch } from '../fetch.ts';
+import { readSettingFiles } from '../read-setting-files.ts';
+import { checkIssuer, checkSdkKeys } from './check-callers.ts';
+import { askGateway, callCce, findProject, getCredential } from './check-cloud.ts';
+import { checkConnection, checkDns, checkPort } from './check-network.ts';
+import { type Finding, failed, type Outcome, ok, skipped } from './findings.ts';
+
+/** Told of each check as it begins, and of what came of it. */
+export interface Listener {
+  readonly begin: (name: string) => void;
+  readonly end: (finding: Finding) => void;
+}
+
+const silent = () => undefined;
+
+/**
+ * Examines a configuration and everything that it needs, in the order in which one thing needs the other. A check that
+ * needs one that failed is skipped. The credential signs one call to CCE, and one more to IAM where the project id is
+ * looked up and IAM did not refuse it.
+ */
+export async function examine(environment: NodeJS.ProcessEnv, listener: Listener): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  async function check(name: string, work: () => Outcome | Promise<Outcome>): Promise<boolean> {
+    listener.begin(name);
+    const finding = { name, ...(await work()) };
+    findings.push(finding);
+    listener.end(finding);
+    return finding.status === 'ok' || finding.status === 'warning';
+  }
+
+  let config: Config | undefined;
+  await check('configuration', () => {
+    try {
+      const { environment: resolved, faults } = readSettingFiles(environment);
+      config = parseConfig(resolved, faults);
+      return ok('the settings are valid');
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const lines = error.faults.map(({ setting, fault }) => `${setting} ${fault}`);
+      return failed(lines.join('; '), 'See the settings in the README.');
+    }
+  });
+  if (config === undefined) return findings;
+  const known = config;
+
+  const { fetch, close } = createNodeFetch(known.upstream.connectTimeoutMs);
+  const deps: Dependencies = {
+    fetch,
+    now: Date.now,
+    schedule: (callback, delayMs) => {
+      const timer = setTimeout(callback, delayMs);
+      return () => clearTimeout(timer);
+    },
+    random: Math.random,
+    hashToken: () => '',
+    readTextFile: (path) => readFile(path, 'utf8'),
+    waitUntil: silent,
+    createSingleFlight: createSharedFlight,
+    credentialProvider: {
+      get: silent as never,
+      reload: async () => false,
+      usable: () => false,
+      warm: async () => {},
+    },
+    logger: { debug: silent, info: silent, warn: silent, error: silent },
+    metrics: NO_METRICS,
+  };
+  try {
+    await examineCloud(known, deps, check);
+    for (const issuer of known.issuers)
+      await check(`issuer ${new URL(issuer.issuer).host}`, () => checkIssuer(issuer, deps));
+    const sdkKeys = checkSdkKeys(known, Date.now());
+    if (sdkKeys !== undefined) await check('SDK key pairs', () => sdkKeys);
+    const { sharedStore, listen, metrics } = known;
+    if (sharedStore !== undefined)
+      await check('Redis', async () => (await import('./check-redis.ts')).checkRedis(sharedStore));
+    await check('port', () => checkPort('PORT', listen.host, listen.port));
+    await check('metrics port', () => checkPort('METRICS_PORT', listen.host, metrics.port));
+  } finally {
+    await close();
+  }
+  return findings;
+}
+
+async function examineCloud(
+  config: Config,
+  deps: Dependencies,
+  check: (name: string, work: () => Outcome | Promise<Outcome>) => Promise<boolean>,
+): Promise<void> {
+  const endpoint = new URL(config.upstream.endpoint);
+  const needs = (isGood: boolean, what: string, work: () => Outcome | Promise<Outcome>) =>
+    isGood ? work() : skipped(`needs ${what}`);
+
+  const isNamed = await check('name of the endpoint', () => checkDns(endpoint));
+  const isConnected = await check('connection', () =>
+    needs(isNamed, 'the name', () => checkConnection(endpoint)),
+  );
+  let skewMs = 0;
+  let clock = skipped('needs the gateway');
+  const isGateway = await check('gateway', () =>
+    needs(isConnected, 'the connection', async () => {
+      const report = await askGateway(config, deps);
+      ({ skewMs, clock } = report);
+      return report.gateway;
+    }),
+  );
+  await check('clock', () => clock);
+
+  let credential: Credential | undefined;
+  await check('credential', async () => {
+    const report = await getCredential(config, deps);
+    ({ credential } = report);
+    return report.outcome;
+  });
+  const held = credential;
+  let projectId: string | undefined;
+  const isProject = await check('project', () =>
+    held === undefined
+      ? skipped('needs the credential')
+      : needs(isConnected || config.projectLookup === undefined, 'the connection', async () => {
+          const report = await findProject(config, held, deps);
+          ({ projectId } = report);
+          return report.outcome;
+        }),
+  );
+  let permission = skipped('needs the signature');
+  await check('signature', () => {
+    if (held === undefined) return skipped('needs the credential');
+    if (!isGateway) return skipped('needs the gateway');
+    return needs(isProject, 'the project', async () => {
+      const report = await callCce(config, held, projectId, skewMs, deps);
+      ({ permission } = report);
+      return report.signature;
+    });
+  });
+  await check('permission', () => permission);
+}

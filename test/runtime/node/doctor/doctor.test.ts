@@ -1,0 +1,368 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startTokenIssuer, type TokenIssuer } from '../../../../deploy/demo/token-issuer.ts';
+import type { Finding } from '../../../../src/runtime/node/doctor/findings.ts';
+import { createReport, summarise } from '../../../../src/runtime/node/doctor/report.ts';
+import { DEFAULT_ACCESS_KEY, type Simulator, startSimulator } from '../../../simulator/simulator.ts';
+import { freePort } from '../../../support/free-port.ts';
+import { hasRedisServer, startRedisServer } from '../redis/redis-server.ts';
+import { endAll, type RunningProcess, startProcess } from '../running-process.ts';
+
+const PATH = '/v5/imagecaches';
+const PLANTED = 'PlantedSecretOfTheDoctor0001';
+
+let simulator: Simulator;
+let issuer: TokenIssuer;
+let folder: string;
+const running: RunningProcess[] = [];
+const closing: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+  simulator = await startSimulator();
+  issuer = await startTokenIssuer();
+  folder = await mkdtemp(join(tmpdir(), 'doctor-'));
+});
+afterEach(async () => {
+  await endAll(running);
+  for (const close of closing.splice(0)) await close();
+  simulator.reset();
+});
+afterAll(async () => {
+  await Promise.all([simulator.stop(), issuer.stop()]);
+  await rm(folder, { recursive: true });
+});
+
+function settings(more: Record<string, string> = {}): Record<string, string> {
+  return {
+    ...simulator.environment,
+    PORT: '0',
+    METRICS_PORT: '0',
+    AUTH_ISSUER: issuer.issuer,
+    AUTH_AUDIENCE: 'imagecaches',
+    ...more,
+  };
+}
+
+async function run(environment: Record<string, string>, args: readonly string[] = []) {
+  const started = startProcess('src/runtime/node/doctor.ts', args, environment);
+  running.push(started);
+  const code = await started.exited;
+  return { code, output: started.stdout() + started.stderr() };
+}
+
+async function examine(more: Record<string, string> = {}) {
+  const { code, output } = await run(settings(more), ['--json']);
+  const { ok, findings } = JSON.parse(output) as { ok: boolean; findings: Finding[] };
+  const the = (name: string) => findings.find((finding) => finding.name === name) as Finding;
+  const failed = findings.filter(({ status }) => status === 'failed').map(({ name }) => name);
+  return { code, ok, output, findings, the, failed };
+}
+
+async function serve(server: http.Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(
+    () =>
+      new Promise((resolve) => {
+        server.close(resolve);
+        server.closeAllConnections();
+      }),
+  );
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe('the doctor', () => {
+  it('finds all well, with one signed call', async () => {
+    const { code, ok, findings, the } = await examine();
+    expect([code, ok]).toEqual([0, true]);
+    expect(findings.map(({ status }) => status)).toEqual(findings.map(() => 'ok'));
+    expect(the('permission').detail).toBe('cce:imageCache:list is granted: 50 image caches');
+    expect(the('credential').detail).toContain(`…${DEFAULT_ACCESS_KEY.accessKeyId.slice(-4)}`);
+    const signed = simulator.requests.filter(({ headers }) =>
+      headers.some(([name]) => name.toLowerCase() === 'authorization'),
+    );
+    expect(signed).toHaveLength(1);
+  });
+
+  it('lists all that is wrong with the settings, and needs nothing more', async () => {
+    const { code, findings, the } = await examine({ PORT: 'x', AUTH_AUDIENCE: '' });
+    expect(code).toBe(1);
+    expect(findings).toHaveLength(1);
+    expect(the('configuration').detail).toMatch(/PORT must be .*; AUTH_AUDIENCE is missing/);
+  });
+
+  it.each([
+    [
+      'a wrong secret',
+      { HUAWEICLOUD_SDK_SK: PLANTED },
+      /not the one that the vendor computes/,
+      /HUAWEICLOUD_SDK_SK/,
+    ],
+    [
+      'an unknown key',
+      { HUAWEICLOUD_SDK_AK: 'PLANTEDUNKNOWNKEY01' },
+      /does not know this access key/,
+      /another partition/,
+    ],
+  ])('finds %s, by one refusal', async (_what, more, detail, remedy) => {
+    const { code, failed, the } = await examine(more);
+    expect([code, failed]).toEqual([1, ['signature']]);
+    expect(the('signature').detail).toMatch(detail);
+    expect(the('signature').remedy).toMatch(remedy);
+    expect(the('permission').status).toBe('skipped');
+    const refusals = simulator.requests.filter(
+      ({ authentication }) => !['accepted', 'none', 'missing-authorization'].includes(authentication),
+    );
+    expect(refusals).toHaveLength(1);
+  });
+
+  it.each([
+    ['a locked key', 'locked', 'signature', /has locked this access key/],
+    ['a refused date', 'clock', 'signature', /refuses the date/],
+    [
+      'a missing permission',
+      'cce-forbidden',
+      'permission',
+      /may not list image caches \(status 403, CCE\.01403001\)/,
+    ],
+    ['a user that the gateway refuses', 'forbidden', 'permission', /may not list image caches/],
+    ['a throttled account', 'throttled', 'permission', /status 429/],
+    ['a fault of the vendor', 'internal', 'permission', /status 500/],
+  ] as const)('finds %s', async (_what, error, name, detail) => {
+    // A call without a signature is refused before the script is looked at.
+    simulator.script({ match: { path: PATH }, answer: { kind: 'refuse', error } });
+    const { code, failed, the, output } = await examine();
+    expect([code, failed]).toEqual([1, [name]]);
+    expect(the(name).detail).toMatch(detail);
+    expect(output).not.toMatch(/iam-user-0001|etcd|10\.247/);
+  });
+
+  it('finds a clock that is off, and goes on with the right time', async () => {
+    simulator.setClockSkewMs(20 * 60_000);
+    const { code, the } = await examine();
+    expect(code).toBe(0);
+    expect(the('clock')).toMatchObject({
+      status: 'warning',
+      detail: expect.stringMatching(/^this clock is \d+ s behind/),
+    });
+    expect(the('signature').status).toBe('ok');
+  });
+
+  it('finds a name that there is not', async () => {
+    const { failed, the } = await examine({ CCE_ENDPOINT: 'https://no-such-host.invalid' });
+    expect(failed).toEqual(['name of the endpoint']);
+    expect(the('name of the endpoint').remedy).toContain('CCE_REGION');
+    for (const name of ['connection', 'gateway', 'clock', 'signature', 'permission'])
+      expect(the(name).status).toBe('skipped');
+  });
+
+  it('finds a closed port, and says that proxies of the environment are not used', async () => {
+    const { failed, the } = await examine({ CCE_ENDPOINT: 'https://127.0.0.1:1' });
+    expect(failed).toEqual(['connection']);
+    expect(the('connection').detail).toContain('refuses connections');
+  });
+
+  it('finds a certificate that is not trusted, and a port that speaks no TLS', async () => {
+    execFileSync(
+      'openssl',
+      'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=proxy.example'.split(
+        ' ',
+      ),
+      { cwd: folder, stdio: 'ignore' },
+    );
+    const [cert, key] = ['cert.pem', 'key.pem'].map((name) => readFileSync(join(folder, name)));
+    const tls = await serve(https.createServer({ cert, key } as https.ServerOptions));
+    const untrusted = await examine({ CCE_ENDPOINT: `https://${tls}` });
+    expect(untrusted.failed).toEqual(['connection']);
+    expect(untrusted.the('connection').remedy).toContain('proxy that opens TLS');
+    const plain = await examine({ CCE_ENDPOINT: simulator.url.replace('http:', 'https:') });
+    expect(plain.failed).toEqual(['connection']);
+    expect(plain.the('connection').detail).toContain('does not speak TLS');
+  });
+
+  it('finds a page where the gateway should be, and sends no signature there', async () => {
+    let authorizations = 0;
+    const host = await serve(
+      http.createServer((request, response) => {
+        if (request.headers.authorization !== undefined) authorizations += 1;
+        response.writeHead(200, { 'content-type': 'text/html' });
+        response.end(`<html>${PLANTED}`);
+      }),
+    );
+    const { failed, the, output } = await examine({ CCE_ENDPOINT: `http://${host}` });
+    expect(failed).toEqual(['gateway']);
+    expect(the('gateway').detail).toContain('a page');
+    expect(authorizations).toBe(0);
+    expect(output).not.toContain(PLANTED);
+  });
+
+  it('finds a credential that no source gives', async () => {
+    const { HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, ...rest } = settings();
+    const { code, output } = await run(
+      { ...rest, HUAWEICLOUD_CREDENTIALS: 'metadata', HUAWEICLOUD_METADATA_ENDPOINT: 'http://127.0.0.1:1' },
+      [],
+    );
+    expect(code).toBe(1);
+    expect(output).toMatch(
+      /✗ credential: the agency of the node gives no credential[^\n]*\n {2}→ .*169\.254\.169\.254/,
+    );
+  });
+
+  it('finds a file that is not there', async () => {
+    const { HUAWEICLOUD_SDK_SK, ...rest } = settings();
+    const { code, output } = await run({ ...rest, HUAWEICLOUD_SDK_SK_FILE: join(folder, 'none') });
+    expect(code).toBe(1);
+    expect(output).toContain('HUAWEICLOUD_SDK_SK_FILE names a file that cannot be read (ENOENT)');
+  });
+
+  it('finds what is wrong with a project that is looked up', async () => {
+    const auto = {
+      CCE_REGION: 'cn-north-4',
+      HUAWEICLOUD_SDK_PROJECT_ID: 'auto',
+      HUAWEICLOUD_SDK_IAM_ENDPOINT: simulator.url,
+    };
+    expect((await examine(auto)).the('project')).toMatchObject({ status: 'ok' });
+    simulator.setProjects([]);
+    const none = await examine(auto);
+    expect(none.failed).toEqual(['project']);
+    expect(none.the('project').remedy).toContain('no project in this region');
+    expect(none.the('signature').status).toBe('skipped');
+  });
+
+  it.each([
+    ['no OpenID configuration', '/other', (): object => ({}), /status_404/, /AUTH_JWKS_URL/],
+    [
+      'another issuer',
+      '/.well-known/openid-configuration',
+      (host: string) => ({ issuer: `http://${host}/`, jwks_uri: `http://${host}/jwks` }),
+      /names another issuer/,
+      /slash/,
+    ],
+    [
+      'an empty key set',
+      '/.well-known/openid-configuration',
+      (host: string) => ({ issuer: `http://${host}`, jwks_uri: `http://${host}/jwks` }),
+      /what came is not its keys/,
+      /key set is empty/,
+    ],
+  ] as const)('finds an issuer with %s', async (_what, path, document, detail, remedy) => {
+    const host = await serve(
+      http.createServer((request, response) => {
+        const body =
+          request.url === path
+            ? document(String(request.headers.host))
+            : request.url === '/jwks'
+              ? { keys: [] }
+              : undefined;
+        response.writeHead(body === undefined ? 404 : 200, { 'content-type': 'application/json' });
+        response.end(JSON.stringify(body ?? {}));
+      }),
+    );
+    const { failed, the } = await examine({ AUTH_ISSUER: `http://${host}` });
+    expect(failed).toEqual([`issuer ${host}`]);
+    expect(the(`issuer ${host}`).detail).toMatch(detail);
+    expect(the(`issuer ${host}`).remedy).toMatch(remedy);
+  });
+
+  it('finds keys that the settings do not take, and an issuer that cannot be reached', async () => {
+    const file = join(folder, 'jwks.json');
+    await writeFile(file, JSON.stringify({ keys: [{ kty: 'oct', k: 'AAAA', alg: 'HS256' }] }));
+    const symmetric = await examine({ AUTH_JWKS_FILE: file });
+    const name = `issuer ${new URL(issuer.issuer).host}`;
+    expect(symmetric.the(name).detail).toBe('none of its keys can be used (HS256)');
+    const host = `127.0.0.1:${await freePort()}`;
+    const gone = await examine({ AUTH_ISSUER: `http://${host}` });
+    expect(gone.the(`issuer ${host}`)).toMatchObject({
+      status: 'failed',
+      detail: expect.stringContaining('ECONNREFUSED'),
+    });
+  });
+
+  it('finds a port that is taken', async () => {
+    const port = (await serve(http.createServer())).split(':')[1] as string;
+    const { code, the } = await examine({ METRICS_PORT: port });
+    expect(code).toBe(0);
+    expect(the('metrics port')).toMatchObject({ status: 'warning', detail: `127.0.0.1:${port} is taken` });
+  });
+
+  it('prints what its page shows', async () => {
+    const page = await readFile(new URL('../../../../docs/doctor.md', import.meta.url), 'utf8');
+    const { output } = await run(settings({ HUAWEICLOUD_SDK_SK: PLANTED }));
+    const masked = output
+      .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:PORT')
+      .replace(/agree to \d s/, 'agree to 0 s');
+    expect(page).toContain(`\`\`\`\n${masked}\`\`\``);
+  });
+
+  it('says how it is used', async () => {
+    expect(await run({}, ['--help'])).toEqual({ code: 0, output: 'Usage: npm run doctor [-- --json]\n' });
+    expect((await run({}, ['--fast'])).code).toBe(64);
+  });
+
+  it.skipIf(!hasRedisServer())('finds Redis well, its password wrong, or nobody there', async () => {
+    const redis = await startRedisServer(['--requirepass', PLANTED]);
+    closing.push(redis.stop);
+    const good = await examine({ REDIS_URL: redis.url.replace('//', `//:${PLANTED}@`) });
+    expect(good.the('Redis')).toMatchObject({ status: 'ok' });
+    const wrong = await examine({ REDIS_URL: redis.url.replace('//', `//:${PLANTED}x@`) });
+    expect(wrong.the('Redis').detail).toBe('it refuses the user or the password');
+    await redis.kill();
+    const gone = await examine({ REDIS_URL: redis.url });
+    expect(gone.the('Redis').detail).toBe('it does not answer (ECONNREFUSED)');
+    for (const { output } of [good, wrong, gone]) expect(output).not.toContain(PLANTED);
+  });
+
+  it('shows no secret, in lines or in JSON', async () => {
+    const { accessKeyId, secretAccessKey } = DEFAULT_ACCESS_KEY;
+    for (const args of [[], ['--json']])
+      for (const more of [
+        {},
+        { HUAWEICLOUD_SDK_SK: PLANTED },
+        { HUAWEICLOUD_SDK_SECURITY_TOKEN: PLANTED },
+        { PORT: PLANTED },
+      ]) {
+        const { output } = await run(settings(more), args);
+        for (const secret of [PLANTED, secretAccessKey, accessKeyId]) expect(output).not.toContain(secret);
+      }
+  });
+});
+
+describe('the report', () => {
+  const findings: Finding[] = [
+    { name: 'one', status: 'ok', detail: 'fine' },
+    { name: 'two', status: 'failed', detail: 'broken', remedy: 'mend it' },
+  ];
+  function written(options: { isTerminal: boolean; hasColour: boolean }): string {
+    let text = '';
+    const report = createReport({ ...options, write: (more) => (text += more) });
+    for (const finding of findings) {
+      report.begin(finding.name);
+      report.end(finding);
+    }
+    return text;
+  }
+
+  it('is plain lines where it is no terminal', () => {
+    expect(written({ isTerminal: false, hasColour: false })).toBe(
+      '✓ one: fine\n✗ two: broken\n  → mend it\n',
+    );
+  });
+
+  it('shows what is under way on a terminal, and writes over it', () => {
+    expect(written({ isTerminal: true, hasColour: false })).toBe(
+      '… one\r\u001b[K✓ one: fine\n… two\r\u001b[K✗ two: broken\n  → mend it\n',
+    );
+    expect(written({ isTerminal: true, hasColour: true })).toContain('\u001b[31m✗\u001b[0m two');
+  });
+
+  it('ends with a verdict', () => {
+    expect(summarise(findings)).toEqual({ isWell: false, text: 'Something is wrong: 1 failed, 0 warnings.' });
+    expect(summarise(findings.slice(0, 1)).isWell).toBe(true);
+  });
+});
