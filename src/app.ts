@@ -8,6 +8,7 @@ import type { Dependencies } from './deps.ts';
 import { describeError } from './describe-error.ts';
 import { ProblemError } from './problem.ts';
 import { createAuthenticateCaller, createCallerLimits } from './routes/authenticate-caller.ts';
+import { consoleHandler } from './routes/console.ts';
 import { docsHandler } from './routes/docs.ts';
 import { type Lifecycle, livez, type ReadinessCheck, readyz } from './routes/health.ts';
 import { imageCachesHandler, imageCachesLoader, reviveImageCaches } from './routes/imagecaches.ts';
@@ -104,6 +105,16 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
         ]),
       ),
     }),
+    ...(config.console &&
+      deps.consoleFiles && {
+        '/console': scoped('/console', deps, consoleHandler(config)),
+        ...Object.fromEntries(
+          Object.entries(deps.consoleFiles).map(([path, read]) => [
+            path,
+            scoped('/console', deps, docsHandler(read)),
+          ]),
+        ),
+      }),
     // Probes are not traced: there are many, and each says little.
     '/livez': scoped('/livez', deps, livez(), 'debug'),
     '/readyz': scoped('/readyz', deps, readyz(checks, deps.waitUntil), 'debug'),

@@ -127,6 +127,21 @@ export interface Config {
   readonly sdkClients: SdkClientsConfig | undefined;
   /** Web pages of these origins may call; none: none. */
   readonly corsOrigins: readonly string[];
+  /** The page for operators; undefined: there is none. */
+  readonly console:
+    | {
+        /** How the page gets a token by OpenID Connect; undefined: it is pasted. */
+        readonly login:
+          | {
+              readonly issuer: string;
+              readonly clientId: string;
+              readonly audience: string;
+              /** What is asked for: separated by spaces. */
+              readonly scope: string;
+            }
+          | undefined;
+      }
+    | undefined;
   /** The API document is served, and the page that shows it. */
   readonly isApiDocumented: boolean;
   readonly limits: {
@@ -340,6 +355,12 @@ const SETTINGS = {
     'one or more origins, comma-separated: scheme, host and port as a browser sends them',
     'https://console.example.com',
   ),
+  CONSOLE: setting(z.enum(['on', 'off']), "'on' or 'off'", 'on'),
+  CONSOLE_OIDC_CLIENT_ID: setting(
+    visibleAscii,
+    'the id of a public client of AUTH_ISSUER, which may redirect to /console',
+    'imagecaches-console',
+  ),
   API_DOCS: setting(z.enum(['on', 'off']), "'on' or 'off'", 'off'),
   RATE_LIMIT_PER_MINUTE: wholeNumber(0, 100_000_000, 600),
   AUTH_FAILURES_PER_MINUTE: wholeNumber(0, 1_000_000, 60),
@@ -514,6 +535,12 @@ export function parseConfig(
     missing('TRUSTED_PROXIES', ', and AUTH_FAILURES_PER_MINUTE needs the addresses of clients');
   }
 
+  if (given('CONSOLE_OIDC_CLIENT_ID')) {
+    if (values.CONSOLE !== 'on')
+      report('CONSOLE_OIDC_CLIENT_ID', 'is of no use without CONSOLE=on; remove it');
+    if (!given('AUTH_ISSUER')) missing('AUTH_ISSUER', ', and CONSOLE_OIDC_CLIENT_ID is a client of it');
+  }
+
   if ((values.METRICS_PORT ?? 9090) === (values.PORT ?? 8080) && values.PORT !== 0) {
     report(
       'METRICS_PORT',
@@ -562,13 +589,14 @@ export function parseConfig(
             isReplayRefused: values.SDK_REPLAY_PROTECTION === 'on',
           },
     corsOrigins: values.CORS_ORIGINS ?? [],
+    console: consoleConfig(values),
     isApiDocumented: values.API_DOCS !== 'off',
     limits: {
       requestsPerMinute: values.RATE_LIMIT_PER_MINUTE ?? 600,
       failuresPerMinute: values.TRUSTED_PROXIES === undefined ? 0 : (values.AUTH_FAILURES_PER_MINUTE ?? 60),
     },
     trustedProxies: values.TRUSTED_PROXIES?.filter((proxy) => proxy !== 'none'),
-    refreshScope: values.AUTH_REFRESH_SCOPE ?? 'imagecaches:refresh',
+    refreshScope: values.AUTH_REFRESH_SCOPE ?? DEFAULT_REFRESH_SCOPE,
     cache: {
       ttlMs: (values.CACHE_TTL_SECONDS ?? 30) * 1000,
       emptyTtlMs: (values.CACHE_EMPTY_TTL_SECONDS ?? 5) * 1000,
@@ -590,6 +618,7 @@ export function parseConfig(
   });
 }
 
+const DEFAULT_REFRESH_SCOPE = 'imagecaches:refresh';
 const AUTH_ISSUERS_NAME = 'AUTH_ISSUERS_FILE';
 const SDK_KEYS_NAME = 'SDK_KEYS_FILE';
 
@@ -663,6 +692,25 @@ function projectLookupConfig(values: SettingValues): ProjectLookupConfig {
   const region = values.CCE_REGION as string;
   const iamEndpoint = values.HUAWEICLOUD_SDK_IAM_ENDPOINT ?? iamEndpointForRegion(region);
   return { region, iamEndpoint: iamEndpoint as string };
+}
+
+function consoleConfig(values: SettingValues): Config['console'] {
+  if (values.CONSOLE !== 'on') return undefined;
+  const { CONSOLE_OIDC_CLIENT_ID: clientId, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audiences = [] } = values;
+  if (clientId === undefined) return { login: undefined };
+  const scopes = [
+    'openid',
+    values.AUTH_SCOPE ?? DEFAULT_SCOPE,
+    values.AUTH_REFRESH_SCOPE ?? DEFAULT_REFRESH_SCOPE,
+  ];
+  return {
+    login: {
+      issuer: issuer as string,
+      clientId,
+      audience: audiences[0] as string,
+      scope: scopes.join(' '),
+    },
+  };
 }
 
 function tracingConfig(values: SettingValues): TracingConfig | undefined {

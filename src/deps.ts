@@ -6,7 +6,7 @@ import type { Credential } from './signing/credentials.ts';
 import type { SingleFlight } from './single-flight.ts';
 import type { Tracer } from './tracing.ts';
 
-/** A file of the page for people. */
+/** A file of a page for people. */
 export interface DocsFile {
   readonly body: Uint8Array<ArrayBuffer>;
   readonly contentType: string;
@@ -58,6 +58,8 @@ export interface Dependencies {
   readonly sharedUse?: SharedUse;
   /** The files of the page that shows the API document; absent where the runtime has no files. */
   readonly docsFiles?: Readonly<Record<string, () => Promise<DocsFile>>>;
+  /** The same of the console. */
+  readonly consoleFiles?: Readonly<Record<string, () => Promise<DocsFile>>>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Absent when nothing is traced. */

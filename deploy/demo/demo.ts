@@ -52,6 +52,7 @@ async function main(): Promise<void> {
     METRICS_PORT: '0',
     AUTH_ISSUER: issuer.issuer,
     AUTH_AUDIENCE: AUDIENCE,
+    CONSOLE: 'on',
     SHUTDOWN_DELAY_SECONDS: '0',
     SHUTDOWN_GRACE_SECONDS: '1',
   });
@@ -59,7 +60,7 @@ async function main(): Promise<void> {
   const logger = createLogger(options.json ? 'warn' : 'info', pino.destination({ fd: 2, sync: true }));
   const service = await startService(config, logger);
   await service.warmed;
-  const token = await issuer.sign();
+  const token = await issuer.sign({ scope: 'imagecaches:read imagecaches:refresh' });
 
   if (options.json) process.stdout.write(`${JSON.stringify({ url: service.url, token })}\n`);
   else process.stdout.write(greeting(service.url, token, simulator.url));
@@ -80,6 +81,8 @@ function greeting(url: string, token: string, standIn: string): string {
 imagecaches-bff is ready, in front of a stand-in for Huawei Cloud CCE. Try:
 
 curl -i -H 'Authorization: Bearer ${token}' '${url}/imagecaches'
+
+The same as a page: ${url}/console takes the token. ${url}/docs shows the API.
 
 Add ?name=<one of the names> to filter. To see how the service copes, let the stand-in misbehave:
 ${standIn}/__control lists what it can be told. Ctrl-C stops everything.

@@ -14,6 +14,7 @@ import { sharedNamespace } from '../../shared-namespace.ts';
 import { createSharedFlight } from '../../single-flight.ts';
 import { createProjectIdSource } from '../../upstream/project-id.ts';
 import { createClientAddress } from './client-address.ts';
+import { createConsoleFiles } from './console-files.ts';
 import { createDocsFiles } from './docs-files.ts';
 import { createNodeFetch } from './fetch.ts';
 import { createPrometheusMetrics, type PrometheusMetrics } from './metrics.ts';
@@ -81,6 +82,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
     },
     createSingleFlight: createSharedFlight,
     docsFiles: createDocsFiles(),
+    consoleFiles: createConsoleFiles(),
     logger,
     metrics: prometheus.metrics,
     ...(config.trustedProxies && { clientAddress: createClientAddress(config.trustedProxies) }),
