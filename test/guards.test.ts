@@ -81,7 +81,8 @@ describe('the core knows no runtime', () => {
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // It is given away, so it stands alone.
   client: [],
-  runtime: ['app', 'routes', 'credentials', 'signing', 'upstream'],
+  // The doctor asks by the same steps as the service.
+  runtime: ['app', 'routes', 'auth', 'credentials', 'signing', 'upstream'],
   app: ['routes', 'auth', 'cache', 'upstream'],
   routes: ['auth', 'query', 'limits', 'cache', 'upstream', 'signing'],
   auth: ['signing'],
