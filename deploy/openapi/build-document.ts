@@ -52,7 +52,10 @@ const ProjectsSchema = z.strictObject({
   links: z.strictObject({}),
 });
 
-const LiveSchema = z.strictObject({ status: z.literal('ok') });
+const LiveSchema = z.strictObject({
+  status: z.literal('ok'),
+  version: z.string().describe('Of the service: a semantic version.'),
+});
 const ReadySchema = z.strictObject({ status: z.literal('ready') });
 const UnreadySchema = z.strictObject({
   status: z.literal('unready'),
@@ -294,7 +297,7 @@ export function buildDocument(): Json {
         200: {
           description: 'It can.',
           headers: headers('X-Request-Id'),
-          content: content('application/json', 'Live', { status: 'ok' }),
+          content: content('application/json', 'Live', { status: 'ok', version: packageJson.version }),
         },
       }),
       '/readyz': probe('readyz', 'May it take traffic?', {

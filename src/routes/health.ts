@@ -1,4 +1,5 @@
 import { SECURITY_HEADERS } from '../security-headers.ts';
+import document from './openapi.json' with { type: 'json' };
 import type { ScopedHandler } from './request-scope.ts';
 
 /** Where the process is in its life. Only a serving process takes traffic; all three can answer. */
@@ -16,7 +17,8 @@ const HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store
 
 /** 200 while the process can serve: a failure here asks to be restarted, so nothing from outside counts. */
 export function livez(): ScopedHandler {
-  return (_c, { requestId }) => healthResponse(200, { status: 'ok' }, requestId);
+  const { version } = document.info;
+  return (_c, { requestId }) => healthResponse(200, { status: 'ok', version }, requestId);
 }
 
 /** 200 when the process may take traffic, else 503 with the names of the checks that fail. */

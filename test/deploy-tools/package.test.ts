@@ -65,6 +65,7 @@ describe('the package', () => {
     expect(files.filter((file) => !file.startsWith('dist/client/')).sort()).toEqual([
       'LICENSE',
       'README.md',
+      'README.zh-CN.md',
       'package.json',
     ]);
     expect(
