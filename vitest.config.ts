@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/sdks/**', 'test/deploy-tools/**'],
     testTimeout: 15_000,
+    // Many tests wait for processes of their own: with one worker on two cores half of the machine would be idle.
+    maxWorkers: 2,
     reporters: ['default'],
   },
 });

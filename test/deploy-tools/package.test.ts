@@ -8,6 +8,7 @@ import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/co
 import { publint } from 'publint';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { endAll, type RunningProcess, startProcess } from '../runtime/node/running-process.ts';
+import { hasChromium, launchChromium, openPage } from '../support/chromium.ts';
 import { freePort } from '../support/free-port.ts';
 
 const run = promisify(execFile);
@@ -103,6 +104,39 @@ const { imageCaches } = await client.list();
 const again = await client.list();
 console.log(imageCaches.length, again.imageCaches === imageCaches, (await client.get('media-web-06')).status);`);
     expect(output).toBe('50 true Available\n');
+  });
+});
+
+describe.skipIf(!hasChromium())('the client in a browser', () => {
+  it('lists, and reuses what has not changed', async () => {
+    const browser = await launchChromium();
+    try {
+      const { page, complaints } = await openPage(browser);
+      const origin = environment.IMAGECACHES_URL as string;
+      // Files of the package, as a page of the same origin would have them; all else goes to the service.
+      await page.route(`${origin}/app/**`, async (route) => {
+        const name = new URL(route.request().url()).pathname.split('/').at(-1) as string;
+        if (name === 'page')
+          return route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>x</title>' });
+        const path = join(project, 'node_modules/imagecaches-bff/dist/client', name);
+        return route.fulfill({ contentType: 'text/javascript', path });
+      });
+      await page.goto(`${origin}/app/page`);
+      const output = await page.evaluate(
+        `import('/app/index.js').then(async ({ createClient }) => {
+          const client = createClient({ baseUrl: location.origin, token: ${JSON.stringify(environment.IMAGECACHES_TOKEN)} });
+          const { imageCaches } = await client.list();
+          const again = await client.list();
+          const problem = await client.get('Not A Name').catch((error) => error);
+          return [imageCaches.length, again.imageCaches === imageCaches, problem.name, problem.code];
+        })`,
+      );
+      expect(output).toEqual([50, true, 'ImageCachesProblem', 'invalid_query']);
+      // The browser says of every 400 that it is one.
+      expect(complaints.filter((text) => !text.includes('400'))).toEqual([]);
+    } finally {
+      await browser.close();
+    }
   });
 });
 

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { request } from 'undici';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
@@ -141,5 +143,42 @@ describe('the Worker', () => {
     const after = await Promise.all(Array.from({ length: 20 }, () => worker.get('/imagecaches')));
     expect(after.map(({ status }) => status)).toEqual(Array(20).fill(200));
     await Promise.all(after.map((response) => response.text()));
+  });
+
+  it('goes on after requests that were cancelled while they fetched the keys', async () => {
+    const gate = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    const keys = createServer(async (_request, response) => {
+      arrived.resolve();
+      await gate.promise;
+      const jwks = await fetch(`${issuer.issuer}/jwks.json`);
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(await jwks.text());
+    });
+    await new Promise<void>((resolve) => keys.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = keys.address() as AddressInfo;
+      const worker = await startWorker({ AUTH_JWKS_URL: `http://127.0.0.1:${port}/jwks` });
+      const abort = new AbortController();
+      const cancelled = Array.from({ length: 5 }, () =>
+        request(`${worker.url}/imagecaches`, {
+          headers: { authorization: `Bearer ${worker.token}` },
+          signal: abort.signal,
+        }).then(
+          () => 'answered',
+          () => 'cancelled',
+        ),
+      );
+      await arrived.promise;
+      abort.abort();
+      expect(new Set(await Promise.all(cancelled))).toEqual(new Set(['cancelled']));
+      gate.resolve();
+      const after = await Promise.all(Array.from({ length: 20 }, () => worker.get('/imagecaches')));
+      expect(after.map(({ status }) => status)).toEqual(Array(20).fill(200));
+      await Promise.all(after.map((response) => response.text()));
+    } finally {
+      keys.closeAllConnections();
+      await new Promise((resolve) => keys.close(resolve));
+    }
   });
 });
