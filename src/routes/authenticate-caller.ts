@@ -4,6 +4,7 @@ import { isSdkAuthorization, type SignatureVerifier } from '../auth/inbound-sign
 import { authorise, type Principal } from '../auth/scopes.ts';
 import type { Config } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
+import { limitedNetwork } from '../limits/limited-network.ts';
 import { rateLimited } from '../limits/rate-limited.ts';
 import { createRateLimiter, type RateLimiter } from '../limits/rate-limiter.ts';
 import { ProblemError } from '../problem.ts';
@@ -45,7 +46,7 @@ export function createCallerLimits(
  * Builds the first steps of every route that needs a caller: authenticate, authorise, limit. For a token seen lately
  * nothing of it is asynchronous.
  *
- * Failed attempts are counted for each client address. Past the limit nothing more of that address is checked, but a
+ * Failed attempts are counted for each client address, of IPv6 for each /64 network. Past the limit nothing more of that address is checked, but a
  * token that was verified lately still passes: callers behind one address do not shut each other out at once.
  */
 export function createAuthenticateCaller(
@@ -58,7 +59,7 @@ export function createAuthenticateCaller(
   const addressOf = (c: Context): string => deps.clientAddress?.(c.req.raw, c.env as unknown) ?? 'unknown';
 
   function refuseAfterFailures(c: Context): void {
-    const waitMs = failuresPerAddress?.waitMs(addressOf(c), deps.now());
+    const waitMs = failuresPerAddress?.waitMs(limitedNetwork(addressOf(c)), deps.now());
     if (waitMs !== undefined) throw rateLimited('address', config.limits.failuresPerMinute, waitMs);
   }
 
@@ -66,7 +67,7 @@ export function createAuthenticateCaller(
     if (failuresPerAddress === undefined) return;
     if (error instanceof ProblemError && error.code === 'unauthenticated') {
       refuseAfterFailures(c);
-      failuresPerAddress.take(addressOf(c), deps.now());
+      failuresPerAddress.take(limitedNetwork(addressOf(c)), deps.now());
     }
   }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRateLimiter, type RateLimiter, TELL_AFTER_MS } from '../../src/limits/rate-limiter.ts';
 import type { SharedUse, Use } from '../../src/shared-use.ts';
-import { createFakeClock } from '../support/fake-clock.ts';
+import { createFakeClock, settle } from '../support/fake-clock.ts';
 
 const T = 1_800_000_000_000;
 
@@ -116,6 +116,23 @@ describe('limiters that share', () => {
     expect(one.take(5)).toBe(0);
     await clock.advance(60_000);
     expect(one.take(100)).toBe(60);
+  });
+
+  it('keep what was counted while the others were told', async () => {
+    const clock = createFakeClock();
+    const answer = Promise.withResolvers<(number | undefined)[]>();
+    const sharedUse: SharedUse = { add: () => answer.promise };
+    const limiter = createRateLimiter(60, 'principal', { ...clock, sharedUse, waitUntil: () => undefined });
+    const take = () => limiter.take('a', clock.now());
+    for (let count = 0; count < 10; count += 1) take();
+    await clock.advance(TELL_AFTER_MS);
+    // The answer is under way: these ten are not in it.
+    for (let count = 0; count < 10; count += 1) take();
+    answer.resolve([45_000]);
+    await settle();
+    // 45 of all instances, and ten.
+    for (let count = 0; count < 5; count += 1) expect(take()).toBeUndefined();
+    expect(take()).toBeDefined();
   });
 
   it('tell once for all keys and all requests of a while, and nothing when there were none', async () => {

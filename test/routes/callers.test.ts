@@ -164,6 +164,23 @@ describe('limits', () => {
     await service.clock.advance(20_000);
     expect([await ask(), await ask()]).toEqual([401, 429]);
   });
+
+  it('counts all addresses of an IPv6 network together', async () => {
+    let host = 0;
+    const service = await createTestService(
+      { TRUSTED_PROXIES: 'none', AUTH_FAILURES_PER_MINUTE: '3' },
+      {
+        clientAddress: () => {
+          host += 1;
+          return `2001:db8:1:2::${host.toString(16)}`;
+        },
+      },
+    );
+    const statuses = [];
+    for (let count = 0; count < 4; count += 1)
+      statuses.push((await service.app.request('/imagecaches')).status);
+    expect(statuses).toEqual([401, 401, 401, 429]);
+  });
 });
 
 describe('CORS', () => {
