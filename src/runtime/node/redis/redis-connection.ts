@@ -55,12 +55,12 @@ export function keepRedisConnection(
   let timeouts = 0;
   let pauses = 0;
   let pausedUntilMs = 0;
-  /** When it last answered, or a connection was begun. */
-  let lastSignMs = deps.now();
+  /** Since when nothing comes of asking; undefined: something did. */
+  let failingSinceMs: number | undefined;
   let isStopped = false;
 
   function noteUp(): void {
-    lastSignMs = deps.now();
+    failingSinceMs = undefined;
     timeouts = 0;
     pauses = 0;
     pausedUntilMs = 0;
@@ -81,7 +81,7 @@ export function keepRedisConnection(
   }
 
   async function open(): Promise<void> {
-    lastSignMs = deps.now();
+    failingSinceMs = undefined;
     try {
       const location = await locate();
       if (location === undefined) throw new Error('the location of Redis is not valid');
@@ -103,7 +103,8 @@ export function keepRedisConnection(
   }
 
   function replaceIfStuck(): void {
-    if (isStopped || deps.now() - lastSignMs < STUCK_MS) return;
+    failingSinceMs ??= deps.now();
+    if (isStopped || deps.now() - failingSinceMs < STUCK_MS) return;
     const stuck = client;
     client = undefined;
     end(stuck);

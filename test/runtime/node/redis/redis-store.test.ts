@@ -349,6 +349,26 @@ describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
     expect(store.logger.lines).toHaveLength(3);
   });
 
+  it('slow once after a quiet hour: the connection is kept', async () => {
+    let nowMs = Date.now();
+    const server = await startServer();
+    const store = openStore(server.url, { now: () => nowMs });
+    await store.changed(true);
+    const client = await openClient(server.url);
+    const connections = async () =>
+      ((await client.sendCommand(['CLIENT', 'LIST'])) as unknown as string).trim();
+    const idsOf = (text: string) => Array.from(text.matchAll(/^id=(\d+)/gm), ([, id]) => id);
+    const before = idsOf(await connections());
+    nowMs += 3_600_000;
+    server.freeze();
+    await store.entries.get('web');
+    server.thaw();
+    await store.entries.get('web');
+    expect(store.used).toContain('get:timeout');
+    expect(idsOf(await connections())).toEqual(before);
+    expect(store.logger.lines).toHaveLength(1);
+  });
+
   it('frozen for good: the connection is replaced', async () => {
     let nowMs = Date.now();
     const [frozen, other] = [await startServer(), await startServer()];
