@@ -122,7 +122,11 @@ describe('what the image holds', () => {
       expect((await lstat(join(app, path))).mtimeMs).toBe(1_700_000_000_000);
   });
 
-  it('starts, is healthy, and ends as asked', async () => {
+  it.each([
+    ['as it is', {}],
+    // Node's permission model refuses what is not allowed: here all writing, child processes and threads.
+    ['where nothing can be written', { NODE_OPTIONS: '--permission --allow-fs-read=*' }],
+  ])('starts %s, is healthy, and ends as asked', async (_how, options) => {
     const [port, metricsPort] = [await freePort(), await freePort()];
     const environment = {
       PATH: process.env.PATH ?? '',
@@ -148,7 +152,7 @@ describe('what the image holds', () => {
         ({ code }: { code: number }) => code,
       );
     expect(await checkHealth()).toBe(1);
-    const child = spawn(program as string, args, { cwd: app, env: environment });
+    const child = spawn(program as string, args, { cwd: app, env: { ...environment, ...options } });
     let output = '';
     const listening = new Promise<void>((resolve, reject) => {
       child.stdout.on('data', (chunk: Buffer) => {
