@@ -9,7 +9,7 @@ export interface ClientOptions {
   readonly token: string | (() => string | Promise<string>);
   /** Default: the global one. */
   readonly fetch?: typeof fetch;
-  /** For one attempt, milliseconds. Default 10,000, which is more than the service takes in the worst case. */
+  /** For one attempt, milliseconds. Default 10,000, which is more than the deadline that the service has upstream. */
   readonly timeoutMs?: number;
   /** After 429 and 503 with Retry-After, and after failures of the network. Default 2; 0: none. */
   readonly maxRetries?: number;
