@@ -2,11 +2,13 @@ import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { createAuthenticator } from './auth/authenticate.ts';
 import { createSignatureVerifier } from './auth/inbound-signature.ts';
+import { createEncodedBodies } from './cache/encoded-bodies.ts';
 import { createResponseCache } from './cache/response-cache.ts';
 import type { Config } from './config.ts';
 import type { Dependencies } from './deps.ts';
 import { describeError } from './describe-error.ts';
 import { ProblemError } from './problem.ts';
+import { type Route, toResponse } from './route.ts';
 import { createAuthenticateCaller, createCallerLimits } from './routes/authenticate-caller.ts';
 import { consoleHandler } from './routes/console.ts';
 import { docsHandler } from './routes/docs.ts';
@@ -16,15 +18,21 @@ import { openApiHandler } from './routes/openapi.ts';
 import { projectsHandler } from './routes/projects.ts';
 import { type ErrorForm, type ScopedHandler, scoped } from './routes/request-scope.ts';
 import { traced, tracedRefresh } from './routes/traced.ts';
-import { vendorErrorResponse } from './routes/vendor-error.ts';
+import { vendorErrorAnswer } from './routes/vendor-error.ts';
 import { createUpstreamClient } from './upstream/client.ts';
 import { UpstreamError } from './upstream/upstream-error.ts';
+import { whenReady } from './when-ready.ts';
 
 export interface App {
   /** Answers a request. Never rejects: every error has become a problem. */
   readonly fetch: Hono['fetch'];
   /** The same for a path and RequestInit, for tests. */
   readonly request: Hono['request'];
+  /**
+   * What `fetch` leads to for GET and HEAD, by path, for a server that finds its way there without Hono. Empty where
+   * middleware has a say in the answers.
+   */
+  readonly routes: Readonly<Record<string, Route>>;
   /** Gets what the first request would wait for. Never rejects. */
   readonly warm: () => Promise<void>;
 }
@@ -64,6 +72,8 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
     },
     deps,
   );
+  const { compress } = deps;
+  const encodedBodies = compress && createEncodedBodies(config.cache.maxBytes, { ...deps, compress });
   deps.metrics.observeCache(() => cache);
 
   const checks: ReadinessCheck[] = [
@@ -80,21 +90,21 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
   const byToken = createAuthenticateCaller({ authenticator, limits }, config, deps);
   const signatures = config.sdkClients && createSignatureVerifier(config.sdkClients, deps);
   const byTokenOrSignature = createAuthenticateCaller({ authenticator, signatures, limits }, config, deps);
-  const route = (path: string, handler: ScopedHandler, ...more: [level?: 'info', toResponse?: ErrorForm]) =>
+  const route = (path: string, handler: ScopedHandler, ...more: [level?: 'info', toAnswer?: ErrorForm]) =>
     traced(deps.tracer, path, scoped(path, deps, handler, ...more));
 
   const app = new Hono();
   if (config.corsOrigins.length > 0) app.use(cors(corsOptions(config.corsOrigins)));
-  const routes: Record<string, (c: Context) => Response | Promise<Response>> = {
-    '/imagecaches': route('/imagecaches', imageCachesHandler(byToken, cache, config, deps)),
+  const routes: Record<string, Route> = {
+    '/imagecaches': route('/imagecaches', imageCachesHandler(byToken, cache, encodedBodies, config, deps)),
     '/v5/imagecaches': route(
       '/v5/imagecaches',
-      imageCachesHandler(byTokenOrSignature, cache, config, deps),
+      imageCachesHandler(byTokenOrSignature, cache, encodedBodies, config, deps),
       'info',
-      vendorErrorResponse,
+      vendorErrorAnswer,
     ),
     ...(signatures && {
-      '/v3/projects': route('/v3/projects', projectsHandler(byTokenOrSignature), 'info', vendorErrorResponse),
+      '/v3/projects': route('/v3/projects', projectsHandler(byTokenOrSignature), 'info', vendorErrorAnswer),
     }),
     ...(config.isApiDocumented && {
       '/openapi.json': scoped('/openapi.json', deps, openApiHandler(config)),
@@ -121,21 +131,28 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
   };
   // Hono answers HEAD from the GET handler. Each path has one handler only: with two that match, Hono chains
   // them, and every answer becomes a promise.
-  for (const [path, handler] of Object.entries(routes)) app.get(path, handler);
-  app.notFound(
-    traced(
-      deps.tracer,
-      undefined,
-      scoped('unmatched', deps, (c) => {
-        if (Object.hasOwn(routes, c.req.path)) refuseMethod();
-        throw new ProblemError('not_found', { detail: 'there is nothing at this path' });
-      }),
-    ),
-  );
+  for (const [path, handle] of Object.entries(routes)) app.get(path, (c) => respond(c, handle));
+  const unmatched = (refuse: () => never) =>
+    traced(deps.tracer, undefined, scoped('unmatched', deps, refuse));
+  const notAllowed = unmatched(refuseMethod);
+  const notFound = unmatched(refusePath);
+  app.notFound((c) => respond(c, Object.hasOwn(routes, c.req.path) ? notAllowed : notFound));
   const warm = async () => {
     await Promise.all([authenticator.warm(), warmCredentials(deps)]);
   };
-  return { fetch: app.fetch, request: app.request, warm };
+  return {
+    fetch: app.fetch,
+    request: app.request,
+    routes: config.corsOrigins.length > 0 ? {} : routes,
+    warm,
+  };
+}
+
+/** The answer of a route, as Hono wants it. */
+function respond(c: Context, route: Route): Response | Promise<Response> {
+  const { raw } = c.req;
+  const request = { method: raw.method, url: raw.url, headers: raw.headers, env: c.env as unknown };
+  return whenReady(route(request), toResponse);
 }
 
 /** What a page of a configured origin may send and read. It needs no cookie: callers bring a token. */
@@ -166,6 +183,10 @@ async function warmCredentials({ credentialProvider, resolveProjectId }: Depende
   } catch {
     // The first request tries again.
   }
+}
+
+function refusePath(): never {
+  throw new ProblemError('not_found', { detail: 'there is nothing at this path' });
 }
 
 /** RFC 9110, section 15.5.6: a 405 says what is allowed. */

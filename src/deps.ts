@@ -1,8 +1,10 @@
 import type { CredentialProvider } from './credentials/credential-provider.ts';
 import type { Metrics } from './metrics.ts';
+import type { RouteRequest } from './route.ts';
 import type { SharedEntries } from './shared-entries.ts';
 import type { SharedUse } from './shared-use.ts';
 import type { Credential } from './signing/credentials.ts';
+import type { Digests } from './signing/digests.ts';
 import type { SingleFlight } from './single-flight.ts';
 import type { Tracer } from './tracing.ts';
 
@@ -38,6 +40,13 @@ export interface Dependencies {
   readonly random: () => number;
   /** SHA-256 of the text, in any spelling that is one to one. Synchronous where the runtime can. */
   readonly hashToken: (text: string) => string | Promise<string>;
+  /** Faster digests for signatures than those of WebCrypto, where the runtime has some. */
+  readonly digests?: Digests;
+  /** Compresses a body off the way of other requests; absent where whoever stands in front does it. */
+  readonly compress?: (
+    body: Uint8Array<ArrayBuffer>,
+    coding: 'br' | 'gzip',
+  ) => Promise<Uint8Array<ArrayBuffer>>;
   /** Reads a text file; refuses on runtimes that have none. */
   readonly readTextFile: (path: string) => Promise<string>;
   /** Keeps the runtime alive until background work ends. The promise never rejects. */
@@ -51,7 +60,7 @@ export interface Dependencies {
    */
   readonly resolveProjectId?: (credential: Credential) => string | undefined | Promise<string | undefined>;
   /** Where a request came from, past the proxies that are trusted; absent: not known. */
-  readonly clientAddress?: (request: Request, env: unknown) => string | undefined;
+  readonly clientAddress?: (request: RouteRequest) => string | undefined;
   /** The cache that instances share; absent where there is none. */
   readonly sharedEntries?: SharedEntries;
   /** The limits that instances share; absent where each counts alone. */

@@ -3,6 +3,7 @@
  * Adding a code here is all it takes; the compiler then asks for its title and status.
  */
 
+import type { Answer } from './route.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
 
 interface ProblemKind {
@@ -74,10 +75,10 @@ export function problemTitle(code: ProblemCode): string {
 }
 
 /**
- * The response for a problem (RFC 9457). `instance` is the request id, which is also in X-Request-Id and
+ * The answer for a problem (RFC 9457). `instance` is the request id, which is also in X-Request-Id and
  * in the log, so that a caller's report leads to the line that says more.
  */
-export function problemResponse(problem: ProblemError, requestId: string): Response {
+export function problemAnswer(problem: ProblemError, requestId: string): Answer {
   const body = JSON.stringify({
     type: `urn:imagecaches-bff:problem:${problem.code}`,
     title: problemTitle(problem.code),
@@ -86,7 +87,8 @@ export function problemResponse(problem: ProblemError, requestId: string): Respo
     instance: requestId,
     code: problem.code,
   });
-  return new Response(body, {
+  return {
+    body,
     status: problem.status,
     headers: {
       'content-type': PROBLEM_CONTENT_TYPE,
@@ -95,5 +97,5 @@ export function problemResponse(problem: ProblemError, requestId: string): Respo
       'x-request-id': requestId,
       ...problem.headers,
     },
-  });
+  };
 }

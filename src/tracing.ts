@@ -10,7 +10,7 @@ export interface SpanOptions {
   /** `server` for a request of a caller, `client` for a call upstream, `internal` for what nobody waits for. */
   readonly kind: 'server' | 'client' | 'internal';
   /** Continues the caller's trace (W3C Trace Context) when these headers carry one. */
-  readonly parentHeaders?: Headers;
+  readonly parentHeaders?: { get(name: string): string | null };
   /** Begins a trace of its own, linked to the span that the work would otherwise have been a child of. */
   readonly beginsTrace?: boolean;
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;

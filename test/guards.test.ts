@@ -103,6 +103,7 @@ const LEAVES = [
   'config',
   'deps',
   'problem',
+  'route',
   'describe-error',
   'single-flight',
   'shared-entries',

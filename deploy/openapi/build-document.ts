@@ -76,7 +76,7 @@ const content = (type: string, name: string, example: unknown): Json => ({
 const HEADERS: Readonly<Record<string, Json>> = {
   ETag: {
     description: 'Strong. Send it as If-None-Match to be answered 304 while nothing has changed.',
-    schema: { type: 'string', pattern: '^"[0-9a-f]{32}"$' },
+    schema: { type: 'string', pattern: '^"[0-9a-f]{32}(-br|-gzip)?"$' },
     example: '"6f8a1d0c2b3e4f5061728394a5b6c7d8"',
   },
   Age: {
@@ -196,7 +196,7 @@ function listOperation(operationId: string, form: 'problem' | 'vendor', security
     tags: ['image caches'],
     summary: form === 'problem' ? 'The image caches' : "The image caches, for the vendor's SDKs",
     description:
-      'The whole list, or with `name` the image caches of just this name, which may be none. The list is the same for every caller who may have it. `Cache-Control: no-cache` from a token with the refresh scope has it loaded anew, once a second at most.',
+      'The whole list, or with `name` the image caches of just this name, which may be none. The list is the same for every caller who may have it. `Cache-Control: no-cache` from a token with the refresh scope has it loaded anew, once a second at most. With `Accept-Encoding` it comes compressed by brotli or gzip, under an ETag of its own.',
     security,
     parameters: [ref('parameters', 'Name'), ref('parameters', 'IfNoneMatch')],
     responses: {

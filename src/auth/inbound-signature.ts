@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { SdkClientsConfig } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
 import { ProblemError } from '../problem.ts';
+import type { RouteRequest } from '../route.ts';
 import {
   buildCanonicalHeaders,
   buildCanonicalQueryString,
@@ -11,8 +12,8 @@ import {
   type NameValuePair,
 } from '../signing/canonical-request.ts';
 import type { Credential } from '../signing/credentials.ts';
-import { hashSha256 } from '../signing/sha256.ts';
-import { ALGORITHM, buildStringToSign, sign } from '../signing/sign-request.ts';
+import { type Digests, WEB_CRYPTO_DIGESTS } from '../signing/digests.ts';
+import { ALGORITHM, buildStringToSign } from '../signing/sign-request.ts';
 import { utcEpochMsOfDigits } from '../utc-epoch-ms.ts';
 import { createLocalKeyStore } from './local-key-store.ts';
 import { type Principal, refusalOf } from './scopes.ts';
@@ -46,7 +47,7 @@ export interface SignatureVerifier {
    * @param clientAddress where it came from, for replay protection; undefined where it is not known
    * @throws ProblemError (rejects with it) `unauthenticated`
    */
-  verify(request: Request, clientAddress: string | undefined): Promise<Principal>;
+  verify(request: RouteRequest, clientAddress: string | undefined): Promise<Principal>;
 }
 
 /** Is this the Authorization header of one of the vendor's SDKs? */
@@ -64,10 +65,11 @@ export function createSignatureVerifier(
   config: SdkClientsConfig,
   deps: Pick<
     Dependencies,
-    'now' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
+    'now' | 'schedule' | 'digests' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
   >,
 ): SignatureVerifier {
   const store = createLocalKeyStore(config, deps);
+  const { digests = WEB_CRYPTO_DIGESTS } = deps;
   /** A Credential for each pair: the signer keeps its imported key with the object. */
   const credentials = new LRUCache<string, Credential>({ max: 1000 });
   const addresses = new LRUCache<string, { readonly address: string; readonly untilMs: number }>({
@@ -95,7 +97,7 @@ export function createSignatureVerifier(
 
   /** In one of the forms that it may have been signed in; the first is that of nearly all. */
   async function isSigned(
-    request: Request,
+    request: RouteRequest,
     names: readonly string[],
     sdkDate: string,
     credential: Credential,
@@ -103,7 +105,15 @@ export function createSignatureVerifier(
   ): Promise<boolean> {
     for (const payloadHash of PAYLOAD_HASHES) {
       for (const host of hostsOf(request, names, config.publicHost)) {
-        const expected = await expectedSignature(request, names, host, payloadHash, sdkDate, credential);
+        const expected = await expectedSignature(
+          request,
+          names,
+          host,
+          payloadHash,
+          sdkDate,
+          credential,
+          digests,
+        );
         if (isEqualInConstantTime(expected, signature)) return true;
       }
     }
@@ -145,19 +155,20 @@ export function createSignatureVerifier(
 }
 
 /** The hosts that may have been signed; one, of no importance, where none was. */
-function hostsOf(request: Request, names: readonly string[], publicHost: string | undefined): string[] {
+function hostsOf(request: RouteRequest, names: readonly string[], publicHost: string | undefined): string[] {
   const arrived = request.headers.get('host') ?? new URL(request.url).host;
   return names.includes('host') && publicHost !== undefined ? [arrived, publicHost] : [arrived];
 }
 
 /** What the key would have signed; empty where nobody could have signed such a request. */
 async function expectedSignature(
-  request: Request,
+  request: RouteRequest,
   names: readonly string[],
   host: string,
   payloadHash: string,
   sdkDate: string,
   credential: Credential,
+  digests: Digests,
 ): Promise<string> {
   const { pathname, searchParams } = new URL(request.url);
   const headers: NameValuePair[] = [];
@@ -176,7 +187,8 @@ async function expectedSignature(
       signedHeaders,
       payloadHash: headers.find(([name]) => name === 'x-sdk-content-sha256')?.[1] ?? payloadHash,
     });
-    return await sign(buildStringToSign(sdkDate, await hashSha256(canonicalRequest)), credential);
+    const stringToSign = buildStringToSign(sdkDate, await digests.sha256(canonicalRequest));
+    return await digests.hmacSha256(stringToSign, credential);
   } catch (error) {
     // A name twice, or a value that no signer takes.
     if (error instanceof TypeError) return '';

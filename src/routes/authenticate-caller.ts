@@ -1,4 +1,3 @@
-import type { Context } from 'hono';
 import type { Authenticator } from '../auth/authenticate.ts';
 import { isSdkAuthorization, type SignatureVerifier } from '../auth/inbound-signature.ts';
 import { authorise, type Principal } from '../auth/scopes.ts';
@@ -8,6 +7,7 @@ import { limitedNetwork } from '../limits/limited-network.ts';
 import { rateLimited } from '../limits/rate-limited.ts';
 import { createRateLimiter, type RateLimiter } from '../limits/rate-limiter.ts';
 import { ProblemError } from '../problem.ts';
+import type { RouteRequest } from '../route.ts';
 import type { RequestScope } from './request-scope.ts';
 
 /**
@@ -15,7 +15,10 @@ import type { RequestScope } from './request-scope.ts';
  *
  * @throws ProblemError (or rejects with it) `unauthenticated`, `forbidden`, `rate_limited` or `keys_unavailable`
  */
-export type AuthenticateCaller = (c: Context, scope: RequestScope) => Principal | Promise<Principal>;
+export type AuthenticateCaller = (
+  request: RouteRequest,
+  scope: RequestScope,
+) => Principal | Promise<Principal>;
 
 export interface CallerServices {
   readonly authenticator: Authenticator;
@@ -56,30 +59,30 @@ export function createAuthenticateCaller(
 ): AuthenticateCaller {
   const { perPrincipal, failuresPerAddress } = limits;
 
-  const addressOf = (c: Context): string => deps.clientAddress?.(c.req.raw, c.env as unknown) ?? 'unknown';
+  const addressOf = (request: RouteRequest): string => deps.clientAddress?.(request) ?? 'unknown';
 
-  function refuseAfterFailures(c: Context): void {
-    const waitMs = failuresPerAddress?.waitMs(limitedNetwork(addressOf(c)), deps.now());
+  function refuseAfterFailures(request: RouteRequest): void {
+    const waitMs = failuresPerAddress?.waitMs(limitedNetwork(addressOf(request)), deps.now());
     if (waitMs !== undefined) throw rateLimited('address', config.limits.failuresPerMinute, waitMs);
   }
 
-  function noteFailure(c: Context, error: unknown): void {
+  function noteFailure(request: RouteRequest, error: unknown): void {
     if (failuresPerAddress === undefined) return;
     if (error instanceof ProblemError && error.code === 'unauthenticated') {
-      refuseAfterFailures(c);
-      failuresPerAddress.take(limitedNetwork(addressOf(c)), deps.now());
+      refuseAfterFailures(request);
+      failuresPerAddress.take(limitedNetwork(addressOf(request)), deps.now());
     }
   }
 
-  function prove(c: Context): Principal | Promise<Principal> {
-    const authorization = c.req.raw.headers.get('authorization');
+  function prove(request: RouteRequest): Principal | Promise<Principal> {
+    const authorization = request.headers.get('authorization');
     if (signatures !== undefined && isSdkAuthorization(authorization)) {
-      refuseAfterFailures(c);
-      return signatures.verify(c.req.raw, addressOf(c));
+      refuseAfterFailures(request);
+      return signatures.verify(request, addressOf(request));
     }
     return authenticator.authenticate(
       authorization,
-      failuresPerAddress === undefined ? undefined : () => refuseAfterFailures(c),
+      failuresPerAddress === undefined ? undefined : () => refuseAfterFailures(request),
     );
   }
 
@@ -93,19 +96,19 @@ export function createAuthenticateCaller(
     return principal;
   }
 
-  return (c, scope) => {
+  return (request, scope) => {
     try {
-      const proved = prove(c);
+      const proved = prove(request);
       if (!(proved instanceof Promise)) return admit(proved, scope);
       return proved.then(
         (principal) => admit(principal, scope),
         (error) => {
-          noteFailure(c, error);
+          noteFailure(request, error);
           throw error;
         },
       );
     } catch (error) {
-      noteFailure(c, error);
+      noteFailure(request, error);
       throw error;
     }
   };

@@ -14,7 +14,7 @@ export function consoleHandler({ console: options, refreshScope, issuers }: Conf
   const scopeClaims = [...new Set(issuers.flatMap((issuer) => issuer.scopeClaims))].join(',');
   // The one place outside of this service that the page may speak to.
   const connect = login === undefined ? "'self'" : `'self' ${new URL(login.issuer).origin}`;
-  return async (_c, { requestId }) => {
+  return async (_request, { requestId }) => {
     const nonce = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(NONCE_BYTES))));
     const page = await html`<!doctype html>
 <html lang="en">
@@ -78,7 +78,9 @@ ${login === undefined ? '' : html`<button id="login" type="button">Sign in at ${
 </body>
 </html>
 `;
-    return new Response(String(page), {
+    return {
+      status: 200,
+      body: String(page),
       headers: {
         'content-type': 'text/html; charset=utf-8',
         'cache-control': 'no-store',
@@ -87,6 +89,6 @@ ${login === undefined ? '' : html`<button id="login" type="button">Sign in at ${
         'cross-origin-opener-policy': 'same-origin',
         'x-request-id': requestId,
       },
-    });
+    };
   };
 }

@@ -8,9 +8,11 @@ const PAGE_POLICY =
 
 /** A page that shows the API document, and its files: nothing comes from another host. */
 export function docsHandler(read: () => Promise<DocsFile>): ScopedHandler {
-  return async (_c, { requestId }) => {
+  return async (_request, { requestId }) => {
     const { body, contentType } = await read();
-    return new Response(body, {
+    return {
+      status: 200,
+      body,
       headers: {
         'content-type': contentType,
         'cache-control': 'public, max-age=3600',
@@ -18,6 +20,6 @@ export function docsHandler(read: () => Promise<DocsFile>): ScopedHandler {
         'content-security-policy': PAGE_POLICY,
         'x-request-id': requestId,
       },
-    });
+    };
   };
 }

@@ -1,3 +1,4 @@
+import type { Answer } from '../route.ts';
 import { SECURITY_HEADERS } from '../security-headers.ts';
 import document from './openapi.json' with { type: 'json' };
 import type { ScopedHandler } from './request-scope.ts';
@@ -18,7 +19,7 @@ const HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store
 /** 200 while the process can serve: a failure here asks to be restarted, so nothing from outside counts. */
 export function livez(): ScopedHandler {
   const { version } = document.info;
-  return (_c, { requestId }) => healthResponse(200, { status: 'ok', version }, requestId);
+  return (_request, { requestId }) => healthAnswer(200, { status: 'ok', version }, requestId);
 }
 
 /** 200 when the process may take traffic, else 503 with the names of the checks that fail. */
@@ -26,17 +27,14 @@ export function readyz(
   checks: readonly ReadinessCheck[],
   waitUntil: (promise: Promise<unknown>) => void,
 ): ScopedHandler {
-  return (_c, { requestId }) => {
+  return (_request, { requestId }) => {
     const failing = checks.filter((check) => !check.isReady());
     for (const check of failing) if (check.recover !== undefined) waitUntil(check.recover());
-    if (failing.length === 0) return healthResponse(200, { status: 'ready' }, requestId);
-    return healthResponse(503, { status: 'unready', failing: failing.map(({ name }) => name) }, requestId);
+    if (failing.length === 0) return healthAnswer(200, { status: 'ready' }, requestId);
+    return healthAnswer(503, { status: 'unready', failing: failing.map(({ name }) => name) }, requestId);
   };
 }
 
-function healthResponse(status: number, body: object, requestId: string): Response {
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: { ...HEADERS, 'x-request-id': requestId },
-  });
+function healthAnswer(status: number, body: object, requestId: string): Answer {
+  return { status, body: JSON.stringify(body), headers: { ...HEADERS, 'x-request-id': requestId } };
 }

@@ -1,20 +1,23 @@
 import type { Principal } from '../auth/scopes.ts';
 import { cacheKeyFor, nameOfKey, UNFILTERED_KEY } from '../cache/cache-key.ts';
 import type { CachedResponse, LoadedBody } from '../cache/cached-response.ts';
+import type { EncodedBodies, Representation } from '../cache/encoded-bodies.ts';
 import type { CacheAnswer, ResponseCache } from '../cache/response-cache.ts';
 import type { Config } from '../config.ts';
 import type { Dependencies } from '../deps.ts';
 import type { CacheOutcome } from '../metrics.ts';
 import { parseImageCachesQuery } from '../query/imagecaches-query.ts';
+import type { Answer, RouteRequest } from '../route.ts';
 import { SECURITY_HEADERS } from '../security-headers.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import { parseImageCaches } from '../upstream/parse.ts';
 import { type ImageCache, sanitiseImageCaches } from '../upstream/sanitise.ts';
 import { serialiseImageCaches } from '../upstream/serialise.ts';
 import { whenReady } from '../when-ready.ts';
+import { preferredCoding } from './accept-encoding.ts';
 import type { AuthenticateCaller } from './authenticate-caller.ts';
 import { matchesEtag } from './conditional.ts';
-import type { RequestScope, ScopedHandler } from './request-scope.ts';
+import type { ScopedHandler } from './request-scope.ts';
 
 /** Of a list full of broken entries so many are named in the log. */
 const MAX_LOGGED_DROPS = 20;
@@ -30,24 +33,38 @@ const MAX_LOGGED_DROPS = 20;
 export function imageCachesHandler(
   authenticate: AuthenticateCaller,
   cache: ResponseCache,
+  encodedBodies: EncodedBodies | undefined,
   config: Pick<Config, 'refreshScope'>,
   deps: Pick<Dependencies, 'now' | 'metrics'>,
 ): ScopedHandler {
-  return (c, scope) => {
-    const { headers, url } = c.req.raw;
+  const vary = encodedBodies === undefined ? 'Authorization' : 'Authorization, Accept-Encoding';
 
-    const answerTo = (principal: Principal): Response | Promise<Response> => {
-      const { name } = parseImageCachesQuery(url);
+  function represent(
+    { headers }: RouteRequest,
+    response: CachedResponse,
+  ): Representation | Promise<Representation> {
+    const coding = encodedBodies && preferredCoding(headers.get('accept-encoding'));
+    return coding === undefined ? response : (encodedBodies as EncodedBodies).get(response, coding);
+  }
+
+  return (request, scope) => {
+    const answerTo = (principal: Principal): Answer | Promise<Answer> => {
+      const { name } = parseImageCachesQuery(request.url);
       scope.name = name;
-      const forceRefresh = asksForRefresh(headers) && principal.scopes.includes(config.refreshScope);
-      return whenReady(cache.read(cacheKeyFor({ name }), { forceRefresh }), (answer) => {
+      const isForced = asksForRefresh(request.headers) && principal.scopes.includes(config.refreshScope);
+      const read = cache.read(cacheKeyFor({ name }), { forceRefresh: isForced });
+      return whenReady(read, (answer) => {
         const nowMs = deps.now();
         deps.metrics.cacheAnswered(answer.outcome, nowMs - answer.response.storedAtMs);
-        return respond(c.req.raw, answer, forceRefresh, scope, nowMs);
+        scope.cache = answer.outcome;
+        return whenReady(represent(request, answer.response), (representation) => {
+          const headers = headersOf(representation, answer, { isForced, vary, nowMs });
+          return respond(request, representation, headers, scope.requestId);
+        });
       });
     };
 
-    return whenReady(authenticate(c, scope), answerTo);
+    return whenReady(authenticate(request, scope), answerTo);
   };
 }
 
@@ -102,72 +119,89 @@ function hasEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /** `no-cache` of a request (RFC 9111, section 5.2.1.4). Looked for only where the header is, for speed. */
-function asksForRefresh(headers: Headers): boolean {
+function asksForRefresh(headers: RouteRequest['headers']): boolean {
   const cacheControl = headers.get('cache-control');
   return cacheControl !== null && /(?:^|,)\s*no-cache\s*(?:,|$)/i.test(cacheControl);
 }
 
 function respond(
-  request: Request,
-  answer: CacheAnswer,
-  forced: boolean,
-  scope: RequestScope,
-  nowMs: number,
-): Response {
-  scope.cache = answer.outcome;
-  const headers: Record<string, string> = {
-    ...headersOf(answer, forced, nowMs),
-    'x-request-id': scope.requestId,
-  };
-  const { body, etag } = answer.response;
+  request: RouteRequest,
+  { body, etag }: Representation,
+  { always, full }: ListHeaders,
+  requestId: string,
+): Answer {
   if (matchesEtag(request.headers.get('if-none-match'), etag))
-    return new Response(null, { status: 304, headers });
-  headers['content-type'] = 'application/json';
-  // The runtime counts the body of a GET; that of HEAD is gone when it looks.
-  if (request.method === 'HEAD') headers['content-length'] = String(body.byteLength);
-  return new Response(body, { status: 200, headers });
+    return { status: 304, headers: { ...always, 'x-request-id': requestId }, body: null };
+  return { status: 200, headers: { ...full, 'x-request-id': requestId }, body };
+}
+
+interface ListHeaders {
+  /** Those of every answer. */
+  readonly always: Readonly<Record<string, string>>;
+  /** The same, and those of an answer with a body. */
+  readonly full: Readonly<Record<string, string>>;
 }
 
 interface HeaderMemo {
+  readonly outcome: CacheOutcome;
   readonly ttlSeconds: number;
   readonly ageSeconds: number;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: ListHeaders;
 }
 
-/**
- * The headers of the last hit of each value: they change once a second, or twice. A value is served as a hit or as
- * derived, never as both.
- */
-const hitHeaders = new WeakMap<CachedResponse, HeaderMemo>();
+/** The headers of the last hit of each representation: they change once a second, or twice. */
+const hitHeaders = new WeakMap<Representation, HeaderMemo>();
 
-/** All headers of a full answer that do not depend on the request. */
-function headersOf(answer: CacheAnswer, forced: boolean, nowMs: number): Readonly<Record<string, string>> {
+interface HeaderOptions {
+  readonly isForced: boolean;
+  readonly vary: string;
+  readonly nowMs: number;
+}
+
+/** All headers that do not depend on the request. */
+function headersOf(
+  representation: Representation,
+  answer: CacheAnswer,
+  { isForced, vary, nowMs }: HeaderOptions,
+): ListHeaders {
   const { response, outcome } = answer;
   // Negative once it is stale, as RFC 9211 has it.
   const ttlSeconds = Math.floor((response.freshUntilMs - nowMs) / 1000);
   const ageSeconds = Math.max(0, Math.floor((nowMs - response.storedAtMs) / 1000));
-  if (outcome !== 'hit' && outcome !== 'derived') return makeHeaders(answer, forced, ttlSeconds, ageSeconds);
-  const memo = hitHeaders.get(response);
-  if (memo?.ttlSeconds === ttlSeconds && memo.ageSeconds === ageSeconds) return memo.headers;
-  const headers = makeHeaders(answer, forced, ttlSeconds, ageSeconds);
-  hitHeaders.set(response, { ttlSeconds, ageSeconds, headers });
+  const make = () =>
+    makeHeaders(representation, vary, ageSeconds, ttlSeconds, cacheStatus(answer, ttlSeconds, isForced));
+  if (outcome !== 'hit' && outcome !== 'derived') return make();
+  const memo = hitHeaders.get(representation);
+  if (memo?.outcome === outcome && memo.ttlSeconds === ttlSeconds && memo.ageSeconds === ageSeconds)
+    return memo.headers;
+  const headers = make();
+  hitHeaders.set(representation, { outcome, ttlSeconds, ageSeconds, headers });
   return headers;
 }
 
 function makeHeaders(
-  answer: CacheAnswer,
-  forced: boolean,
-  ttlSeconds: number,
+  { body, etag, coding }: Representation,
+  vary: string,
   ageSeconds: number,
-): Readonly<Record<string, string>> {
-  return {
-    etag: answer.response.etag,
+  ttlSeconds: number,
+  status: string,
+): ListHeaders {
+  const always = {
+    etag,
     age: String(ageSeconds),
     'cache-control': `private, max-age=${Math.max(0, ttlSeconds)}`,
-    'cache-status': cacheStatus(answer, ttlSeconds, forced),
-    vary: 'Authorization',
+    'cache-status': status,
+    vary,
     ...SECURITY_HEADERS,
   };
+  const full = {
+    ...always,
+    'content-type': 'application/json',
+    // Servers count the body of a GET by themselves; that of HEAD is gone when they look.
+    'content-length': String(body.byteLength),
+    ...(coding && { 'content-encoding': coding }),
+  };
+  return { always, full };
 }
 
 /** What the outcomes that RFC 9211 has no word for are called in its parameter `detail`. */

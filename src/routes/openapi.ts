@@ -36,7 +36,7 @@ function withoutSignature(item: object): PathItem {
 export function openApiHandler(config: Pick<Config, 'sdkClients'>): ScopedHandler {
   /** Made by the first request, and kept as a value: a promise would belong to that request. */
   let made: { readonly body: Uint8Array<ArrayBuffer>; readonly etag: string } | undefined;
-  return async (c, { requestId }) => {
+  return async (request, { requestId }) => {
     if (made === undefined) {
       const body = new TextEncoder().encode(JSON.stringify(documentFor(config)));
       made = { body, etag: await etagOf(body) };
@@ -48,8 +48,7 @@ export function openApiHandler(config: Pick<Config, 'sdkClients'>): ScopedHandle
       ...SECURITY_HEADERS,
       'x-request-id': requestId,
     };
-    if (matchesEtag(c.req.raw.headers.get('if-none-match') ?? null, etag))
-      return new Response(null, { status: 304, headers });
-    return new Response(body, { headers: { ...headers, 'content-type': 'application/json' } });
+    if (matchesEtag(request.headers.get('if-none-match'), etag)) return { status: 304, headers, body: null };
+    return { status: 200, headers: { ...headers, 'content-type': 'application/json' }, body };
   };
 }

@@ -13,18 +13,20 @@ const PROJECT_ID_DIGITS = 32;
  * cloud, and is not looked at when it comes back.
  */
 export function projectsHandler(authenticate: AuthenticateCaller): ScopedHandler {
-  return async (c, scope) => {
-    await authenticate(c, scope);
-    const region = parseProjectsQuery(c.req.raw.url);
+  return async (request, scope) => {
+    await authenticate(request, scope);
+    const region = parseProjectsQuery(request.url);
     const id = (await hashSha256(`imagecaches-bff project ${region}`)).slice(0, PROJECT_ID_DIGITS);
     const project = { id, name: region, enabled: true, is_domain: false, description: '' };
-    return new Response(JSON.stringify({ projects: [project], links: {} }), {
+    return {
+      status: 200,
+      body: JSON.stringify({ projects: [project], links: {} }),
       headers: {
         'content-type': 'application/json',
         'cache-control': 'private, no-store',
         ...SECURITY_HEADERS,
         'x-request-id': scope.requestId,
       },
-    });
+    };
   };
 }

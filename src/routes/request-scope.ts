@@ -1,7 +1,7 @@
-import type { Context } from 'hono';
 import type { Dependencies } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
-import { ProblemError, problemResponse } from '../problem.ts';
+import { ProblemError, problemAnswer } from '../problem.ts';
+import type { Answer, Route, RouteRequest } from '../route.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import { createRequestIdSource } from './request-id.ts';
 
@@ -20,9 +20,9 @@ export interface RequestScope {
 }
 
 /** How a problem goes out: as problem+json, or as the vendor's clients expect it. */
-export type ErrorForm = (problem: ProblemError, requestId: string) => Response;
+export type ErrorForm = (problem: ProblemError, requestId: string) => Answer;
 
-export type ScopedHandler = (c: Context, scope: RequestScope) => Response | Promise<Response>;
+export type ScopedHandler = (request: RouteRequest, scope: RequestScope) => Answer | Promise<Answer>;
 
 /** Short, and without a dot: a token that strays into this header is not taken for an id. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9_-]{1,128}$/;
@@ -34,19 +34,19 @@ const SANE_REQUEST_ID = /^[A-Za-z0-9_-]{1,128}$/;
  *
  * @param route the route's pattern, for the log
  * @param level the level of the log line of a good answer; probes are frequent and say little
- * @param toResponse the form of errors on this route
+ * @param toAnswer the form of errors on this route
  */
 export function scoped(
   route: string,
   deps: Pick<Dependencies, 'now' | 'logger' | 'metrics'>,
   handler: ScopedHandler,
   level: 'info' | 'debug' = 'info',
-  toResponse: ErrorForm = problemResponse,
-): (c: Context) => Response | Promise<Response> {
+  toAnswer: ErrorForm = problemAnswer,
+): Route {
   const makeRequestId = createRequestIdSource();
-  return (c) => {
+  return (request) => {
     const startedAtMs = deps.now();
-    const sentId = c.req.raw.headers.get('x-request-id');
+    const sentId = request.headers.get('x-request-id');
     const scope: RequestScope = {
       requestId: sentId !== null && SANE_REQUEST_ID.test(sentId) ? sentId : makeRequestId(),
       route,
@@ -56,14 +56,14 @@ export function scoped(
       name: undefined,
       cache: undefined,
     };
-    const finish = (response: Response, problem?: ProblemError): Response => {
+    const finish = (answer: Answer, problem?: ProblemError): Answer => {
       const ms = deps.now() - startedAtMs;
-      deps.metrics.requestAnswered(route, c.req.method, response.status, ms);
+      deps.metrics.requestAnswered(route, request.method, answer.status, ms);
       const fields = {
         requestId: scope.requestId,
-        method: c.req.method,
+        method: request.method,
         route,
-        status: response.status,
+        status: answer.status,
         ms,
         access: scope.access ?? accessRefused(problem),
         name: scope.name,
@@ -73,17 +73,17 @@ export function scoped(
         code: problem?.code,
         reason: problem?.reason,
       };
-      if (response.status >= 500) deps.logger.warn(fields, 'request');
-      else deps.logger[response.status < 400 ? level : 'info'](fields, 'request');
-      return response;
+      if (answer.status >= 500) deps.logger.warn(fields, 'request');
+      else deps.logger[answer.status < 400 ? level : 'info'](fields, 'request');
+      return answer;
     };
-    const fail = (error: unknown): Response => {
+    const fail = (error: unknown): Answer => {
       const problem = problemFor(error, scope.requestId, deps.logger);
-      return finish(toResponse(problem, scope.requestId), problem);
+      return finish(toAnswer(problem, scope.requestId), problem);
     };
     try {
-      const response = handler(c, scope);
-      return response instanceof Promise ? response.then(finish, fail) : finish(response);
+      const answer = handler(request, scope);
+      return answer instanceof Promise ? answer.then(finish, fail) : finish(answer);
     } catch (error) {
       return fail(error);
     }

@@ -1,43 +1,41 @@
-import type { Context } from 'hono';
 import { KNOWN_METHODS } from '../known-methods.ts';
+import type { Answer, Route } from '../route.ts';
 import type { ActiveSpan, Tracer } from '../tracing.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import { whenReady } from '../when-ready.ts';
 
-type Handler = (c: Context) => Response | Promise<Response>;
-
 /**
- * Wraps a handler, which never rejects, with the `server` span of a request. Names and attributes are those of
+ * Wraps a route with the `server` span of a request. Names and attributes are those of
  * the OpenTelemetry semantic conventions for HTTP, without any that a caller can choose freely: no URL, no
- * query, no header. Where nothing is traced the handler stays as it is, and a request pays nothing.
+ * query, no header. Where nothing is traced the route stays as it is, and a request pays nothing.
  *
- * @param route the route's pattern; undefined where none matched
+ * @param pattern the route's; undefined where none matched
  */
-export function traced(tracer: Tracer | undefined, route: string | undefined, handler: Handler): Handler {
-  if (tracer === undefined) return handler;
-  return (c) => {
-    const isKnown = KNOWN_METHODS.has(c.req.method);
-    const name = isKnown ? c.req.method : 'HTTP';
+export function traced(tracer: Tracer | undefined, pattern: string | undefined, route: Route): Route {
+  if (tracer === undefined) return route;
+  return (request) => {
+    const isKnown = KNOWN_METHODS.has(request.method);
+    const name = isKnown ? request.method : 'HTTP';
     return tracer.inSpan(
       {
-        name: route === undefined ? name : `${name} ${route}`,
+        name: pattern === undefined ? name : `${name} ${pattern}`,
         kind: 'server',
-        parentHeaders: c.req.raw.headers,
+        parentHeaders: request.headers,
         attributes: {
-          'http.request.method': isKnown ? c.req.method : '_OTHER',
-          ...(route === undefined ? {} : { 'http.route': route }),
+          'http.request.method': isKnown ? request.method : '_OTHER',
+          ...(pattern === undefined ? {} : { 'http.route': pattern }),
         },
       },
-      (span) => whenReady(handler(c), (response) => answered(span, response)),
+      (span) => whenReady(route(request), (answer) => answered(span, answer)),
     );
   };
 }
 
 /** The caller's faults are no failures of ours: only a 5xx marks the span. */
-function answered(span: ActiveSpan, response: Response): Response {
-  span.setAttribute('http.response.status_code', response.status);
-  if (response.status >= 500) span.fail(String(response.status));
-  return response;
+function answered(span: ActiveSpan, answer: Answer): Answer {
+  span.setAttribute('http.response.status_code', answer.status);
+  if (answer.status >= 500) span.fail(String(answer.status));
+  return answer;
 }
 
 /**

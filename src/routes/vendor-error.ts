@@ -1,4 +1,5 @@
 import { type ProblemCode, type ProblemError, problemTitle } from '../problem.ts';
+import type { Answer } from '../route.ts';
 import { SECURITY_HEADERS } from '../security-headers.ts';
 
 /**
@@ -15,14 +16,15 @@ const VENDOR_CODES: Readonly<Partial<Record<ProblemCode, string>>> = {
  * A problem in the vendor's shape: its SDKs read `error_code`, `error_msg` and the header X-Request-Id into their
  * exceptions (huaweicloud-sdk-go-v3, core/sdkerr/errors.go).
  */
-export function vendorErrorResponse(problem: ProblemError, requestId: string): Response {
+export function vendorErrorAnswer(problem: ProblemError, requestId: string): Answer {
   const title = problemTitle(problem.code);
   const body = JSON.stringify({
     error_code: VENDOR_CODES[problem.code] ?? `IMAGECACHES.${problem.code}`,
     error_msg: problem.detail === undefined ? title : `${title}: ${problem.detail}`,
     request_id: requestId,
   });
-  return new Response(body, {
+  return {
+    body,
     status: problem.status,
     headers: {
       'content-type': 'application/json',
@@ -31,5 +33,5 @@ export function vendorErrorResponse(problem: ProblemError, requestId: string): R
       'x-request-id': requestId,
       ...problem.headers,
     },
-  });
+  };
 }

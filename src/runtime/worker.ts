@@ -5,7 +5,8 @@ import { ConfigError, parseConfig } from '../config.ts';
 import { createCredentialProvider } from '../credentials/create-credential-provider.ts';
 import type { Dependencies } from '../deps.ts';
 import { NO_METRICS } from '../metrics.ts';
-import { ProblemError, problemResponse } from '../problem.ts';
+import { ProblemError, problemAnswer } from '../problem.ts';
+import { toResponse } from '../route.ts';
 import { sharedNamespace } from '../shared-namespace.ts';
 import { createSeparateFlight } from '../single-flight.ts';
 import { createProjectIdSource } from '../upstream/project-id.ts';
@@ -83,7 +84,9 @@ async function hashToken(token: string): Promise<string> {
 /** A Worker cannot refuse to start: every request is answered 500, and the log says what is wrong, without a value. */
 function misconfigured(error: ConfigError): Response {
   createConsoleLogger('error', Date.now).error({ faults: error.faults }, 'the configuration has faults');
-  return problemResponse(new ProblemError('internal', { reason: 'configuration' }), crypto.randomUUID());
+  return toResponse(
+    problemAnswer(new ProblemError('internal', { reason: 'configuration' }), crypto.randomUUID()),
+  );
 }
 
 export default {

@@ -6,8 +6,8 @@ import {
   hashPayload,
   type NameValuePair,
 } from './canonical-request.ts';
-import { type Credential, checkCredential } from './credentials.ts';
-import { encodeHex, encodeUtf8, hashSha256 } from './sha256.ts';
+import type { Credential } from './credentials.ts';
+import { type Digests, WEB_CRYPTO_DIGESTS } from './digests.ts';
 
 /** The vendor's name of the algorithm. Not AWS Signature Version 4: no scope and no derived key. */
 export const ALGORITHM = 'SDK-HMAC-SHA256';
@@ -16,12 +16,6 @@ const SDK_DATE = /^\d{8}T\d{6}Z$/;
 /** 0000-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z: beyond them a year has more than four digits. */
 const MIN_SDK_DATE_MS = -62_167_219_200_000;
 const MAX_SDK_DATE_MS = 253_402_300_799_999;
-
-/**
- * The imported key of each credential. It holds keys and no promises: on Workers a promise that one request
- * made may never settle for another. So the first requests of a credential may each import its key.
- */
-const SIGNING_KEYS = new WeakMap<Credential, CryptoKey>();
 
 /** A URL in parts, for a caller that has no `URL`. */
 export interface RequestTarget {
@@ -54,6 +48,8 @@ export interface RequestToSign {
 export interface SignOptions {
   /** Milliseconds since the epoch. The gateway refuses a date more than 15 minutes from its own. */
   readonly nowMs: number;
+  /** Those of WebCrypto by default. */
+  readonly digests?: Digests | undefined;
 }
 
 /** What to send, and how it came about. `canonicalRequest` holds the security token: keep it out of logs. */
@@ -96,11 +92,15 @@ export function buildStringToSign(sdkDate: string, canonicalRequestHash: string)
  * The signature: HMAC-SHA256 (RFC 2104) under the secret access key itself, as 64 lower-case hexadecimal
  * digits (signStringToSign in the Go SDK's signer.go).
  *
- * @throws TypeError when the credential cannot be used, see {@link checkCredential}
+ * @param digests by default those of WebCrypto
+ * @throws TypeError when the credential cannot be used, see `checkCredential`
  */
-export async function sign(stringToSign: string, credential: Credential): Promise<string> {
-  const key = SIGNING_KEYS.get(credential) ?? (await importSigningKey(credential));
-  return encodeHex(await crypto.subtle.sign('HMAC', key, encodeUtf8(stringToSign)));
+export async function sign(
+  stringToSign: string,
+  credential: Credential,
+  digests: Digests = WEB_CRYPTO_DIGESTS,
+): Promise<string> {
+  return digests.hmacSha256(stringToSign, credential);
 }
 
 /**
@@ -114,7 +114,7 @@ export async function sign(stringToSign: string, credential: Credential): Promis
 export async function signRequest(
   request: RequestToSign,
   credential: Credential,
-  { nowMs }: SignOptions,
+  { nowMs, digests = WEB_CRYPTO_DIGESTS }: SignOptions,
 ): Promise<SignedRequest> {
   const { method, url, headers = {}, body } = request;
   const target = 'pathname' in url ? targetOfUrl(url) : url;
@@ -135,26 +135,13 @@ export async function signRequest(
     signedHeaders,
     payloadHash: findValue('x-sdk-content-sha256', pairs) ?? (await hashPayload(body)),
   });
-  const stringToSign = buildStringToSign(sdkDate, await hashSha256(canonicalRequest));
-  const signature = await sign(stringToSign, credential);
+  const stringToSign = buildStringToSign(sdkDate, await digests.sha256(canonicalRequest));
+  const signature = await digests.hmacSha256(stringToSign, credential);
 
   // From entries, so that no name, such as __proto__, is anything but a header.
   const headersToSend = Object.fromEntries(pairs.filter(([name]) => name !== 'host'));
   headersToSend.authorization = `${ALGORITHM} Access=${credential.accessKeyId}, SignedHeaders=${signedHeaders}, Signature=${signature}`;
   return { headers: headersToSend, canonicalRequest, stringToSign, signedHeaders, signature };
-}
-
-async function importSigningKey(credential: Credential): Promise<CryptoKey> {
-  checkCredential(credential);
-  const key = await crypto.subtle.importKey(
-    'raw',
-    encodeUtf8(credential.secretAccessKey),
-    { name: 'HMAC', hash: 'SHA-256' },
-    false,
-    ['sign'],
-  );
-  SIGNING_KEYS.set(credential, key);
-  return key;
 }
 
 function targetOfUrl(url: URL): RequestTarget {

@@ -63,6 +63,7 @@ export function createUpstreamClient(
     | 'random'
     | 'credentialProvider'
     | 'resolveProjectId'
+    | 'digests'
     | 'logger'
     | 'metrics'
     | 'tracer'
@@ -169,7 +170,10 @@ export function createUpstreamClient(
       seen.skewMs = serverClock.skewMs;
       const nowMs = deps.now() + seen.skewMs;
       const request = { method: 'GET', url, headers };
-      const signed = await signRequest(request, seen.credential as Credential, { nowMs });
+      const signed = await signRequest(request, seen.credential as Credential, {
+        nowMs,
+        digests: deps.digests,
+      });
       // From here to the fetch nothing is awaited, so that what the guards say still holds when it goes out.
       refuseIfAborted(signal);
       refuseIfClosed();

@@ -1,10 +1,11 @@
 /**
- * Prints signatures a second as JSON: this service's signer, the vendor's own for Node, and aws4fetch's for a request of the
+ * Prints signatures a second as JSON: this service's signer (with Node's digests and with WebCrypto's, as on Workers), the vendor's own for Node, and aws4fetch's for a request of the
  * same shape. In alternating rounds, each of the same time.
  */
 import { AKSKSigner } from '@huaweicloud/huaweicloud-sdk-core/auth/AKSKSigner.js';
 import { AwsV4Signer } from 'aws4fetch';
 import { freezeCredential } from '../../src/credentials/credential-provider.ts';
+import { createNodeDigests } from '../../src/runtime/node/digests.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
 
 const ROUND_MS = 300;
@@ -15,6 +16,7 @@ const KEY = {
   secretAccessKey: 'SKexample000000000000000000000000000001',
 };
 
+const digests = createNodeDigests();
 const credential = freezeCredential({ ...KEY, securityToken: undefined, expiresAtMs: undefined });
 const url = new URL(URL_TEXT);
 /** Each second has its own date, as it would. */
@@ -22,6 +24,10 @@ let nowMs = Date.UTC(2026, 0, 1);
 
 const SIGNERS: Readonly<Record<string, () => unknown>> = {
   ours: () => {
+    nowMs += 1000;
+    return signRequest({ method: 'GET', url, headers: {} }, credential, { nowMs, digests });
+  },
+  webCrypto: () => {
     nowMs += 1000;
     return signRequest({ method: 'GET', url, headers: {} }, credential, { nowMs });
   },
@@ -56,7 +62,7 @@ async function rate(sign: () => unknown): Promise<number> {
   return (count * 1000) / (performance.now() - begunMs);
 }
 
-const rates: Record<string, number[]> = { ours: [], sdk: [], aws4fetch: [] };
+const rates: Record<string, number[]> = { ours: [], webCrypto: [], sdk: [], aws4fetch: [] };
 for (let round = -1; round < ROUNDS; round += 1)
   for (const [name, sign] of Object.entries(SIGNERS)) {
     const perSecond = await rate(sign);

@@ -22,6 +22,7 @@ describe('GET /imagecaches', () => {
       age: '0',
       'cache-control': 'private, max-age=30',
       'cache-status': 'imagecaches; fwd=miss; stored',
+      'content-length': '289',
       'content-type': 'application/json',
       etag: response.headers.get('etag'),
       vary: 'Authorization',

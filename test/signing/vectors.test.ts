@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createNodeDigests } from '../../src/runtime/node/digests.ts';
 import {
   buildCanonicalHeaders,
   buildCanonicalQueryString,
@@ -112,11 +113,12 @@ for (const vector of VECTORS) {
   const { nodeQuirk, expected, crossCheck } = vector;
 
   describe.each([
-    ['a URL', new URL(vector.request.url)],
-    ['its parts', targetOf(vector)],
-  ])(`${vector.name}, from %s`, (_, url) => {
+    ['a URL', new URL(vector.request.url), undefined],
+    ['its parts', targetOf(vector), undefined],
+    ["a URL, by Node's own digests", new URL(vector.request.url), createNodeDigests()],
+  ])(`${vector.name}, from %s`, (_, url, digests) => {
     const signVector = () =>
-      signRequest(requestOf(vector, url), credentialOf(vector.credentials), { nowMs: CLOCK_MS });
+      signRequest(requestOf(vector, url), credentialOf(vector.credentials), { nowMs: CLOCK_MS, digests });
 
     if (!nodeQuirk) {
       it('gives the SDK’s canonical request, string to sign and Authorization', async () => {

@@ -23,8 +23,8 @@ export function createClientAddress(
   }
   const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 
-  return (request, env) => {
-    const { incoming } = env as { incoming?: IncomingMessage };
+  return (request) => {
+    const { incoming } = request.env as { incoming?: IncomingMessage };
     let address = withoutMapping(incoming?.socket.remoteAddress ?? '');
     if (isIP(address) === 0) return undefined;
     const hops = (request.headers.get('x-forwarded-for') ?? '').split(',').slice(-MAX_HOPS);

@@ -8,13 +8,17 @@ import { createApp } from '../../app.ts';
 import type { Config } from '../../config.ts';
 import { createCredentialProvider } from '../../credentials/create-credential-provider.ts';
 import type { Dependencies } from '../../deps.ts';
-import { type ProblemCode, ProblemError, problemResponse } from '../../problem.ts';
+import { type ProblemCode, ProblemError, problemAnswer } from '../../problem.ts';
+import { toResponse } from '../../route.ts';
 import type { Lifecycle } from '../../routes/health.ts';
 import { sharedNamespace } from '../../shared-namespace.ts';
 import { createSharedFlight } from '../../single-flight.ts';
 import { createProjectIdSource } from '../../upstream/project-id.ts';
 import { createClientAddress } from './client-address.ts';
+import { compress } from './compress.ts';
 import { createConsoleFiles } from './console-files.ts';
+import { createNodeDigests } from './digests.ts';
+import { createDirectListener } from './direct-listener.ts';
 import { createDocsFiles } from './docs-files.ts';
 import { createNodeFetch } from './fetch.ts';
 import { createPrometheusMetrics, type PrometheusMetrics } from './metrics.ts';
@@ -75,6 +79,8 @@ export async function startService(config: Config, logger: Dependencies['logger'
     random: Math.random,
     // Synchronous, so that a cache hit needs no turn of the event loop.
     hashToken: createTokenDigest(),
+    digests: createNodeDigests(),
+    compress,
     readTextFile: (path) => readFile(path, 'utf8'),
     waitUntil: (promise) => {
       background.add(promise);
@@ -108,15 +114,18 @@ export async function startService(config: Config, logger: Dependencies['logger'
   };
 
   const app = createApp(config, deps, () => lifecycle);
-  const listener = getRequestListener(app.fetch, {
+  const throughHono = getRequestListener(app.fetch, {
     hostname: config.listen.host,
     // A request that never becomes one: no host, or a target that is no URL.
     errorHandler: () =>
-      problemResponse(
-        new ProblemError('bad_request', { detail: 'the request line or the Host header is not valid' }),
-        crypto.randomUUID(),
+      toResponse(
+        problemAnswer(
+          new ProblemError('bad_request', { detail: 'the request line or the Host header is not valid' }),
+          crypto.randomUUID(),
+        ),
       ),
   });
+  const directly = createDirectListener(app.routes);
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -129,7 +138,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
     },
     (incoming, outgoing) => {
       if (lifecycle === 'draining' || hasLargeBody(incoming)) outgoing.setHeader('connection', 'close');
-      void listener(incoming, outgoing);
+      if (!directly(incoming, outgoing)) void throughHono(incoming, outgoing);
     },
   );
   server.on('clientError', answerClientError);
@@ -227,18 +236,17 @@ const CLIENT_ERROR_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
 };
 
 /** What is not even HTTP never becomes a request: it is answered here, as a problem too, and cut off. */
-async function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): Promise<void> {
+function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
   const code = CLIENT_ERROR_PROBLEMS[error.code ?? ''] ?? 'bad_request';
-  const response = problemResponse(new ProblemError(code), crypto.randomUUID());
-  const body = await response.text();
+  const { status, headers, body } = problemAnswer(new ProblemError(code), crypto.randomUUID());
   const head = [
-    `HTTP/1.1 ${response.status} ${STATUS_CODES[response.status]}`,
-    ...Array.from(response.headers, ([name, value]) => `${name}: ${value}`),
-    `content-length: ${Buffer.byteLength(body)}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    `content-length: ${Buffer.byteLength(body ?? '')}`,
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);

@@ -149,7 +149,7 @@ const SPAN_KINDS = {
  * The caller's `traceparent`, if it is well formed. `tracestate` and `baggage` are free text of the caller, and
  * since nothing is sent on, nobody would read them: they are left alone.
  */
-function remoteContext(headers: Headers): Context {
+function remoteContext(headers: NonNullable<SpanOptions['parentHeaders']>): Context {
   const header = headers.get(TRACE_PARENT_HEADER);
   const spanContext = header === null ? null : parseTraceParent(header);
   return spanContext === null

@@ -5,7 +5,13 @@ function addressOf(proxies: string[], remoteAddress: string | undefined, forward
   const request = new Request('http://a.test', {
     headers: forwardedFor === undefined ? {} : { 'x-forwarded-for': forwardedFor },
   });
-  return createClientAddress(proxies)(request, { incoming: { socket: { remoteAddress } } });
+  const { method, url, headers } = request;
+  return createClientAddress(proxies)({
+    method,
+    url,
+    headers,
+    env: { incoming: { socket: { remoteAddress } } },
+  });
 }
 
 describe('the address of a client', () => {

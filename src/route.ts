@@ -1,0 +1,28 @@
+/** A request as the routes read it, whichever server it came through. */
+export interface RouteRequest {
+  readonly method: string;
+  /** Absolute, with the query. */
+  readonly url: string;
+  readonly headers: { get(name: string): string | null };
+  /** What the runtime knows besides, for `Dependencies.clientAddress`. */
+  readonly env: unknown;
+}
+
+/** What goes out. Header names are in lower case. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Null for an answer that has none, such as a 304. That of HEAD is left out by whoever sends it. */
+  readonly body: string | Uint8Array<ArrayBuffer> | null;
+}
+
+/**
+ * What is served at a path, to GET and HEAD. Never throws and never rejects: every error has become an answer. Hono
+ * leads to the routes on every runtime; the routes know nothing of it, so that a server can also ask one directly.
+ */
+export type Route = (request: RouteRequest) => Answer | Promise<Answer>;
+
+/** An answer for servers that speak fetch. */
+export function toResponse({ status, headers, body }: Answer): Response {
+  return new Response(body, { status, headers });
+}

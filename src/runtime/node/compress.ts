@@ -1,0 +1,24 @@
+import { promisify } from 'node:util';
+import { brotliCompress, constants, gzip } from 'node:zlib';
+import type { Dependencies } from '../../deps.ts';
+
+const brotli = promisify(brotliCompress);
+const deflate = promisify(gzip);
+
+/**
+ * Of 0 to 11: half as small again as gzip's for lists, in the same time. It is done once for each list, and the caller
+ * that asks first waits for it.
+ */
+const BROTLI_QUALITY = 5;
+
+/** By zlib and brotli, on a thread of their own. */
+export const compress: NonNullable<Dependencies['compress']> = (body, coding) =>
+  coding === 'gzip'
+    ? deflate(body)
+    : brotli(body, {
+        params: {
+          [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY,
+          [constants.BROTLI_PARAM_MODE]: constants.BROTLI_MODE_TEXT,
+          [constants.BROTLI_PARAM_SIZE_HINT]: body.byteLength,
+        },
+      });
