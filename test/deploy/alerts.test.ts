@@ -48,6 +48,7 @@ beforeAll(async () => {
   metrics.cacheAnswered('hit', 1);
   metrics.upstreamAnswered('ok', 1);
   metrics.sharedStoreUsed('get', 'ok');
+  prometheus.connectionOpened('plain');
   metrics.observeCache(() => ({ entries: 1, bytes: 1 }));
   const text = await prometheus.render();
   const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { KNOWN_METHODS } from '../../known-methods.ts';
 import type { BreakerState, CacheOutcome, Metrics } from '../../metrics.ts';
+import type { ConnectionBegin } from './fetch.ts';
 import { type HistogramSeries, TalliedHistogram } from './tallied-histogram.ts';
 
 /** From half a millisecond, where hits lie, to 10 seconds, past the upstream deadline. */
@@ -13,6 +14,8 @@ const BREAKER_STATES: readonly BreakerState[] = ['closed', 'open', 'half_open'];
 
 export interface PrometheusMetrics {
   readonly metrics: Metrics;
+  /** A connection was opened to the vendor, or to an issuer. */
+  readonly connectionOpened: (begin: ConnectionBegin) => void;
   readonly contentType: string;
   /** All metrics in the Prometheus text format. */
   readonly render: () => Promise<string>;
@@ -80,6 +83,12 @@ export function createPrometheusMetrics(version: string): PrometheusMetrics {
   const inFlight = new Gauge({
     name: 'imagecaches_upstream_calls_in_flight',
     help: 'Attempts upstream under way.',
+    registers,
+  });
+  const connections = new Counter({
+    name: 'imagecaches_outbound_connections_total',
+    help: 'Connections opened to the vendor and to issuers, by how they began; calls use idle ones again.',
+    labelNames: ['begin'],
     registers,
   });
   const breaker = new Gauge({
@@ -176,5 +185,10 @@ export function createPrometheusMetrics(version: string): PrometheusMetrics {
       });
     },
   };
-  return { metrics, contentType: registry.contentType, render: () => registry.metrics() };
+  return {
+    metrics,
+    connectionOpened: (begin) => connections.inc({ begin }),
+    contentType: registry.contentType,
+    render: () => registry.metrics(),
+  };
 }

@@ -62,8 +62,11 @@ export interface RunningService {
  */
 export async function startService(config: Config, logger: Dependencies['logger']): Promise<RunningService> {
   let lifecycle: Lifecycle = 'starting';
-  const { fetch, close: closeFetch } = createNodeFetch(config.upstream.connectTimeoutMs);
   const prometheus = createPrometheusMetrics(VERSION);
+  const { fetch, close: closeFetch } = createNodeFetch(
+    config.upstream.connectTimeoutMs,
+    prometheus.connectionOpened,
+  );
   // Nothing of OpenTelemetry is loaded where nothing is traced.
   const tracing =
     config.tracing &&
