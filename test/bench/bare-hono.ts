@@ -1,11 +1,20 @@
-/** The baseline: a Hono route on the same server that returns the same bytes, and does nothing else. */
+/**
+ * The baseline: Hono routes on the same server that return the same bytes, and do nothing else.
+ * Arguments: the list as it is, a list of ten, and the first one compressed by gzip and by brotli; all but the first may be
+ * missing.
+ */
 import { readFileSync } from 'node:fs';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 
-const body = new Uint8Array(readFileSync(process.argv[2] as string));
+const [body, ten, gzip, brotli] = process.argv.slice(2).map((file) => new Uint8Array(readFileSync(file)));
+const JSON_TYPE = { 'content-type': 'application/json' };
 const app = new Hono();
-app.get('/imagecaches', (c) => c.body(body, 200, { 'content-type': 'application/json' }));
+if (body) app.get('/imagecaches', (c) => c.body(body, 200, JSON_TYPE));
+if (ten) app.get('/ten', (c) => c.body(ten, 200, JSON_TYPE));
+if (gzip) app.get('/gzip', (c) => c.body(gzip, 200, { ...JSON_TYPE, 'content-encoding': 'gzip' }));
+if (brotli) app.get('/br', (c) => c.body(brotli, 200, { ...JSON_TYPE, 'content-encoding': 'br' }));
+app.get('/unchanged', (c) => c.body(null, 304, { etag: '"6f8a1d0c2b3e4f5061728394a5b6c7d8"' }));
 app.get('/readyz', (c) => c.body(null));
-process.on('SIGINT', () => process.exit(0));
+process.on('SIGTERM', () => process.exit(0));
 serve({ fetch: app.fetch, port: Number(process.env.PORT), hostname: '127.0.0.1' });

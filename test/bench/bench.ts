@@ -1,316 +1,211 @@
 /**
- * `npm run bench [-- --json] [--quick]`: speed as ratios against a baseline measured in the same run, in
- * alternating rounds, so that a busy machine slows both alike. Servers run alone in a process of their own.
+ * `npm run bench [-- --quick] [--only hits,misses] [--json] [--guard]`: speed as ratios against baselines measured in the
+ * same run, in alternating rounds, so that a busy machine slows both alike. What is measured has a CPU of its own.
+ *
+ *   --quick   fewer and shorter rounds: minutes instead of half an hour; it varies by a fifth
+ *   --only    these sections alone
+ *   --json    one line for programs
+ *   --guard   less than a minute; fails when a ratio is below half of its target, and so never by noise
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { startTokenIssuer } from '../../deploy/demo/token-issuer.ts';
 import { startSimulator } from '../simulator/simulator.ts';
-import { freePort } from '../support/free-port.ts';
-import { chooseLoadTool, type LoadTool } from './load.ts';
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const CONNECTIONS = 64;
-const READY_TIMEOUT_MS = 15_000;
-
-const { values } = parseArgs({ options: { json: { type: 'boolean' }, quick: { type: 'boolean' } } });
-const ROUNDS = values.quick ? 3 : 7;
-const SECONDS = values.quick ? 2 : 4;
-const STARTS = values.quick ? 3 : 7;
+import { CONNECTIONS, measureHits } from './hits.ts';
+import { chooseLoadTool } from './load.ts';
+import { measureMisses } from './misses.ts';
+import { installPeers, type Peers } from './peers.ts';
+import { median, renderSections, round, type Section, spread } from './report.ts';
+import { ROOT, separateCpus, startScript } from './servers.ts';
 
 const run = promisify(execFile);
-const children = new Set<ChildProcess>();
 
-interface Started {
-  readonly child: ChildProcess;
-  readonly url: string;
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    guard: { type: 'boolean', default: false },
+    only: { type: 'string' },
+  },
+});
+
+/** The targets of which a ratio has to reach half. */
+const SIGNING_TARGET = 5;
+const HONO_TARGET = 0.95;
+const ADDED_MS_TARGET = 0.5;
+const NO_PEERS: Peers = { envoy: { missing: '' }, krakend: { missing: '' } };
+
+interface Context {
+  readonly quick: boolean;
+  readonly folder: string;
 }
 
-/** Starts a server script; its output goes to a file, as it would to a container's log. */
-async function startServer(
-  script: string,
-  args: string[],
-  environment: Record<string, string>,
-  logFile: string,
-): Promise<Started> {
-  const port = await freePort();
-  const log = openSync(logFile, 'w');
-  const child = spawn(process.execPath, [script, ...args], {
-    cwd: ROOT,
-    env: { PATH: process.env.PATH ?? '', ...environment, PORT: String(port) },
-    stdio: ['ignore', log, 'inherit'],
-  });
-  closeSync(log);
-  children.add(child);
-  const url = `http://127.0.0.1:${port}`;
-  const ended = new Promise<never>((_resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`${script} ended with ${code}`)));
-  });
-  ended.catch(() => undefined);
-  await Promise.race([untilReady(url), ended]);
-  return { child, url };
-}
+type Measure = (context: Context) => Promise<readonly Section[]>;
 
-async function stopServer({ child }: Started): Promise<void> {
-  const exited = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  await exited;
-  children.delete(child);
-}
+/** In this order. */
+const SECTIONS: Readonly<Record<string, Measure>> = {
+  hits: async ({ quick, folder }) => {
+    const rounds = quick ? 3 : 7;
+    const secondsPerRound = quick ? 2 : 4;
+    const tool = await chooseLoadTool();
+    return (await measureHits({ tool, folder, rounds, secondsPerRound, peers: await installPeers() }))
+      .sections;
+  },
+  misses: async ({ quick, folder }) => (await measureMisses({ folder, lives: quick ? 4 : 20 })).sections,
+  signing: async () => [(await measureSigning()).section],
+  start: async ({ quick, folder }) => [await measureStart(quick ? 3 : 7, folder)],
+  memory: async () => [await measureMemory()],
+};
 
-function median(samples: readonly number[]): number {
-  const sorted = [...samples].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
-}
+const SIGNERS: Readonly<Record<string, { readonly what: string; readonly least?: number }>> = {
+  ours: { what: 'this service on Node' },
+  webCrypto: { what: 'the same by WebCrypto, as on Workers' },
+  sdk: { what: "the vendor's SDK for Node", least: SIGNING_TARGET },
+  aws4fetch: { what: 'aws4fetch, its own scheme', least: 1 },
+};
 
-function spread(samples: readonly number[]): string {
-  return `${Math.round(Math.min(...samples))} to ${Math.round(Math.max(...samples))}`;
-}
-
-async function untilReady(url: string): Promise<void> {
-  const untilMs = performance.now() + READY_TIMEOUT_MS;
-  for (;;) {
-    if (performance.now() > untilMs) throw new Error(`${url} does not become ready`);
-    try {
-      const response = await fetch(`${url}/readyz`);
-      await response.arrayBuffer();
-      if (response.status === 200) return;
-    } catch {
-      // Not listening yet.
-    }
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
-async function measureHits(
-  tool: LoadTool,
-  targets: Readonly<Record<string, { url: string; headers: Record<string, string> }>>,
-): Promise<Record<string, number[]>> {
-  const rates: Record<string, number[]> = {};
-  const once = async (name: string, seconds: number) => {
-    const target = targets[name] as { url: string; headers: Record<string, string> };
-    const { requestsPerSecond, errors } = await tool.measure({
-      ...target,
-      connections: CONNECTIONS,
-      seconds,
-    });
-    if (errors > 0) throw new Error(`${name}: ${errors} bad answers`);
-    return requestsPerSecond;
+async function measureSigning(): Promise<{ readonly section: Section; readonly toSdk: number }> {
+  const { stdout } = await run(process.execPath, ['test/bench/signing.ts'], { cwd: ROOT });
+  const rates = JSON.parse(stdout) as Record<string, number[]>;
+  const ours = median(rates.ours ?? []);
+  const section = {
+    title: 'signatures, one after the other on one thread',
+    rows: Object.entries(rates).map(([name, samples]) => ({
+      signer: SIGNERS[name]?.what ?? name,
+      'signatures/s': round(median(samples)),
+      spread: spread(samples),
+      'service to it': round(ours / median(samples), 2),
+      target: SIGNERS[name]?.least ?? '',
+    })),
   };
-  for (const name of Object.keys(targets)) await once(name, 2);
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const name of Object.keys(targets)) {
-      rates[name] ??= [];
-      rates[name].push(await once(name, SECONDS));
-    }
-  }
-  return rates;
+  return { section, toSdk: ours / median(rates.sdk ?? []) };
 }
 
-async function main(): Promise<void> {
+/** From the start of the process to the first ready answer. */
+async function measureStart(starts: number, folder: string): Promise<Section> {
   const simulator = await startSimulator();
   const issuer = await startTokenIssuer();
-  const folder = await mkdtemp(join(tmpdir(), 'imagecaches-bench-'));
-  const logFile = join(folder, 'service.log');
   const environment = {
     ...simulator.environment,
     METRICS_PORT: '0',
     AUTH_ISSUER: issuer.issuer,
     AUTH_AUDIENCE: 'imagecaches',
-    CACHE_TTL_SECONDS: '3600',
-    // On, and out of the way.
-    RATE_LIMIT_PER_MINUTE: '100000000',
     SHUTDOWN_DELAY_SECONDS: '0',
   };
+  const tookMs: number[] = [];
   try {
-    const startMs: number[] = [];
-    for (let start = 0; start < STARTS; start += 1) {
-      const startedAt = performance.now();
-      const service = await startServer('src/runtime/node.ts', [], environment, logFile);
-      startMs.push(performance.now() - startedAt);
-      await stopServer(service);
+    for (let start = 0; start < starts; start += 1) {
+      const beganMs = performance.now();
+      const service = await startScript('src/runtime/node.ts', [], environment, join(folder, 'start.log'));
+      tookMs.push(performance.now() - beganMs);
+      await service.stop();
     }
-
-    const service = await startServer('src/runtime/node.ts', [], environment, logFile);
-    const url = `${service.url}/imagecaches`;
-    const headers = { authorization: `Bearer ${await issuer.sign()}` };
-    const bytes = new Uint8Array(await (await fetch(url, { headers })).arrayBuffer());
-    const bodyFile = join(folder, 'body.json');
-    await writeFile(bodyFile, bytes);
-    const quiet = await startServer(
-      'src/runtime/node.ts',
-      [],
-      { ...environment, LOG_LEVEL: 'warn' },
-      join(folder, 'quiet.log'),
-    );
-    const quietUrl = `${quiet.url}/imagecaches`;
-    await (await fetch(quietUrl, { headers })).arrayBuffer();
-    const bare = await startServer('test/bench/bare-hono.ts', [bodyFile], {}, join(folder, 'bare.log'));
-    const http = await startServer('test/bench/bare-http.ts', [bodyFile], {}, join(folder, 'http.log'));
-    const team = await startServer(
-      'test/bench/fifty-lines.ts',
-      [bodyFile],
-      { AUTH_ISSUER: issuer.issuer, AUTH_AUDIENCE: 'imagecaches' },
-      join(folder, 'team.log'),
-    );
-    const nginx = await startNginx(http.url, folder);
-
-    const tool = await chooseLoadTool();
-    const rates = await measureHits(tool, {
-      service: { url, headers },
-      quiet: { url: quietUrl, headers },
-      bareHono: { url: `${bare.url}/imagecaches`, headers },
-      bareHttp: { url: `${http.url}/imagecaches`, headers },
-      fiftyLines: { url: `${team.url}/imagecaches`, headers },
-      ...(nginx && { nginx: { url: `${nginx.url}/imagecaches`, headers: {} } }),
-    });
-    for (const server of [service, quiet, bare, http, team]) await stopServer(server);
-    await nginx?.stop();
-
-    const signing = JSON.parse(
-      (await run(process.execPath, ['test/bench/signing.ts'], { cwd: ROOT })).stdout,
-    ) as Record<string, number[]>;
-    const memory = await run(process.execPath, ['--expose-gc', 'test/bench/cache-memory.ts'], { cwd: ROOT });
-    const {
-      lists,
-      entries,
-      bytes: heldBytes,
-      bodyBytes,
-    } = JSON.parse(memory.stdout) as Record<string, number>;
-
-    const serviceRate = median(rates.service as number[]);
-    const hits = Object.entries(rates).map(([name, samples]) => ({
-      what: TARGETS[name]?.what ?? name,
-      requestsPerSecond: Math.round(median(samples)),
-      spread: spread(samples),
-      serviceToIt: Number((serviceRate / median(samples)).toFixed(2)),
-      target: TARGETS[name]?.least ?? '',
-    }));
-    const ours = median(signing.ours as number[]);
-    const signatures = Object.entries(signing).map(([name, samples]) => ({
-      what: SIGNERS[name] ?? name,
-      perSecond: Math.round(median(samples)),
-      spread: spread(samples),
-      oursToIt: Number((ours / median(samples)).toFixed(2)),
-    }));
-    const report = {
-      machine: {
-        cpu: cpus()[0]?.model ?? 'unknown',
-        cores: cpus().length,
-        node: process.version,
-        load: tool.name,
-      },
-      method: {
-        connections: CONNECTIONS,
-        rounds: ROUNDS,
-        secondsPerRound: SECONDS,
-        bodyBytes: bytes.byteLength,
-      },
-      hits,
-      signatures,
-      start: { toReadyMs: Math.round(median(startMs)), spread: spread(startMs) },
-      memory: {
-        lists,
-        entries,
-        MiB: Number(((heldBytes as number) / 1_048_576).toFixed(1)),
-        bodiesMiB: Number((((lists as number) * (bodyBytes as number)) / 1_048_576).toFixed(1)),
-      },
-    };
-    if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-    else print(report);
   } finally {
-    for (const child of children) child.kill('SIGKILL');
-    await rm(folder, { recursive: true });
     await Promise.all([simulator.stop(), issuer.stop()]);
   }
-}
-
-/** What a hit is compared with, and how much of it is wanted at least. */
-const TARGETS: Readonly<Record<string, { readonly what: string; readonly least?: number }>> = {
-  service: { what: 'this service, with its log' },
-  quiet: { what: 'this service, LOG_LEVEL=warn' },
-  bareHono: { what: 'a bare Hono route', least: 0.95 },
-  bareHttp: { what: 'bare node:http', least: 0.8 },
-  nginx: { what: 'nginx proxy_cache, no token', least: 1 },
-  fiftyLines: { what: '50 lines: Hono, jose, LRU', least: 3 },
-};
-const SIGNERS: Readonly<Record<string, string>> = {
-  ours: 'this service',
-  sdk: "the vendor's SDK for Node",
-  aws4fetch: 'aws4fetch, its own scheme',
-};
-
-/** One worker, and its cache in front of the origin; undefined where nginx is not installed. */
-async function startNginx(
-  origin: string,
-  folder: string,
-): Promise<{ readonly url: string; readonly stop: () => Promise<void> } | undefined> {
-  const port = await freePort();
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-    (name) => `${name}_temp_path ${join(folder, name)};`,
-  );
-  const file = join(folder, 'nginx.conf');
-  await writeFile(
-    file,
-    `daemon off; worker_processes 1; ${process.getuid?.() === 0 ? 'user root;' : ''} pid ${join(folder, 'nginx.pid')}; error_log stderr;
-events { worker_connections 1024; }
-http {
-  access_log off; ${temporary.join(' ')}
-  proxy_cache_path ${join(folder, 'cache')} keys_zone=lists:1m;
-  server {
-    listen 127.0.0.1:${port};
-    keepalive_requests 1000000000;
-    location / { proxy_pass ${origin}; proxy_cache lists; proxy_cache_valid 200 1h; }
-  }
-}
-`,
-  );
-  const child = spawn('nginx', ['-c', file, '-p', folder], { stdio: 'ignore' });
-  const isThere = await new Promise<boolean>((resolve) => {
-    child.once('error', () => resolve(false));
-    child.once('spawn', () => resolve(true));
-  });
-  if (!isThere) return undefined;
-  children.add(child);
-  const url = `http://127.0.0.1:${port}`;
-  await untilReady(url);
   return {
-    url,
-    stop: async () => {
-      const exited = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await exited;
-      children.delete(child);
-    },
+    title: 'start',
+    rows: [{ from: 'start to ready', ms: round(median(tookMs)), spread: spread(tookMs), 'target ms': 1000 }],
   };
 }
 
-function print(report: Readonly<Record<string, object | readonly object[]>>): void {
-  for (const [section, content] of Object.entries(report)) {
-    process.stdout.write(`\n${section}\n`);
-    if (Array.isArray(content)) printTable(content as Record<string, unknown>[]);
-    else
-      for (const [name, value] of Object.entries(content))
-        process.stdout.write(`  ${name.padEnd(28)}${String(value)}\n`);
-  }
+async function measureMemory(): Promise<Section> {
+  const { stdout } = await run(process.execPath, ['--expose-gc', 'test/bench/cache-memory.ts'], {
+    cwd: ROOT,
+  });
+  const { lists, entries, bytes, bodyBytes } = JSON.parse(stdout) as Record<string, number>;
+  const mib = (count: number) => round(count / 1_048_576, 1);
+  return {
+    title: 'memory of cached lists',
+    rows: [
+      {
+        lists: lists as number,
+        'entries each': entries as number,
+        'bodies MiB': mib((lists as number) * (bodyBytes as number)),
+        'held MiB': mib(bytes as number),
+        ratio: round((bytes as number) / ((lists as number) * (bodyBytes as number)), 2),
+        target: 1.3,
+      },
+    ],
+  };
 }
 
-function printTable(rows: readonly Readonly<Record<string, unknown>>[]): void {
-  const names = Object.keys(rows[0] ?? {});
-  const cells = [names, ...rows.map((row) => names.map((name) => String(row[name])))];
-  const widths = names.map((_, column) => Math.max(...cells.map((line) => (line[column] as string).length)));
-  for (const line of cells) {
-    const [first = '', ...others] = line;
-    const numbers = others.map((cell, index) => cell.padStart((widths[index + 1] as number) + 2));
-    process.stdout.write(`  ${first.padEnd(widths[0] as number)}${numbers.join('')}\n`);
+/** @returns false when something is far slower than it should be */
+async function guard(folder: string): Promise<boolean> {
+  const tool = await chooseLoadTool();
+  const { serviceToHono } = await measureHits({
+    tool,
+    folder,
+    rounds: 3,
+    secondsPerRound: 1,
+    isBrief: true,
+    peers: NO_PEERS,
+  });
+  const { toSdk } = await measureSigning();
+  const { addedMs } = await measureMisses({ folder, lives: 3 });
+  const checks = [
+    { what: 'hits to a bare Hono route', is: serviceToHono, least: HONO_TARGET / 2 },
+    { what: "signatures to the vendor's SDK", is: toSdk, least: SIGNING_TARGET / 2 },
+    { what: 'half a millisecond to what a miss adds', is: ADDED_MS_TARGET / addedMs, least: 0.5 },
+  ];
+  process.stdout.write(
+    `${renderSections([
+      {
+        title: 'regression guard',
+        rows: checks.map(({ what, is, least }) => ({
+          ratio: what,
+          is: round(is, 2),
+          'at least': round(least, 2),
+        })),
+      },
+    ])}\n`,
+  );
+  return checks.every(({ is, least }) => is >= least);
+}
+
+async function main(): Promise<void> {
+  const isSeparate = await separateCpus();
+  const folder = await mkdtemp(join(tmpdir(), 'imagecaches-bench-'));
+  try {
+    if (values.guard) {
+      if (!(await guard(folder))) process.exitCode = 1;
+      return;
+    }
+    const names = values.only?.split(',') ?? Object.keys(SECTIONS);
+    const unknown = names.filter((name) => !Object.hasOwn(SECTIONS, name));
+    if (unknown.length > 0)
+      throw new Error(`no section ${unknown.join(', ')}; there are ${Object.keys(SECTIONS).join(', ')}`);
+    const sections: Section[] = [
+      {
+        title: 'machine',
+        rows: [
+          {
+            cpu: cpus()[0]?.model ?? 'unknown',
+            cores: cpus().length,
+            node: process.version,
+            load: (await chooseLoadTool()).name,
+            connections: CONNECTIONS,
+          },
+        ],
+        notes: [
+          isSeparate
+            ? 'What is measured runs alone on the first CPU, the load and everything else on the second.'
+            : 'What is measured shares the CPUs with the load: they could not be separated here.',
+        ],
+      },
+    ];
+    if (!values.json) process.stdout.write(`${renderSections(sections)}\n`);
+    for (const name of names) {
+      const measured = await (SECTIONS[name] as Measure)({ quick: values.quick, folder });
+      sections.push(...measured);
+      if (!values.json) process.stdout.write(`${renderSections(measured)}\n`);
+    }
+    if (values.json) process.stdout.write(`${JSON.stringify(sections)}\n`);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -36,5 +36,5 @@ app.get('/imagecaches', async (c) => {
   cache.set(name ?? '*', list);
   return c.json(list);
 });
-process.on('SIGINT', () => process.exit(0));
+process.on('SIGTERM', () => process.exit(0));
 serve({ fetch: app.fetch, port: Number(PORT), hostname: '127.0.0.1' });

@@ -11,6 +11,8 @@ export interface TlsFront {
   readonly certificateFile: string;
   /** An https URL that leads to this http URL. */
   readonly urlFor: (url: string) => Promise<string>;
+  /** Ends every connection, as a gateway does with idle ones. */
+  readonly closeConnections: () => void;
   readonly stop: () => Promise<void>;
 }
 
@@ -52,6 +54,9 @@ export async function createTlsFront(folder: string): Promise<TlsFront> {
   return {
     certificateFile,
     urlFor: async (url) => fronts.get(url)?.url ?? (await open(url)),
+    closeConnections: () => {
+      for (const { server } of fronts.values()) server.closeAllConnections();
+    },
     stop: async () => {
       for (const { server } of fronts.values()) {
         server.closeAllConnections();

@@ -1,0 +1,311 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startTokenIssuer } from '../../deploy/demo/token-issuer.ts';
+import { compress } from '../../src/runtime/node/compress.ts';
+import { makeImageCaches } from '../simulator/image-cache-data.ts';
+import { startSimulator } from '../simulator/simulator.ts';
+import { type LoadTool, measureLatency } from './load.ts';
+import { type Peers, startGateway, startKrakend, startSigningProxy } from './peers.ts';
+import { median, round, type Section, spread } from './report.ts';
+import { type StartedServer, startNginx, startScript } from './servers.ts';
+
+export const CONNECTIONS = 64;
+const AUDIENCE = 'imagecaches';
+
+export interface HitOptions {
+  readonly tool: LoadTool;
+  readonly folder: string;
+  readonly rounds: number;
+  readonly secondsPerRound: number;
+  /** Only against the bare Hono route: what the regression guard asks. */
+  readonly isBrief?: boolean;
+  readonly peers: Peers;
+}
+
+export interface HitResult {
+  readonly sections: readonly Section[];
+  /** This service's hits a second, its log written, to those of a bare Hono route. */
+  readonly serviceToHono: number;
+}
+
+interface Target {
+  readonly what: string;
+  readonly url: string;
+  readonly headers: Record<string, string>;
+  readonly method?: 'HEAD';
+  /** This service is to reach at least so much of it. */
+  readonly least?: number;
+}
+
+/** Hits of this service against everything that answers the same bytes. */
+export async function measureHits(options: HitOptions): Promise<HitResult> {
+  const { folder, isBrief = false, peers } = options;
+  const simulator = await startSimulator();
+  const tenOnly = await startSimulator({ imageCaches: makeImageCaches(10) });
+  const issuer = await startTokenIssuer();
+  const started: StartedServer[] = [];
+  const keep = <Server extends StartedServer>(server: Server): Server => {
+    started.push(server);
+    return server;
+  };
+  const log = (name: string) => join(folder, `${name}.log`);
+  const environment = {
+    METRICS_PORT: '0',
+    AUTH_ISSUER: issuer.issuer,
+    AUTH_AUDIENCE: AUDIENCE,
+    CACHE_TTL_SECONDS: '3600',
+    // On, and out of the way.
+    RATE_LIMIT_PER_MINUTE: '100000000',
+    SHUTDOWN_DELAY_SECONDS: '0',
+  };
+  const startService = async (name: string, more: Record<string, string>) =>
+    keep(await startScript('src/runtime/node.ts', [], { ...environment, ...more }, log(name)));
+  try {
+    const authorization = `Bearer ${await issuer.sign()}`;
+    const headers = { authorization };
+    const listOf = async ({ url }: StartedServer) =>
+      new Uint8Array(await (await fetch(`${url}/imagecaches`, { headers })).arrayBuffer());
+
+    const service = await startService('service', simulator.environment);
+    const quiet = await startService('quiet', { ...simulator.environment, LOG_LEVEL: 'warn' });
+    const ten = await startService('ten', tenOnly.environment);
+    const list = await listOf(service);
+    const shortList = await listOf(ten);
+    if ((await listOf(quiet)).byteLength !== list.byteLength) throw new Error('the lists differ');
+    const bodies = {
+      body: list,
+      ten: shortList,
+      gzip: await compress(list, 'gzip'),
+      br: await compress(list, 'br'),
+    };
+    const files: string[] = [];
+    for (const [name, bytes] of Object.entries(bodies)) {
+      files.push(join(folder, name));
+      await writeFile(join(folder, name), bytes);
+    }
+    const hono = keep(await startScript('test/bench/bare-hono.ts', files, {}, log('hono')));
+    const serviceTarget = {
+      what: 'this service, with its log',
+      url: `${service.url}/imagecaches`,
+      headers,
+    };
+    const honoTarget = { what: 'a bare Hono route', url: `${hono.url}/imagecaches`, headers, least: 0.95 };
+    if (isBrief) {
+      const rates = await measureInTurns([serviceTarget, honoTarget], options);
+      const ratio = median(rates[0] as number[]) / median(rates[1] as number[]);
+      return { sections: [hitTable([serviceTarget, honoTarget], rates, [])], serviceToHono: ratio };
+    }
+
+    const bare = keep(await startScript('test/bench/bare-http.ts', files, {}, log('http')));
+    const team = keep(
+      await startScript(
+        'test/bench/fifty-lines.ts',
+        files.slice(0, 1),
+        { AUTH_ISSUER: issuer.issuer, AUTH_AUDIENCE: AUDIENCE, TTL_SECONDS: '3600' },
+        log('team'),
+      ),
+    );
+    const cacheControl = { CACHE_CONTROL: 'public, max-age=3600' };
+    const { url: origin } = keep(
+      await startScript('test/bench/bare-http.ts', files, cacheControl, log('origin')),
+    );
+    const nginx = await startNginx({ origin, folder });
+    if (nginx) keep(nginx);
+    const gatewayOptions = {
+      origin,
+      folder,
+      issuer: issuer.issuer,
+      audience: AUDIENCE,
+      jwksUrl: `${issuer.issuer}/jwks.json`,
+    };
+    const { krakend, envoy } = peers;
+    const krakendServer =
+      'missing' in krakend ? undefined : keep(await startKrakend(krakend, gatewayOptions));
+    const gateway = 'missing' in envoy ? undefined : keep(await startGateway(envoy, gatewayOptions));
+    const signer = 'missing' in envoy ? undefined : keep(await startSigningProxy(envoy, { origin, folder }));
+    const targets: Target[] = [
+      serviceTarget,
+      { what: 'this service, LOG_LEVEL=warn', url: `${quiet.url}/imagecaches`, headers },
+      honoTarget,
+      { what: 'bare node:http', url: `${bare.url}/imagecaches`, headers, least: 0.8 },
+      { what: 'bare node:http, as many headers', url: `${bare.url}/headers`, headers },
+      ...(nginx
+        ? [{ what: 'nginx proxy_cache, no token', url: `${nginx.url}/imagecaches`, headers: {}, least: 1 }]
+        : []),
+      { what: '50 lines: Hono, jose, LRU', url: `${team.url}/imagecaches`, headers, least: 3 },
+      ...(krakendServer && 'version' in krakend
+        ? [
+            {
+              what: `KrakenD ${krakend.version}, token and cache`,
+              url: `${krakendServer.url}/imagecaches`,
+              headers,
+              least: 1,
+            },
+          ]
+        : []),
+      ...(gateway && signer && 'version' in envoy
+        ? [
+            {
+              what: `Envoy ${envoy.version}, token and cache`,
+              url: `${gateway.url}/imagecaches`,
+              headers,
+              least: 1,
+            },
+            {
+              what: `Envoy ${envoy.version}, signs, no cache`,
+              url: `${signer.url}/imagecaches`,
+              headers: {},
+              least: 1,
+            },
+          ]
+        : []),
+    ];
+    const rates = await measureInTurns(targets, options);
+    const serviceRate = median(rates[0] as number[]);
+    const missing = Object.values(peers).flatMap((peer) => ('missing' in peer ? [peer.missing] : []));
+    const kinds = await measureKinds(options, { service, ten, hono, headers });
+    // Who cannot keep the rate would only queue.
+    const fast = targets.filter((_target, index) => median(rates[index] as number[]) > serviceRate * 0.6);
+    const latency = await measureLatencies(fast, serviceRate / 2, options);
+    return {
+      sections: [hitTable(targets, rates, missing), kinds, latency],
+      serviceToHono: serviceRate / median(rates[2] as number[]),
+    };
+  } finally {
+    for (const server of started) await server.stop();
+    await Promise.all([simulator.stop(), tenOnly.stop(), issuer.stop()]);
+  }
+}
+
+function hitTable(
+  targets: readonly Target[],
+  rates: readonly number[][],
+  missing: readonly string[],
+): Section {
+  const serviceRate = median(rates[0] as number[]);
+  return {
+    title: `hits: a list of 50 entries, ${CONNECTIONS} connections`,
+    rows: targets.map(({ what, least }, index) => {
+      const samples = rates[index] as number[];
+      return {
+        server: what,
+        'requests/s': round(median(samples)),
+        spread: spread(samples),
+        'service to it': round(serviceRate / median(samples), 2),
+        target: least ?? '',
+      };
+    }),
+    notes: missing,
+  };
+}
+
+/** Requests a second of each target: a warm-up, then rounds in which all take their turn. */
+async function measureInTurns(
+  targets: readonly Target[],
+  { tool, rounds, secondsPerRound }: HitOptions,
+): Promise<number[][]> {
+  const once = async ({ what, url, headers, method }: Target, seconds: number) => {
+    const { requestsPerSecond, errors } = await tool.measure({
+      url,
+      headers,
+      method,
+      connections: CONNECTIONS,
+      seconds,
+    });
+    if (errors > 0) throw new Error(`${what}: ${errors} bad answers`);
+    return requestsPerSecond;
+  };
+  for (const target of targets) await once(target, 2);
+  const rates: number[][] = targets.map(() => []);
+  for (let turn = 0; turn < rounds; turn += 1)
+    for (const [index, target] of targets.entries()) rates[index]?.push(await once(target, secondsPerRound));
+  return rates;
+}
+
+interface KindServers {
+  readonly service: StartedServer;
+  readonly ten: StartedServer;
+  readonly hono: StartedServer;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Every kind of hit, against the bare Hono route for the same answer. */
+async function measureKinds(
+  options: HitOptions,
+  { service, ten, hono, headers }: KindServers,
+): Promise<Section> {
+  const list = `${service.url}/imagecaches`;
+  const kinds: readonly (readonly [kind: string, service: Partial<Target>, honoPath: string])[] = [
+    ['a list of 10 entries', { url: `${ten.url}/imagecaches` }, '/ten'],
+    ['a name', { url: `${list}?name=${makeImageCaches()[0]?.name}` }, ''],
+    ['304', { headers: { 'if-none-match': '*' } }, '/unchanged'],
+    ['HEAD', { method: 'HEAD' }, '/imagecaches'],
+    ['gzip', { headers: { 'accept-encoding': 'gzip' } }, '/gzip'],
+    ['brotli', { headers: { 'accept-encoding': 'br' } }, '/br'],
+  ];
+  const targets = kinds.flatMap(([kind, more, path]): Target[] => [
+    { what: kind, url: list, ...more, headers: { ...headers, ...more.headers } },
+    ...(path === ''
+      ? []
+      : [
+          {
+            what: kind,
+            url: hono.url + path,
+            headers: { ...headers },
+            ...(more.method && { method: more.method }),
+          },
+        ]),
+  ]);
+  const rates = await measureInTurns(targets, options);
+  const rows = kinds.map(([kind, , path]) => {
+    const [ours = Number.NaN, theirs] = targets.flatMap(({ what }, index) =>
+      what === kind ? [median(rates[index] as number[])] : [],
+    );
+    return {
+      kind,
+      'requests/s': round(ours),
+      'bare Hono': theirs === undefined ? '' : round(theirs),
+      'service to it': theirs === undefined ? '' : round(ours / theirs, 2),
+      target: path === '' ? '' : 0.95,
+    };
+  });
+  const sizes = await Promise.all(
+    ['body', 'gzip', 'br'].map(async (name) => (await readFile(join(options.folder, name))).byteLength),
+  );
+  return {
+    title: 'kinds of hits',
+    rows,
+    notes: [`The list of 50 has ${sizes[0]} bytes, ${sizes[1]} by gzip, ${sizes[2]} by brotli.`],
+  };
+}
+
+async function measureLatencies(
+  targets: readonly Target[],
+  requestsPerSecond: number,
+  { rounds, secondsPerRound }: HitOptions,
+): Promise<Section> {
+  const samples = targets.map(() => ({ p50: [] as number[], p99: [] as number[], p999: [] as number[] }));
+  for (let turn = 0; turn < Math.min(3, rounds); turn += 1)
+    for (const [index, { url, headers }] of targets.entries()) {
+      const { p50Ms, p99Ms, p999Ms } = await measureLatency({
+        url,
+        headers,
+        connections: CONNECTIONS,
+        seconds: secondsPerRound,
+        requestsPerSecond,
+      });
+      samples[index]?.p50.push(p50Ms);
+      samples[index]?.p99.push(p99Ms);
+      samples[index]?.p999.push(p999Ms);
+    }
+  return {
+    title: `latency at ${round(requestsPerSecond)} requests/s, half of what this service reaches`,
+    rows: targets.map(({ what }, index) => ({
+      server: what,
+      'median ms': round(median(samples[index]?.p50 ?? []), 2),
+      '99 % ms': round(median(samples[index]?.p99 ?? []), 2),
+      '99.9 % ms': round(median(samples[index]?.p999 ?? []), 2),
+    })),
+    notes: ['Timed from when each request was due. Servers that cannot keep the rate are left out.'],
+  };
+}
