@@ -94,7 +94,8 @@ export function buildCanonicalQueryString(pairs: readonly NameValuePair[]): stri
  *   whatever case. The message never holds a value
  */
 export function buildCanonicalHeaders(headers: Iterable<NameValuePair>): CanonicalHeaders {
-  const pairs = Array.from(headers, normaliseHeader);
+  const pairs: NameValuePair[] = [];
+  for (const header of headers) pairs.push(normaliseHeader(header));
   // Names are ASCII by now, so code units are code points.
   pairs.sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
 

@@ -63,6 +63,16 @@ export interface SignedRequest {
   readonly signature: string;
 }
 
+const DAY_MS = 86_400_000;
+const SECONDS_PER_DAY = 86_400;
+/** The date is worked out once a day. */
+let lastDay = Number.NaN;
+let lastDayText = '';
+
+function twoDigits(number: number): string {
+  return number < 10 ? `0${number}` : String(number);
+}
+
 /**
  * A time as the header X-Sdk-Date has it: `YYYYMMDDTHHMMSSZ`, UTC, rounded down to the second
  * (BasicDateFormat in the Go SDK's signer.go).
@@ -73,8 +83,14 @@ export interface SignedRequest {
 export function formatSdkDate(nowMs: number): string {
   if (!(nowMs >= MIN_SDK_DATE_MS && nowMs < MAX_SDK_DATE_MS + 1))
     throw new RangeError('nowMs must lie in the years 0000 to 9999');
-  const iso = new Date(Math.floor(nowMs)).toISOString();
-  return `${iso.slice(0, 4)}${iso.slice(5, 7)}${iso.slice(8, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`;
+  const day = Math.floor(nowMs / DAY_MS);
+  if (day !== lastDay) {
+    lastDayText = new Date(day * DAY_MS).toISOString().slice(0, 10).replaceAll('-', '');
+    lastDay = day;
+  }
+  const second = Math.floor(nowMs / 1000) - day * SECONDS_PER_DAY;
+  const minute = Math.floor(second / 60);
+  return `${lastDayText}T${twoDigits(Math.floor(minute / 60))}${twoDigits(minute % 60)}${twoDigits(second % 60)}Z`;
 }
 
 /**
@@ -138,8 +154,9 @@ export async function signRequest(
   const stringToSign = buildStringToSign(sdkDate, await digests.sha256(canonicalRequest));
   const signature = await digests.hmacSha256(stringToSign, credential);
 
-  // From entries, so that no name, such as __proto__, is anything but a header.
-  const headersToSend = Object.fromEntries(pairs.filter(([name]) => name !== 'host'));
+  // Without a prototype, so that no name, such as __proto__, is anything but a header.
+  const headersToSend = Object.create(null) as Record<string, string>;
+  for (const [name, value] of pairs) if (name !== 'host') headersToSend[name] = value;
   headersToSend.authorization = `${ALGORITHM} Access=${credential.accessKeyId}, SignedHeaders=${signedHeaders}, Signature=${signature}`;
   return { headers: headersToSend, canonicalRequest, stringToSign, signedHeaders, signature };
 }
