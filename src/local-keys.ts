@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { DEFAULT_SCOPE, scopeToken } from './issuers-config.ts';
+import { scopeToken } from './issuers-config.ts';
 import { parseDocument } from './parse-document.ts';
 
 /** A key pair made for a caller that uses one of the vendor's SDKs. It means nothing in the cloud. */
@@ -8,7 +8,8 @@ export interface LocalKey {
   readonly secretAccessKey: string;
   /** Who calls, for the log and the limits. */
   readonly subject: string;
-  readonly scopes: readonly string[];
+  /** Undefined: the one scope that callers need, see AUTH_SCOPE. */
+  readonly scopes?: readonly string[] | undefined;
   /** Milliseconds since the epoch; undefined: it does not expire. */
   readonly expiresAtMs: number | undefined;
 }
@@ -26,7 +27,7 @@ const LocalKeySchema = z.strictObject({
     .string()
     .regex(/^[^\p{Cc}]{1,256}$/u)
     .meta({ description: 'Who calls: 1 to 256 characters, for the log and the limits.' }),
-  scopes: z.array(scopeToken).default([DEFAULT_SCOPE]),
+  scopes: z.array(scopeToken).optional().meta({ description: 'Without it the scope that AUTH_SCOPE names.' }),
   expiresAt: z.iso
     .datetime({ offset: true })
     .optional()

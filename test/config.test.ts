@@ -76,9 +76,7 @@ describe('parseConfig', () => {
     };
     const config = parseConfig({ ...environment, SDK_KEYS: JSON.stringify({ keys: [key] }) });
     expect(config.issuers).toEqual([]);
-    expect(config.sdkClients?.keys).toEqual([
-      { ...key, scopes: ['imagecaches:read'], expiresAtMs: undefined },
-    ]);
+    expect(config.sdkClients?.keys).toEqual([{ ...key, expiresAtMs: undefined }]);
     expect(faultsOf(environment)).toHaveProperty('AUTH_ISSUER');
   });
 

@@ -140,11 +140,12 @@ export function createSignatureVerifier(
       if (!isRight) throw refused('bad_signature');
       if (key.expiresAtMs !== undefined && deps.now() >= key.expiresAtMs) throw refused('expired_key');
       if (config.isReplayRefused) refuseReplay(signature, clientAddress ?? 'unknown');
+      const scopes = key.scopes ?? [config.requiredScope];
       return Object.freeze({
         issuer: SDK_KEYS_ISSUER,
         subject: key.subject,
-        scopes: key.scopes,
-        refusal: refusalOf(key.subject, key.scopes, {
+        scopes,
+        refusal: refusalOf(key.subject, scopes, {
           requiredScopes: [config.requiredScope],
           allowedSubjects: undefined,
         }),

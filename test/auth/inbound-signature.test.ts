@@ -59,6 +59,15 @@ describe('requests signed with a key pair of ours', () => {
     }
   });
 
+  it('without scopes of their own may do what AUTH_SCOPE asks for, whatever it is called', async () => {
+    const service = await createService({ AUTH_SCOPE: 'something:else' });
+    expect((await send(service)).status).toBe(200);
+    expect((await send(service, { key: READER })).status).toBe(200);
+    const strict = await createService({ AUTH_SCOPE: 'a:third' });
+    expect((await send(strict)).status).toBe(200);
+    expect((await send(strict, { key: READER })).status).toBe(403);
+  });
+
   it("hold as the vendor's own Node signer makes them, with content-type signed and a filter", async () => {
     const service = await createService();
     service.upstream = ({ url }) => vendorList(vendorEntry(url.searchParams.get('name') ?? 'none'));
