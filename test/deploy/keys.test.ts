@@ -38,7 +38,6 @@ describe('the keys command', () => {
         accessKeyId: id,
         secretAccessKey: secret,
         subject: 'billing',
-        scopes: ['imagecaches:read'],
         expiresAtMs: Date.UTC(2027, 0, 31),
       },
     ]);
