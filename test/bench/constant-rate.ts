@@ -22,6 +22,7 @@ export interface RateAnswer {
   readonly body: Buffer;
   /** When it was complete, by `performance.now()`. */
   readonly atMs: number;
+  /** Since it was due to be asked for, which may be before it was. */
   readonly waitedMs: number;
 }
 
@@ -29,8 +30,10 @@ export interface RateAnswer {
  * Asks at a constant rate whether or not the answers come, as callers that know nothing of one another do, and resolves
  * when all are answered or given up. (autocannon sends what is due in a second at its beginning, and asks less while it
  * waits.)
+ *
+ * @returns by how many milliseconds a request was late at most: when it is much, the machine did not keep the rate
  */
-export async function askAtRate(options: RateOptions): Promise<void> {
+export async function askAtRate(options: RateOptions): Promise<number> {
   const { server, path, perSecond, seconds, headersOf, onAnswer } = options;
   const pool = new Pool(server, {
     connections: CONNECTIONS,
@@ -39,8 +42,7 @@ export async function askAtRate(options: RateOptions): Promise<void> {
   });
   const pending = new Set<Promise<void>>();
 
-  async function ask(headers: Record<string, string>): Promise<void> {
-    const askedAtMs = performance.now();
+  async function ask(headers: Record<string, string>, dueAtMs: number): Promise<void> {
     let status = 0;
     let body = Buffer.alloc(0);
     try {
@@ -51,15 +53,18 @@ export async function askAtRate(options: RateOptions): Promise<void> {
       // No answer, or not all of it.
     }
     const atMs = performance.now();
-    onAnswer({ status, body, atMs, waitedMs: atMs - askedAtMs });
+    onAnswer({ status, body, atMs, waitedMs: atMs - dueAtMs });
   }
 
   const total = perSecond * seconds;
   const startedAtMs = performance.now();
+  let latestMs = 0;
   for (let sent = 0; sent < total; ) {
     const due = Math.min(total, Math.ceil(((performance.now() - startedAtMs) / 1000) * perSecond));
     for (; sent < due; sent += 1) {
-      const asked = ask(headersOf(sent)).finally(() => pending.delete(asked));
+      const dueAtMs = startedAtMs + (sent / perSecond) * 1000;
+      latestMs = Math.max(latestMs, performance.now() - dueAtMs);
+      const asked = ask(headersOf(sent), dueAtMs).finally(() => pending.delete(asked));
       pending.add(asked);
     }
     await new Promise((resolve) => setTimeout(resolve, TICK_MS));
@@ -68,4 +73,5 @@ export async function askAtRate(options: RateOptions): Promise<void> {
   await Promise.all(pending);
   clearTimeout(giveUp);
   await pool.destroy();
+  return latestMs;
 }
