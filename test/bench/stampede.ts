@@ -1,16 +1,15 @@
 /** `node test/bench/stampede.ts [--quick] [--krakend <binary>]`: many callers at once, and nothing is cached yet. */
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { startTokenIssuer } from '../../deploy/demo/token-issuer.ts';
 import { IMAGE_CACHES_PATH } from '../simulator/image-caches-endpoint.ts';
 import { startSimulator } from '../simulator/simulator.ts';
-import { freePort } from '../support/free-port.ts';
+import { startKrakend } from './peers.ts';
 import { median, type Row, round, type Section } from './report.ts';
 import { type MeasureOptions, runAlone } from './run-alone.ts';
-import { type StartedServer, startNginx, startProgram, startScript } from './servers.ts';
+import { type StartedServer, startNginx, startScript } from './servers.ts';
 import { type ListOrigin, listOfService, startListOrigin, startService, tokensFor } from './upstreams.ts';
 
 /** About what a list takes that comes from another network. */
@@ -82,8 +81,15 @@ export async function measureStampede({ quick, folder, krakend }: MeasureOptions
     ];
     if (krakend !== undefined)
       contestants.push({
-        who: `KrakenD ${krakend.version}`.trim(),
-        start: () => startKrakend(krakend.binary, originUrl, issuer.issuer, folder),
+        who: `KrakenD ${krakend.version}`,
+        start: () =>
+          startKrakend(krakend, {
+            origin: originUrl,
+            folder,
+            issuer: issuer.issuer,
+            audience: 'imagecaches',
+            jwksUrl: `${issuer.issuer}/jwks.json`,
+          }),
         upstream,
       });
 
@@ -200,63 +206,6 @@ function startFiftyLines(origin: string, issuer: string, log: string): Promise<S
     TTL_SECONDS: '3600',
   };
   return startScript('test/bench/fifty-lines.ts', [], settings, log);
-}
-
-/** KrakenD CE 1 with its token validation and its HTTP cache, handing bodies on as they are. */
-async function startKrakend(
-  binary: string,
-  origin: string,
-  issuer: string,
-  folder: string,
-): Promise<StartedServer> {
-  const port = await freePort();
-  const jwksUrl = `${issuer}/jwks.json`;
-  const settings = {
-    version: 2,
-    name: 'bench',
-    port,
-    timeout: '10s',
-    output_encoding: 'no-op',
-    extra_config: {
-      'github_com/devopsfaith/krakend-gologging': { level: 'CRITICAL', stdout: false, prefix: '' },
-      'github_com/devopsfaith/krakend/router/gin': { disable_access_log: true },
-    },
-    endpoints: [
-      {
-        endpoint: '/imagecaches',
-        output_encoding: 'no-op',
-        querystring_params: ['name'],
-        extra_config: {
-          'github.com/devopsfaith/krakend-jose/validator': {
-            alg: 'RS256',
-            audience: ['imagecaches'],
-            issuer,
-            // Spelled either way, by version.
-            'jwk-url': jwksUrl,
-            jwk_url: jwksUrl,
-            disable_jwk_security: true,
-            cache: true,
-          },
-        },
-        backend: [
-          {
-            host: [origin],
-            url_pattern: '/imagecaches',
-            encoding: 'no-op',
-            extra_config: { 'github.com/devopsfaith/krakend-httpcache': { shared: true } },
-          },
-        ],
-      },
-    ],
-  };
-  const file = join(folder, 'krakend.json');
-  await writeFile(file, JSON.stringify(settings));
-  return startProgram([binary, 'run', '-c', file], {
-    url: `http://127.0.0.1:${port}`,
-    log: join(folder, 'krakend.log'),
-    // It reports its use to its makers unless told otherwise.
-    env: { USAGE_DISABLE: '1' },
-  });
 }
 
 await runAlone(import.meta.url, measureStampede);
