@@ -1,11 +1,15 @@
-/** Prints what 1,000 cached lists of 50 entries cost in memory. Run with --expose-gc. */
+/**
+ * Prints what cached lists cost in memory: 1,000 of 50 entries, or as many as the arguments say,
+ * `cache-memory.ts [entries] [lists]`. Run with --expose-gc.
+ */
 import { createResponseCache } from '../../src/cache/response-cache.ts';
 import { createSharedFlight } from '../../src/single-flight.ts';
 import { sanitiseImageCaches } from '../../src/upstream/sanitise.ts';
 import { serialiseImageCaches } from '../../src/upstream/serialise.ts';
 import { makeImageCaches } from '../simulator/image-cache-data.ts';
 
-const LISTS = 1000;
+const [entriesArgument = '50', listsArgument = '1000'] = process.argv.slice(2);
+const LISTS = Number(listsArgument);
 
 function usedBytes(): number {
   (globalThis as { gc?: () => void }).gc?.();
@@ -13,7 +17,7 @@ function usedBytes(): number {
   return heapUsed + arrayBuffers;
 }
 
-const entries = makeImageCaches();
+const entries = makeImageCaches(Number(entriesArgument));
 /** Each list is loaded in a fresh life of its own, so that no flood of names is seen. */
 let nowMs = 0;
 const clock = () => nowMs;
