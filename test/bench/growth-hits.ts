@@ -71,7 +71,8 @@ export async function measureGrowthHits({ quick, folder }: GrowthHitsOptions): P
     notes: [
       `${CONNECTIONS} connections by ${tool}, which asks for the names in turn; the service writes a log line for each answer.`,
       'To one name: hits a second against those of one name with as many entries, in alternating rounds.',
-      'MiB more: resident memory after garbage collection and load, less that of the same process with one list.',
+      'MiB: what the bodies are; what the process holds more after garbage collection than it did with one list; and what',
+      'it has more in RAM, which includes what loading has left to the allocator and the heap.',
       `Loaded: each name by itself. Since the service does that for ${NAME_LOADS_BEFORE_LIST} names in a fresh life and then loads`,
       'the whole list, its clock is moved on after each so many, and back before hits are measured: no time of day would',
       'bring it there. Derived: cut from one unfiltered list that has all names, which is what happens otherwise.',
@@ -110,7 +111,7 @@ async function measureCells(cells: readonly Cell[], context: CellContext): Promi
         rates[index]?.push(await goodRate(measure, { url: server.url, headers, names: cell.names, seconds }));
     for (const { server, cell } of filled) await assertHeld(server, headers, cell);
     const baseline = median(rates[0] as number[]);
-    return filled.map(({ cell, bodyBytes, moreBytes }, index) => {
+    return filled.map(({ cell, bodyBytes, more }, index) => {
       const samples = rates[index] as number[];
       return {
         'names × entries': `${cell.names} × ${cell.entries}, ${cell.how}`,
@@ -119,8 +120,9 @@ async function measureCells(cells: readonly Cell[], context: CellContext): Promi
         spread: spread(samples),
         'to one name': round(median(samples) / baseline, 2),
         'MiB/s': round((median(samples) * bodyBytes) / MIB),
-        'bodies MiB': round((cell.names * bodyBytes) / MIB, 1),
-        'MiB more': round(moreBytes / MIB, 1),
+        'MiB: bodies': round((cell.names * bodyBytes) / MIB, 1),
+        held: round(more.heldBytes / MIB, 1),
+        resident: round(more.residentBytes / MIB, 1),
       };
     });
   } finally {
@@ -136,13 +138,20 @@ async function goodRate(measure: CellContext['measure'], options: NamesLoad): Pr
   return requestsPerSecond;
 }
 
+interface Memory {
+  /** In objects and array buffers that are in use. */
+  readonly heldBytes: number;
+  /** In RAM. */
+  readonly residentBytes: number;
+}
+
 interface FilledService {
   readonly cell: Cell;
   readonly server: StartedServer;
   /** Of the answer to one name. */
   readonly bodyBytes: number;
-  /** Resident, since there was one list. */
-  readonly moreBytes: number;
+  /** Since there was one list. */
+  readonly more: Memory;
   readonly stop: () => Promise<void>;
 }
 
@@ -189,7 +198,7 @@ async function startFilled(
     if (cell.how === 'derived') await (await fetch(`${server.url}/imagecaches`, { headers })).arrayBuffer();
     const bodyBytes = await ask(0);
     await load(1);
-    const { rss: before } = await control('/memory');
+    const before = await control('/memory');
     const isLoaded = cell.how === 'loaded';
     for (let index = 1; index < cell.names; index += 1) {
       const life = Math.floor(index / NAME_LOADS_BEFORE_LIST);
@@ -199,11 +208,15 @@ async function startFilled(
     }
     await control('/clock?ms=0');
     await load(cell.names);
-    const { rss: after } = await control('/memory');
+    const after = await control('/memory');
+    const more = {
+      heldBytes: after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers,
+      residentBytes: after.rss - before.rss,
+    };
     const expected = isLoaded ? { named: cell.names, unfiltered: 0 } : { named: 0, unfiltered: 1 };
     if (upstream.calls.named !== expected.named || upstream.calls.unfiltered !== expected.unfiltered)
       throw new Error(`upstream was called ${JSON.stringify(upstream.calls)}`);
-    return { cell, server, bodyBytes, moreBytes: after - before, stop };
+    return { cell, server, bodyBytes, more, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -54,8 +54,8 @@ export async function measureGrowthMemory(): Promise<Section> {
       ...(over.length === 0
         ? []
         : [
-            `Over the target with ${over.join(' and ')}: a list takes some hundred bytes besides its body, however small that is. By`,
-            'heap snapshot that is the typed array with its buffer (200 bytes), two objects with what is known of the list (150) and',
+            `Over the target with ${over.join(' and ')}: a list takes as much besides its body whatever its size. By heap`,
+            'snapshot that is the typed array with its buffer (200 bytes), two objects with what is known of the list (150) and',
             'its times, which are numbers of their own on the heap (110), entity tag and key as text (150), and the LRU.',
             `The cache counts ${COUNTED_BYTES} bytes for it, so CACHE_MAX_BYTES bounds small lists too.`,
           ]),
