@@ -26,6 +26,8 @@ const TOKEN_SECONDS = 100 * 86_400;
 const NAME_MARK = '@name@';
 /** After the load so many names are asked again, to see that they are held still. */
 const CHECKED_NAMES = 100;
+/** No answer and no run of the load tool may take longer: 1 minute. */
+const TIMEOUT_MS = 60_000;
 
 export interface GrowthHitsOptions {
   readonly quick: boolean;
@@ -189,13 +191,13 @@ async function startFilled(
     );
     stops.push(server.stop);
     const control = async (path: string): Promise<NodeJS.MemoryUsage> => {
-      const response = await fetch(`http://127.0.0.1:${controlPort}${path}`);
+      const response = await get(`http://127.0.0.1:${controlPort}${path}`);
       return (await response.json()) as NodeJS.MemoryUsage;
     };
     const load = (names: number) => goodRate(measure, { url: server.url, headers, names, seconds: 2 });
     const ask = (index: number) => askFor(server.url, headers, cell, index);
 
-    if (cell.how === 'derived') await (await fetch(`${server.url}/imagecaches`, { headers })).arrayBuffer();
+    if (cell.how === 'derived') await (await get(`${server.url}/imagecaches`, headers)).arrayBuffer();
     const bodyBytes = await ask(0);
     await load(1);
     const before = await control('/memory');
@@ -223,6 +225,10 @@ async function startFilled(
   }
 }
 
+function get(url: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
+  return fetch(url, { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+}
+
 const nameOf = (index: number) => `name-${String(index).padStart(5, '0')}`;
 
 /** Bytes of the answer to a name. @throws when it is not 200 with all entries, each of that name */
@@ -233,7 +239,7 @@ async function askFor(
   index: number,
 ): Promise<number> {
   const name = nameOf(index);
-  const response = await fetch(`${url}/imagecaches?name=${name}`, { headers });
+  const response = await get(`${url}/imagecaches?name=${name}`, headers);
   const text = await response.text();
   if (response.status !== 200) throw new Error(`${name}: ${response.status} ${text}`);
   // Looked for in the text: reading millions of entries as JSON would take minutes.
@@ -251,7 +257,7 @@ async function assertHeld(
   const wanted = how === 'loaded' ? 'imagecaches; hit; ttl=' : 'detail=derived';
   const step = Math.max(1, Math.floor(names / CHECKED_NAMES));
   for (let index = 0; index < names; index += step) {
-    const response = await fetch(`${url}/imagecaches?name=${nameOf(index)}`, { headers });
+    const response = await get(`${url}/imagecaches?name=${nameOf(index)}`, headers);
     await response.arrayBuffer();
     const status = response.headers.get('cache-status') ?? '';
     if (!status.includes(wanted)) throw new Error(`${nameOf(index)} is no hit: ${status}`);
@@ -317,7 +323,7 @@ end
 async function loadWithWrk(file: string, { url, headers, names, seconds }: NamesLoad): Promise<LoadResult> {
   const args = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', file];
   for (const [name, value] of Object.entries(headers)) args.push('-H', `${name}: ${value}`);
-  const { stdout } = await run('wrk', [...args, url, '--', String(names)]);
+  const { stdout } = await run('wrk', [...args, url, '--', String(names)], { timeout: TIMEOUT_MS });
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1];
   const failed = /Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1] ?? '0';
   const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout);

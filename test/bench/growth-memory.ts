@@ -7,6 +7,7 @@ const run = promisify(execFile);
 
 /** Memory held for each byte of bodies: not more than this is wanted. */
 const TARGET_RATIO = 1.3;
+const TIMEOUT_MS = 120_000;
 /** Entries in each list, and so many lists that the process's own noise does not count. */
 const CASES = [
   { entries: 1, lists: 10_000 },
@@ -31,7 +32,9 @@ export async function measureGrowthMemory(): Promise<Section> {
   const over: string[] = [];
   for (const { entries, lists } of CASES) {
     const args = ['--expose-gc', 'test/bench/cache-memory.ts', String(entries), String(lists)];
-    const held = JSON.parse((await run(process.execPath, args, { cwd: ROOT })).stdout) as Held;
+    const held = JSON.parse(
+      (await run(process.execPath, args, { cwd: ROOT, timeout: TIMEOUT_MS })).stdout,
+    ) as Held;
     if (held.held !== lists) throw new Error(`${held.held} lists are held instead of ${lists}`);
     const ratio = held.bytes / (lists * held.bodyBytes);
     const besides = held.bytes / lists - held.bodyBytes;

@@ -26,6 +26,7 @@ const MISSES_A_LIFE = 15;
 /** A little more than CACHE_TTL_SECONDS=1, so that each batch of misses falls into a life of its own. */
 const LIFE_MS = 1050;
 const ENTRIES = 50;
+const TIMEOUT_MS = 30_000;
 const PROFILE_TIMEOUT_MS = 60_000;
 
 /** Does /proc tell the CPU time of processes here? */
@@ -124,7 +125,10 @@ async function measureHits(
       compatibilityDate,
     );
     running.push(worker);
-    const response = await fetch(`${worker.url}/imagecaches`, { headers });
+    const response = await fetch(`${worker.url}/imagecaches`, {
+      headers,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
     const body = await response.text();
     if (response.status !== 200 || (JSON.parse(body) as ListBody).image_caches.length !== ENTRIES)
       throw new Error(`the Worker answers ${response.status}`);
@@ -195,7 +199,10 @@ async function measureMisses(
   try {
     const headers = { authorization: `Bearer ${await issuer.sign()}` };
     const ask = async (name: string) => {
-      const response = await fetch(`${worker.url}/imagecaches?name=${name}`, { headers });
+      const response = await fetch(`${worker.url}/imagecaches?name=${name}`, {
+        headers,
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
       const { image_caches: found } = (await response.json()) as ListBody;
       const status = response.headers.get('cache-status');
       if (found?.length !== ENTRIES || !status?.includes('fwd=miss'))
