@@ -9,6 +9,8 @@ const WORKERD = fileURLToPath(new URL('../../../node_modules/.bin/workerd', impo
 
 export interface RunningWorkerd {
   readonly url: string;
+  /** The process id. */
+  readonly pid: number;
   /** All that it has printed, the console of the Worker included. */
   readonly output: () => string;
   readonly stop: () => Promise<void>;
@@ -63,7 +65,7 @@ const main :Workerd.Worker = (
         () => false,
       )
     )
-      return { url, output: () => printed, stop };
+      return { url, pid: child.pid as number, output: () => printed, stop };
   }
   await stop();
   throw new Error(`workerd ended: ${printed}`);

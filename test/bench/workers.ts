@@ -1,0 +1,293 @@
+/**
+ * What the Worker costs, in workerd on this machine: CPU for each hit and each miss, its size, and its start.
+ * `node test/bench/workers.ts [--quick]` prints the table.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { startTokenIssuer, type TokenIssuer } from '../../deploy/demo/token-issuer.ts';
+import { bundleWorker, type WorkerBundle } from '../runtime/worker/bundle-worker.ts';
+import { type RunningWorkerd, startWorkerd } from '../runtime/worker/start-workerd.ts';
+import { makeImageCaches } from '../simulator/image-cache-data.ts';
+import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { chooseLoadTool, type LoadTool } from './load.ts';
+import { median, type Row, renderSections, round, type Section, spread } from './report.ts';
+import { cpuMicroseconds, ROOT } from './servers.ts';
+
+const run = promisify(execFile);
+
+const CONNECTIONS = 64;
+/** One below what a fresh life allows before the whole list is loaded instead (name-load-budget.ts). */
+const MISSES_A_LIFE = 15;
+/** A little more than CACHE_TTL_SECONDS=1, so that each batch of misses falls into a life of its own. */
+const LIFE_MS = 1050;
+const ENTRIES = 50;
+const TIMEOUT_MS = 30_000;
+const PROFILE_TIMEOUT_MS = 60_000;
+
+/** Does /proc tell the CPU time of processes here? */
+const hasProc = existsSync('/proc/self/stat');
+
+interface Samples {
+  readonly values: readonly number[];
+  /** Digits after the point. */
+  readonly digits?: number;
+}
+
+/** CPU, size and start of the bundled Worker, in workerd alone. */
+export async function measureWorkers({ quick }: { readonly quick: boolean }): Promise<Section> {
+  const rounds = quick ? 2 : 5;
+  const bundle = await bundleWorker();
+  const simulator = await startSimulator();
+  const issuer = await startTokenIssuer();
+  try {
+    const tool = await chooseLoadTool();
+    const environment = {
+      ...simulator.environment,
+      AUTH_ISSUER: issuer.issuer,
+      AUTH_AUDIENCE: 'imagecaches',
+      RATE_LIMIT_PER_MINUTE: '0',
+      LOG_LEVEL: 'warn',
+    };
+    const hits = await measureHits(bundle, environment, issuer, tool, rounds, quick ? 2 : 5);
+    const misses = await measureMisses(bundle, environment, issuer, simulator, quick ? 4 : 25);
+    const starts = await measureStarts(bundle, environment, quick ? 3 : 9);
+    const profiles = await measureStartCpu(quick ? 1 : 5);
+
+    const hitCpu = hits.worker.map(({ microseconds }) => microseconds);
+    const bareCpu = hits.bare.map(({ microseconds }) => microseconds);
+    const rows = [
+      row('CPU of workerd for a hit, µs', { values: hasProc ? hitCpu : [] }),
+      row('the same of a Worker that only returns the bytes, µs', { values: hasProc ? bareCpu : [] }),
+      row('CPU of workerd for a miss, µs', { values: hasProc ? misses : [] }),
+      row('hits a second', { values: hits.worker.map(({ perSecond }) => perSecond) }),
+      row('answers a second that only return the bytes', {
+        values: hits.bare.map(({ perSecond }) => perSecond),
+      }),
+      row('script, gzipped, KiB', {
+        values: [gzipSync(bundle.script, { level: 9 }).byteLength / 1024],
+        digits: 1,
+      }),
+      row('script, minified, KiB', { values: [Buffer.byteLength(bundle.script) / 1024], digits: 1 }),
+      row('cold start: active CPU, ms', { values: profiles, digits: 1 }),
+      row('from starting workerd to its first answer, ms', { values: starts }),
+    ];
+    return {
+      title: 'The Worker, in workerd',
+      rows,
+      notes: [
+        `Hits: the list of ${ENTRIES} entries, ${CONNECTIONS} connections by ${tool.name}, the same token. CPU is of the whole`,
+        'process, its HTTP server and the kernel included: the Worker that only returns the bytes says how much that is.',
+        `Misses: names with ${ENTRIES} entries each, signed, fetched, parsed and sanitised; one after the other, ${MISSES_A_LIFE} a second,`,
+        'since more names load the whole list. CPU that workerd takes without requests is in it.',
+        'Cold start: of the profile that `wrangler check startup` writes, all but the idle time. It samples about once a',
+        'millisecond of wall time, so that a busy machine adds to it.',
+        ...(hasProc ? [] : ['Not Linux: no CPU of a process is known.']),
+      ],
+    };
+  } finally {
+    await Promise.all([simulator.stop(), issuer.stop()]);
+  }
+}
+
+function row(what: string, { values, digits = 0 }: Samples): Row {
+  return {
+    what,
+    median: values.length === 0 ? '' : round(median(values), digits),
+    spread: values.length < 2 ? '' : spread(values, digits),
+  };
+}
+
+interface HitRound {
+  readonly perSecond: number;
+  readonly microseconds: number;
+}
+
+/** CPU for each hit, of the Worker and of one that only returns the same bytes, in alternating rounds. */
+async function measureHits(
+  { script, compatibilityDate }: WorkerBundle,
+  environment: Readonly<Record<string, string>>,
+  issuer: TokenIssuer,
+  tool: LoadTool,
+  rounds: number,
+  seconds: number,
+): Promise<Readonly<Record<'worker' | 'bare', HitRound[]>>> {
+  const headers = { authorization: `Bearer ${await issuer.sign()}` };
+  const running: RunningWorkerd[] = [];
+  try {
+    const worker = await startWorkerd(
+      script,
+      { ...environment, CACHE_TTL_SECONDS: '3600' },
+      compatibilityDate,
+    );
+    running.push(worker);
+    const response = await fetch(`${worker.url}/imagecaches`, {
+      headers,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    const body = await response.text();
+    if (response.status !== 200 || (JSON.parse(body) as ListBody).image_caches.length !== ENTRIES)
+      throw new Error(`the Worker answers ${response.status}`);
+    const bare = await startWorkerd(bareScript(body), {}, compatibilityDate);
+    running.push(bare);
+
+    const results: Record<'worker' | 'bare', HitRound[]> = { worker: [], bare: [] };
+    const measureOne = async ({ url, pid }: RunningWorkerd): Promise<HitRound> => {
+      const before = hasProc ? await cpuMicroseconds(pid) : 0;
+      const begunMs = performance.now();
+      const { requestsPerSecond, errors } = await tool.measure({
+        url: `${url}/imagecaches`,
+        headers,
+        connections: CONNECTIONS,
+        seconds,
+      });
+      if (errors > 0) throw new Error(`${errors} bad answers`);
+      // The tool may run longer than it was told to; its rate is of the whole time.
+      const answers = requestsPerSecond * Math.max(seconds, (performance.now() - begunMs) / 1000);
+      const used = hasProc ? (await cpuMicroseconds(pid)) - before : 0;
+      return { perSecond: requestsPerSecond, microseconds: used / answers };
+    };
+    for (let count = -1; count < rounds; count += 1) {
+      const round = { worker: await measureOne(worker), bare: await measureOne(bare) };
+      // The first round warms up.
+      if (count < 0) continue;
+      results.worker.push(round.worker);
+      results.bare.push(round.bare);
+    }
+    return results;
+  } finally {
+    await Promise.all(running.map(({ stop }) => stop()));
+  }
+}
+
+interface ListBody {
+  readonly image_caches: readonly unknown[];
+}
+
+function bareScript(body: string): string {
+  return `const body = new TextEncoder().encode(${JSON.stringify(body)});
+export default { fetch: () => new Response(body, { headers: { 'content-type': 'application/json' } }) };
+`;
+}
+
+/** CPU for each miss in microseconds, one sample for each five lives. */
+async function measureMisses(
+  { script, compatibilityDate }: WorkerBundle,
+  environment: Readonly<Record<string, string>>,
+  issuer: TokenIssuer,
+  simulator: Simulator,
+  lives: number,
+): Promise<number[]> {
+  if (!hasProc) return [];
+  const names = Array.from({ length: MISSES_A_LIFE * (lives + 1) }, (_, index) => `list-${index}`);
+  const entries = makeImageCaches(ENTRIES);
+  simulator.setImageCaches(names.flatMap((name) => entries.map((entry) => ({ ...entry, name }))));
+  const worker = await startWorkerd(
+    script,
+    {
+      ...environment,
+      CACHE_TTL_SECONDS: '1',
+      CACHE_STALE_WHILE_REVALIDATE_SECONDS: '0',
+      CACHE_STALE_IF_ERROR_SECONDS: '0',
+    },
+    compatibilityDate,
+  );
+  try {
+    const headers = { authorization: `Bearer ${await issuer.sign()}` };
+    const ask = async (name: string) => {
+      const response = await fetch(`${worker.url}/imagecaches?name=${name}`, {
+        headers,
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      const { image_caches: found } = (await response.json()) as ListBody;
+      const status = response.headers.get('cache-status');
+      if (found?.length !== ENTRIES || !status?.includes('fwd=miss'))
+        throw new Error(`no miss: ${response.status} ${status}`);
+    };
+    const samples: number[] = [];
+    let before = 0;
+    let asked = 0;
+    for (let life = -1; life < lives; life += 1) {
+      const begunMs = performance.now();
+      for (const name of names.splice(0, MISSES_A_LIFE)) await ask(name);
+      asked += MISSES_A_LIFE;
+      const restMs = LIFE_MS - (performance.now() - begunMs);
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, restMs)));
+      // The first life warms up; later ones are taken together, since the CPU time is told in steps of 10 ms.
+      const isSampled = (life + 1) % LIVES_A_SAMPLE === 0 || life === lives - 1;
+      if (life >= 0 && !isSampled) continue;
+      const now = await cpuMicroseconds(worker.pid);
+      if (life >= 0) samples.push((now - before) / asked);
+      before = now;
+      asked = 0;
+    }
+    return samples;
+  } finally {
+    await worker.stop();
+    simulator.setImageCaches(undefined);
+  }
+}
+const LIVES_A_SAMPLE = 5;
+
+/** Milliseconds from starting workerd with the Worker until it answers. */
+async function measureStarts(
+  { script, compatibilityDate }: WorkerBundle,
+  environment: Readonly<Record<string, string>>,
+  starts: number,
+): Promise<number[]> {
+  const samples: number[] = [];
+  for (let start = 0; start < starts; start += 1) {
+    const begunMs = performance.now();
+    const worker = await startWorkerd(script, environment, compatibilityDate);
+    samples.push(performance.now() - begunMs);
+    await worker.stop();
+  }
+  return samples;
+}
+
+interface CpuProfile {
+  readonly nodes: readonly { readonly id: number; readonly callFrame: { readonly functionName: string } }[];
+  readonly samples: readonly number[];
+  /** Microseconds. */
+  readonly timeDeltas: readonly number[];
+}
+
+/** Milliseconds of a start in which the CPU was not idle, from wrangler's profile. */
+async function measureStartCpu(profiles: number): Promise<number[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'imagecaches-startup-'));
+  const file = join(folder, 'startup.cpuprofile');
+  const wrangler = join(ROOT, 'node_modules/.bin/wrangler');
+  try {
+    const samples: number[] = [];
+    for (let count = 0; count < profiles; count += 1) {
+      await run(wrangler, ['check', 'startup', '--outfile', file, '--args=--env production'], {
+        cwd: ROOT,
+        env: { ...process.env, WRANGLER_SEND_METRICS: 'false' },
+        timeout: PROFILE_TIMEOUT_MS,
+      });
+      samples.push(activeMs(JSON.parse(await readFile(file, 'utf8')) as CpuProfile));
+    }
+    return samples;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function activeMs({ nodes, samples, timeDeltas }: CpuProfile): number {
+  const idle = new Set(
+    nodes.filter(({ callFrame }) => callFrame.functionName === '(idle)').map(({ id }) => id),
+  );
+  let microseconds = 0;
+  for (const [index, sample] of samples.entries())
+    if (!idle.has(sample)) microseconds += timeDeltas[index] ?? 0;
+  return microseconds / 1000;
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({ options: { quick: { type: 'boolean' } } });
+  console.log(renderSections([await measureWorkers({ quick: values.quick === true })]));
+}
