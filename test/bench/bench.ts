@@ -14,12 +14,17 @@ import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { startTokenIssuer } from '../../deploy/demo/token-issuer.ts';
 import { startSimulator } from '../simulator/simulator.ts';
+import { measureGrowth } from './growth.ts';
 import { CONNECTIONS, measureHits } from './hits.ts';
 import { chooseLoadTool } from './load.ts';
 import { measureMisses } from './misses.ts';
+import { measureOutage } from './outage.ts';
 import { installPeers, type Peers } from './peers.ts';
 import { median, renderSections, round, type Section, spread } from './report.ts';
 import { ROOT, separateCpus, startScript } from './servers.ts';
+import { measureStampede } from './stampede.ts';
+import { measureVerification } from './verification.ts';
+import { measureWorkers } from './workers.ts';
 
 const run = promisify(execFile);
 
@@ -56,8 +61,15 @@ const SECTIONS: Readonly<Record<string, Measure>> = {
   },
   misses: async ({ quick, folder }) => (await measureMisses({ folder, lives: quick ? 4 : 20 })).sections,
   signing: async () => [(await measureSigning()).section],
+  verification: async (context) => [await measureVerification(context)],
+  growth: measureGrowth,
+  stampede: async (context) => {
+    const { krakend } = await installPeers();
+    return [await measureStampede({ ...context, ...('version' in krakend && { krakend }) })];
+  },
+  outage: async (context) => [await measureOutage(context)],
+  workers: async (context) => [await measureWorkers(context)],
   start: async ({ quick, folder }) => [await measureStart(quick ? 3 : 7, folder)],
-  memory: async () => [await measureMemory()],
 };
 
 const SIGNERS: Readonly<Record<string, { readonly what: string; readonly least?: number }>> = {
@@ -109,27 +121,6 @@ async function measureStart(starts: number, folder: string): Promise<Section> {
   return {
     title: 'start',
     rows: [{ from: 'start to ready', ms: round(median(tookMs)), spread: spread(tookMs), 'target ms': 1000 }],
-  };
-}
-
-async function measureMemory(): Promise<Section> {
-  const { stdout } = await run(process.execPath, ['--expose-gc', 'test/bench/cache-memory.ts'], {
-    cwd: ROOT,
-  });
-  const { lists, entries, bytes, bodyBytes } = JSON.parse(stdout) as Record<string, number>;
-  const mib = (count: number) => round(count / 1_048_576, 1);
-  return {
-    title: 'memory of cached lists',
-    rows: [
-      {
-        lists: lists as number,
-        'entries each': entries as number,
-        'bodies MiB': mib((lists as number) * (bodyBytes as number)),
-        'held MiB': mib(bytes as number),
-        ratio: round((bytes as number) / ((lists as number) * (bodyBytes as number)), 2),
-        target: 1.3,
-      },
-    ],
   };
 }
 
