@@ -64,6 +64,7 @@ export function createAuthenticator(
     const keys = createIssuerKeys(issuer.issuer, createKeyLoader(issuer, deps), deps);
     issuers.set(issuer.issuer, { config: issuer, keys });
   }
+  const checks = deps.createSingleFlight();
   const verifiedTokens = new LRUCache<string, VerifiedToken>({ max: VERIFIED_TOKEN_MAX_ENTRIES });
 
   function recall(hash: string): Principal | undefined {
@@ -130,7 +131,8 @@ export function createAuthenticator(
         const principal = recall(hash);
         if (principal !== undefined) return principal;
         beforeCheck?.();
-        return verify(token, hash);
+        // Who comes with the same token meanwhile waits for the same check.
+        return checks.run(hash, () => verify(token, hash)).promise;
       });
     },
     keysUsable: () => [...issuers.values()].every(({ keys }) => keys.usable()),

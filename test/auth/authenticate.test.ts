@@ -10,6 +10,7 @@ function bearer(token: string): RequestInit {
   return { headers: { authorization: `Bearer ${token}` } };
 }
 
+const otherKey = createTestKey('RS256', 'kid-RS256');
 const INVALID_TOKEN = 'Bearer realm="imagecaches", error="invalid_token"';
 
 describe('bearer tokens', () => {
@@ -38,7 +39,6 @@ describe('bearer tokens', () => {
     expect((await service.get('/imagecaches', bearer(token))).status).toBe(200);
   });
 
-  const otherKey = createTestKey('RS256', 'kid-RS256');
   it.each<
     [
       string,
@@ -213,6 +213,32 @@ describe('a token that was verified lately', () => {
       expect(verify).toHaveBeenCalledTimes(2);
     } finally {
       verify.mockRestore();
+    }
+  });
+
+  it('is checked once for all who bring it at the same time, and refused to all alike', async () => {
+    const service = await createTestService();
+    await service.app.warm();
+    const checks = vi.spyOn(crypto.subtle, 'verify');
+    try {
+      const good = bearer(await service.token());
+      const bad = bearer(await signTestToken(await otherKey, service.clock.now()));
+      for (const [init, status] of [
+        [good, 200],
+        [bad, 401],
+      ] as const) {
+        checks.mockClear();
+        const answers = await Promise.all(
+          Array.from({ length: 10 }, () => service.app.request('/imagecaches', init)),
+        );
+        expect(answers.map((answer) => answer.status)).toEqual(new Array(10).fill(status));
+        expect(checks).toHaveBeenCalledTimes(1);
+      }
+      // A refusal is not remembered.
+      await service.app.request('/imagecaches', bad);
+      expect(checks).toHaveBeenCalledTimes(2);
+    } finally {
+      checks.mockRestore();
     }
   });
 

@@ -57,7 +57,7 @@ export async function measureGrowthCallers({ quick }: { readonly quick: boolean 
       `The app in this process, over an upstream that takes ${UPSTREAM_MS} ms; HTTP is not in it. Waits begin when the first caller`,
       'comes, so they hold the time in which one thread takes in all the others.',
       `Of ${rounds} ${rounds === 1 ? 'run' : 'runs'}: the most calls, and the medians of the waits. The token was verified before, but where`,
-      'it is new: there each caller has its signature checked, as checks of one token are not joined.',
+      'it is new: there its signature is checked once for all who bring it.',
       'The last row is what the same callers wait for without a miss: the time of one thread.',
       '10,000 keys: sixteen are loaded one by one, not more than two at once, then the whole list, which answers the others.',
     ],
