@@ -1,6 +1,7 @@
 import pino, { type DestinationStream, type Logger as PinoLogger } from 'pino';
 import type { Config } from '../../config.ts';
 import { CENSOR, SECRET_MEMBERS } from '../secret-members.ts';
+import { createLogDestination } from './log-destination.ts';
 
 /**
  * The last net, not the first: the core chooses what it logs field by field. Should a secret ever slip in, at
@@ -11,23 +12,14 @@ const REDACTED_PATHS = ['', 'headers', 'request', 'response', 'credential', 'cre
   (parent) => SECRET_MEMBERS.map((member) => `${parent}["${member}"]`),
 );
 
-/** The most that sonic-boom takes: less than it writes in one piece. */
-const BATCH_BYTES = 16_383;
-
 /**
  * JSON lines with pino.
  *
- * @param destination where they go; standard output by default, written in batches of 16 KiB or 100 ms and
- *   at exit, because a write for each line, or for a few, costs more than answering a cache hit
+ * @param destination where they go; standard output by default, see createLogDestination
  */
 export function createLogger(
   level: Config['logLevel'],
-  destination: DestinationStream = pino.destination({
-    fd: 1,
-    sync: false,
-    minLength: BATCH_BYTES,
-    periodicFlush: 100,
-  }),
+  destination: DestinationStream = createLogDestination(),
 ): PinoLogger {
   return pino(
     {
