@@ -20,10 +20,18 @@ Date.now = () => realNow() + aheadMs;
 
 const { CONTROL_PORT, ...environment } = process.env;
 const config = parseConfig(environment);
-const control = createServer((request, response) => {
+/** Buffers of collected arrays are given back a little later, so there are several collections with pauses. */
+async function collectAll(): Promise<void> {
+  for (let count = 0; count < 5; count += 1) {
+    collectGarbage();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const control = createServer(async (request, response) => {
   const { pathname, searchParams } = new URL(request.url ?? '', 'http://control');
   if (pathname === '/clock') aheadMs = Number(searchParams.get('ms'));
-  if (pathname === '/memory') collectGarbage();
+  if (pathname === '/memory') await collectAll();
   response.end(JSON.stringify(process.memoryUsage()));
 });
 await new Promise<void>((resolve) => control.listen(Number(CONTROL_PORT), '127.0.0.1', resolve));
