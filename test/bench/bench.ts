@@ -20,7 +20,7 @@ import { chooseLoadTool } from './load.ts';
 import { measureMisses } from './misses.ts';
 import { measureOutage } from './outage.ts';
 import { installPeers, type Peers } from './peers.ts';
-import { median, renderSections, round, type Section, spread } from './report.ts';
+import { median, ratioOf, renderSections, round, type Section, spread } from './report.ts';
 import { ROOT, separateCpus, startScript } from './servers.ts';
 import { measureStampede } from './stampede.ts';
 import { measureVerification } from './verification.ts';
@@ -53,8 +53,8 @@ type Measure = (context: Context) => Promise<readonly Section[]>;
 /** In this order. */
 const SECTIONS: Readonly<Record<string, Measure>> = {
   hits: async ({ quick, folder }) => {
-    const rounds = quick ? 3 : 7;
-    const secondsPerRound = quick ? 2 : 4;
+    const rounds = quick ? 7 : 21;
+    const secondsPerRound = 1;
     const tool = await chooseLoadTool();
     return (await measureHits({ tool, folder, rounds, secondsPerRound, peers: await installPeers() }))
       .sections;
@@ -82,18 +82,18 @@ const SIGNERS: Readonly<Record<string, { readonly what: string; readonly least?:
 async function measureSigning(): Promise<{ readonly section: Section; readonly toSdk: number }> {
   const { stdout } = await run(process.execPath, ['test/bench/signing.ts'], { cwd: ROOT });
   const rates = JSON.parse(stdout) as Record<string, number[]>;
-  const ours = median(rates.ours ?? []);
+  const ours = rates.ours ?? [];
   const section = {
     title: 'signatures, one after the other on one thread',
     rows: Object.entries(rates).map(([name, samples]) => ({
       signer: SIGNERS[name]?.what ?? name,
       'signatures/s': round(median(samples)),
       spread: spread(samples),
-      'service to it': round(ours / median(samples), 2),
+      'service to it': round(ratioOf(ours, samples), 2),
       target: SIGNERS[name]?.least ?? '',
     })),
   };
-  return { section, toSdk: ours / median(rates.sdk ?? []) };
+  return { section, toSdk: ratioOf(ours, rates.sdk ?? []) };
 }
 
 /** From the start of the process to the first ready answer. */
@@ -130,7 +130,7 @@ async function guard(folder: string): Promise<boolean> {
   const { serviceToHono } = await measureHits({
     tool,
     folder,
-    rounds: 3,
+    rounds: 7,
     secondsPerRound: 1,
     isBrief: true,
     peers: NO_PEERS,

@@ -6,7 +6,7 @@ import { makeImageCaches } from '../simulator/image-cache-data.ts';
 import { startSimulator } from '../simulator/simulator.ts';
 import { type LoadTool, measureLatency } from './load.ts';
 import { type Peers, startGateway, startKrakend, startSigningProxy } from './peers.ts';
-import { median, round, type Section, spread } from './report.ts';
+import { median, ratioOf, round, type Section, spread } from './report.ts';
 import { type StartedServer, startNginx, startScript } from './servers.ts';
 
 export const CONNECTIONS = 64;
@@ -92,7 +92,7 @@ export async function measureHits(options: HitOptions): Promise<HitResult> {
     const honoTarget = { what: 'a bare Hono route', url: `${hono.url}/imagecaches`, headers, least: 0.95 };
     if (isBrief) {
       const rates = await measureInTurns([serviceTarget, honoTarget], options);
-      const ratio = median(rates[0] as number[]) / median(rates[1] as number[]);
+      const ratio = ratioOf(rates[0] as number[], rates[1] as number[]);
       return { sections: [hitTable([serviceTarget, honoTarget], rates, [])], serviceToHono: ratio };
     }
 
@@ -169,7 +169,7 @@ export async function measureHits(options: HitOptions): Promise<HitResult> {
     const latency = await measureLatencies(fast, serviceRate / 2, options);
     return {
       sections: [hitTable(targets, rates, missing), kinds, latency],
-      serviceToHono: serviceRate / median(rates[2] as number[]),
+      serviceToHono: ratioOf(rates[0] as number[], rates[2] as number[]),
     };
   } finally {
     for (const server of started) await server.stop();
@@ -182,7 +182,6 @@ function hitTable(
   rates: readonly number[][],
   missing: readonly string[],
 ): Section {
-  const serviceRate = median(rates[0] as number[]);
   return {
     title: `hits: a list of 50 entries, ${CONNECTIONS} connections`,
     rows: targets.map(({ what, least }, index) => {
@@ -191,11 +190,14 @@ function hitTable(
         server: what,
         'requests/s': round(median(samples)),
         spread: spread(samples),
-        'service to it': round(serviceRate / median(samples), 2),
+        'service to it': round(ratioOf(rates[0] as number[], samples), 2),
         target: least ?? '',
       };
     }),
-    notes: missing,
+    notes: [
+      'service to it: the median of the ratios of the rounds, in each of which all take their turn.',
+      ...missing,
+    ],
   };
 }
 
@@ -258,14 +260,14 @@ async function measureKinds(
   ]);
   const rates = await measureInTurns(targets, options);
   const rows = kinds.map(([kind, , path]) => {
-    const [ours = Number.NaN, theirs] = targets.flatMap(({ what }, index) =>
-      what === kind ? [median(rates[index] as number[])] : [],
+    const [ours = [], theirs] = targets.flatMap(({ what }, index) =>
+      what === kind ? [rates[index] as number[]] : [],
     );
     return {
       kind,
-      'requests/s': round(ours),
-      'bare Hono': theirs === undefined ? '' : round(theirs),
-      'service to it': theirs === undefined ? '' : round(ours / theirs, 2),
+      'requests/s': round(median(ours)),
+      'bare Hono': theirs === undefined ? '' : round(median(theirs)),
+      'service to it': theirs === undefined ? '' : round(ratioOf(ours, theirs), 2),
       target: path === '' ? '' : 0.95,
     };
   });

@@ -18,6 +18,11 @@ export function median(samples: readonly number[]): number {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
+/** The middle of the ratios of samples taken one after the other, which a machine that slows both alike leaves alone. */
+export function ratioOf(samples: readonly number[], baseline: readonly number[]): number {
+  return median(samples.map((sample, turn) => sample / (baseline[turn] as number)));
+}
+
 /** The least and the greatest sample, as `12 to 15`. */
 export function spread(samples: readonly number[], digits = 0): string {
   return `${Math.min(...samples).toFixed(digits)} to ${Math.max(...samples).toFixed(digits)}`;

@@ -12,13 +12,17 @@ const deflate = promisify(gzip);
 const BROTLI_QUALITY = 5;
 
 /** By zlib and brotli, on a thread of their own. */
-export const compress: NonNullable<Dependencies['compress']> = (body, coding) =>
-  coding === 'gzip'
-    ? deflate(body)
-    : brotli(body, {
-        params: {
-          [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY,
-          [constants.BROTLI_PARAM_MODE]: constants.BROTLI_MODE_TEXT,
-          [constants.BROTLI_PARAM_SIZE_HINT]: body.byteLength,
-        },
-      });
+export const compress: NonNullable<Dependencies['compress']> = async (body, coding) => {
+  const encoded =
+    coding === 'gzip'
+      ? await deflate(body)
+      : await brotli(body, {
+          params: {
+            [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY,
+            [constants.BROTLI_PARAM_MODE]: constants.BROTLI_MODE_TEXT,
+            [constants.BROTLI_PARAM_SIZE_HINT]: body.byteLength,
+          },
+        });
+  // A copy: what zlib gives lies in a buffer of 64 KiB, which would be kept with it.
+  return new Uint8Array(encoded);
+};

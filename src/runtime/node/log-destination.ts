@@ -1,7 +1,7 @@
 import pino, { type DestinationStream } from 'pino';
 
-/** Lines are written when they are this long together, or have waited this long: 16 Ki characters, 100 ms. */
-const BATCH_CHARACTERS = 16_384;
+/** Lines are written when they are this long together, or have waited this long: 32 Ki characters, 100 ms. */
+const BATCH_CHARACTERS = 32_768;
 const BATCH_MS = 100;
 
 export interface LogDestination extends DestinationStream {
