@@ -26,7 +26,7 @@ export const FORCED_REFRESH_MS = 1000;
 /** A refresh that has not ended by then is taken for dead, and another may begin: 30 seconds. */
 export const REFRESH_LOST_MS = 30_000;
 /** Counted for each entry on top of its body and key: the object, its headers and the LRU's own links. */
-const ENTRY_OVERHEAD_BYTES = 1024;
+const ENTRY_OVERHEAD_BYTES = 2048;
 
 export interface CacheAnswer {
   readonly response: CachedResponse;

@@ -1,4 +1,4 @@
-import type { Dependencies } from '../deps.ts';
+import type { Dependencies, RequestFields } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
 import { ProblemError, problemAnswer } from '../problem.ts';
 import type { Answer, Route, RouteRequest } from '../route.ts';
@@ -44,6 +44,9 @@ export function scoped(
   toAnswer: ErrorForm = problemAnswer,
 ): Route {
   const makeRequestId = createRequestIdSource();
+  const { logger } = deps;
+  const log = (of: 'debug' | 'info' | 'warn', fields: RequestFields): void =>
+    logger.request === undefined ? logger[of](fields, 'request') : logger.request(of, fields);
   return (request) => {
     const startedAtMs = deps.now();
     const sentId = request.headers.get('x-request-id');
@@ -59,7 +62,7 @@ export function scoped(
     const finish = (answer: Answer, problem?: ProblemError): Answer => {
       const ms = deps.now() - startedAtMs;
       deps.metrics.requestAnswered(route, request.method, answer.status, ms);
-      const fields = {
+      log(levelOf(answer.status, level), {
         requestId: scope.requestId,
         method: request.method,
         route,
@@ -72,9 +75,7 @@ export function scoped(
         issuer: scope.issuer,
         code: problem?.code,
         reason: problem?.reason,
-      };
-      if (answer.status >= 500) deps.logger.warn(fields, 'request');
-      else deps.logger[answer.status < 400 ? level : 'info'](fields, 'request');
+      });
       return answer;
     };
     const fail = (error: unknown): Answer => {
@@ -88,6 +89,12 @@ export function scoped(
       return fail(error);
     }
   };
+}
+
+/** Faults of ours and of upstream are warnings, whatever the route. */
+function levelOf(status: number, ofGoodAnswers: 'info' | 'debug'): 'debug' | 'info' | 'warn' {
+  if (status >= 500) return 'warn';
+  return status < 400 ? ofGoodAnswers : 'info';
 }
 
 const REFUSALS: ReadonlySet<string> = new Set([

@@ -1,7 +1,9 @@
 import pino, { type DestinationStream, type Logger as PinoLogger } from 'pino';
 import type { Config } from '../../config.ts';
+import type { Logger } from '../../deps.ts';
 import { CENSOR, SECRET_MEMBERS } from '../secret-members.ts';
 import { createLogDestination } from './log-destination.ts';
+import { createRequestRenderer } from './request-line.ts';
 
 /**
  * The last net, not the first: the core chooses what it logs field by field. Should a secret ever slip in, at
@@ -12,20 +14,25 @@ const REDACTED_PATHS = ['', 'headers', 'request', 'response', 'credential', 'cre
   (parent) => SECRET_MEMBERS.map((member) => `${parent}["${member}"]`),
 );
 
+export type NodeLogger = PinoLogger & Required<Pick<Logger, 'request'>>;
+
 /**
- * JSON lines with pino.
+ * JSON lines with pino. That of a request has always the same members, none of which can hold a secret, so it is put
+ * together without looking for any.
  *
  * @param destination where they go; standard output by default, see createLogDestination
  */
 export function createLogger(
   level: Config['logLevel'],
   destination: DestinationStream = createLogDestination(),
-): PinoLogger {
-  return pino(
+): NodeLogger {
+  const timestamp = createTimestamp();
+  const renderRequest = createRequestRenderer(timestamp);
+  const logger = pino(
     {
       level,
       base: null,
-      timestamp: createTimestamp(),
+      timestamp,
       formatters: { level: (label) => ({ level: label }) },
       // An error given as `err` would bring its message: the core describes errors without it.
       serializers: {
@@ -39,6 +46,11 @@ export function createLogger(
     },
     destination,
   );
+  return Object.assign(logger, {
+    request: (of, fields) => {
+      if (logger.isLevelEnabled(of)) destination.write(renderRequest(of, fields));
+    },
+  } satisfies Pick<NodeLogger, 'request'>);
 }
 
 /** The time in RFC 3339, made once for all lines of the same millisecond. */
