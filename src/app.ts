@@ -151,7 +151,8 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
 /** The answer of a route, as Hono wants it. */
 function respond(c: Context, route: Route): Response | Promise<Response> {
   const { raw } = c.req;
-  const request = { method: raw.method, url: raw.url, headers: raw.headers, env: c.env as unknown };
+  const { method, url, headers } = raw;
+  const request = { method, url, target: url, headers, env: c.env as unknown };
   return whenReady(route(request), toResponse);
 }
 

@@ -3,6 +3,8 @@ export interface RouteRequest {
   readonly method: string;
   /** Absolute, with the query. */
   readonly url: string;
+  /** The same, or its path and query alone: whatever is at hand. */
+  readonly target: string;
   readonly headers: { get(name: string): string | null };
   /** What the runtime knows besides, for `Dependencies.clientAddress`. */
   readonly env: unknown;

@@ -23,7 +23,7 @@ const EVERYTHING: ImageCachesQuery = Object.freeze({ name: undefined });
  * Validates the query of `/imagecaches`. Equal requests give equal results whatever their spelling, so
  * `?name=a` and `?name=%61` share one cache entry.
  *
- * @param url the request's URL, as text
+ * @param url the request's URL as text, or its path and query
  * @throws ProblemError `invalid_query`, naming the parameter and the rule
  */
 export function parseImageCachesQuery(url: string): ImageCachesQuery {

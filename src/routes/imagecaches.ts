@@ -49,7 +49,7 @@ export function imageCachesHandler(
 
   return (request, scope) => {
     const answerTo = (principal: Principal): Answer | Promise<Answer> => {
-      const { name } = parseImageCachesQuery(request.url);
+      const { name } = parseImageCachesQuery(request.target);
       scope.name = name;
       const isForced = asksForRefresh(request.headers) && principal.scopes.includes(config.refreshScope);
       const read = cache.read(cacheKeyFor({ name }), { forceRefresh: isForced });

@@ -90,7 +90,16 @@ async function missAtOnce({ callers, keys, hasNewToken = false, isHeld = false }
   const route = service.app.routes['/imagecaches'] as Route;
   const headers = new Headers({ authorization });
   const ask = (query: string, status: number) =>
-    expectStatus(route({ method: 'GET', url: `${ORIGIN}/imagecaches${query}`, headers, env: {} }), status);
+    expectStatus(
+      route({
+        method: 'GET',
+        url: `${ORIGIN}/imagecaches${query}`,
+        target: `/imagecaches${query}`,
+        headers,
+        env: {},
+      }),
+      status,
+    );
   // Authenticated, then refused: the token is known after that, and nothing is loaded.
   if (!hasNewToken) await ask('?name=', 400);
   if (isHeld) await ask('', 200);

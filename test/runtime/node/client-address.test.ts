@@ -9,6 +9,7 @@ function addressOf(proxies: string[], remoteAddress: string | undefined, forward
   return createClientAddress(proxies)({
     method,
     url,
+    target: url,
     headers,
     env: { incoming: { socket: { remoteAddress } } },
   });
