@@ -12,6 +12,7 @@ import { createSeparateFlight } from '../single-flight.ts';
 import { createProjectIdSource } from '../upstream/project-id.ts';
 import { createEdgeEntries, type EdgeCache, isKvNamespace } from './worker/edge-entries.ts';
 import { createConsoleLogger } from './worker/logger.ts';
+import { createTokenDigest } from './worker/token-digest.ts';
 
 /** The name under which a KV namespace is bound, where lists are to be shared across places. */
 const KV_BINDING = 'IMAGECACHES_KV';
@@ -48,7 +49,7 @@ function createIsolateApp(bindings: Bindings): Hono['fetch'] {
       return () => clearTimeout(timer);
     },
     random: Math.random,
-    hashToken,
+    hashToken: createTokenDigest(Date.now),
     readTextFile: () => Promise.reject(new Error('there are no files')),
     waitUntil,
     createSingleFlight: createSeparateFlight,
@@ -74,11 +75,6 @@ function createIsolateApp(bindings: Bindings): Hono['fetch'] {
     ...(projectLookup && { resolveProjectId: createProjectIdSource(projectLookup, base).get }),
   };
   return createApp(config, deps, () => 'serving').fetch;
-}
-
-async function hashToken(token: string): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token));
-  return btoa(String.fromCharCode(...new Uint8Array(digest)));
 }
 
 /** A Worker cannot refuse to start: every request is answered 500, and the log says what is wrong, without a value. */
