@@ -24,7 +24,10 @@ export interface Answer {
  */
 export type Route = (request: RouteRequest) => Answer | Promise<Answer>;
 
-/** An answer for servers that speak fetch. */
+/** An answer for servers that speak fetch. Its length is said, so that HEAD has the headers of GET. */
 export function toResponse({ status, headers, body }: Answer): Response {
-  return new Response(body, { status, headers });
+  if (body === null || headers['content-length'] !== undefined)
+    return new Response(body, { status, headers });
+  const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body;
+  return new Response(bytes, { status, headers: { ...headers, 'content-length': String(bytes.byteLength) } });
 }

@@ -123,6 +123,8 @@ describe('an answer by the direct way is the same as through Hono', () => {
     ['a bad token', { headers: { authorization: 'Bearer x' } }, 401, true],
     ['two tokens', { headers: { authorization: [authorization, authorization] } }, 401, true],
     ['the probe', { target: '/livez' }, 200, true],
+    ['HEAD of the probe', { method: 'HEAD', target: '/livez' }, 200, true],
+    ['HEAD without a token', { method: 'HEAD' }, 401, true],
     ['the API document', { target: '/openapi.json' }, 200, true],
     ['an escape in the query', { target: '/imagecaches?name=%64b', headers: { authorization } }, 200, false],
     ['an escape in the path', { target: '/image%63aches', headers: { authorization } }, 200, false],
