@@ -62,7 +62,7 @@ export interface Dependencies {
   readonly random: () => number;
   /** SHA-256 of the text, in any spelling that is one to one. Synchronous where the runtime can. */
   readonly hashToken: (text: string) => string | Promise<string>;
-  /** Faster digests for signatures than those of WebCrypto, where the runtime has some. */
+  /** Faster digests, for signatures and entity tags, than those of WebCrypto, where the runtime has some. */
   readonly digests?: Digests;
   /** Compresses a body off the way of other requests; absent where whoever stands in front does it. */
   readonly compress?: (

@@ -12,13 +12,18 @@ export interface DerivedAnswers {
  * list has names, and one more for all names that it lacks, however many of those are asked for.
  *
  * @param list they live and end with it
+ * @param sha256 see etagOf
  */
-export function createDerivedAnswers(list: CachedResponse, filter: ListFilter): DerivedAnswers {
+export function createDerivedAnswers(
+  list: CachedResponse,
+  filter: ListFilter,
+  sha256?: (body: Uint8Array<ArrayBuffer>) => string | Promise<string>,
+): DerivedAnswers {
   const made = new Map<string, CachedResponse>();
 
   async function make(slot: string, body: Uint8Array<ArrayBuffer>): Promise<CachedResponse> {
     const { storedAtMs, freshUntilMs } = list;
-    const response = { body, etag: await etagOf(body), storedAtMs, freshUntilMs };
+    const response = { body, etag: await etagOf(body, sha256), storedAtMs, freshUntilMs };
     made.set(slot, response);
     return response;
   }

@@ -112,9 +112,10 @@ interface Loaded {
  */
 export function createResponseCache(
   options: ResponseCacheOptions,
-  deps: Pick<Dependencies, 'now' | 'random' | 'waitUntil' | 'createSingleFlight'>,
+  deps: Pick<Dependencies, 'now' | 'random' | 'waitUntil' | 'createSingleFlight' | 'digests'>,
 ): ResponseCache {
   const flights = deps.createSingleFlight();
+  const sha256 = deps.digests?.sha256;
   const held = new LRUCache<string, HeldEntry>({
     max: options.maxEntries,
     maxSize: options.maxBytes,
@@ -179,7 +180,7 @@ export function createResponseCache(
   /** Keeps what another instance has loaded. Its times count, but never for longer than they would count here. */
   async function adopt(key: string, { entry, loaded }: SharedLoad): Promise<CachedResponse> {
     const { body, isEmpty, filter } = loaded;
-    const etag = await etagOf(body);
+    const etag = await etagOf(body, sha256);
     const storedAtMs = Math.min(entry.storedAtMs, deps.now());
     const ttlMs = isEmpty ? options.emptyTtlMs : options.ttlMs;
     const freshUntilMs = Math.min(entry.freshUntilMs, storedAtMs + ttlMs);
@@ -215,7 +216,7 @@ export function createResponseCache(
   }
 
   async function toResponse({ body, isEmpty }: LoadedBody): Promise<CachedResponse> {
-    const etag = await etagOf(body);
+    const etag = await etagOf(body, sha256);
     const storedAtMs = deps.now();
     const ttlMs = (isEmpty ? options.emptyTtlMs : options.ttlMs) * (1 - TTL_JITTER * deps.random());
     return { body, etag, storedAtMs, freshUntilMs: storedAtMs + ttlMs };
@@ -230,7 +231,7 @@ export function createResponseCache(
       loadMs,
       staleWhileRevalidateUntilMs,
       staleIfErrorUntilMs: staleWhileRevalidateUntilMs + options.staleIfErrorMs,
-      answers: filter === undefined ? undefined : createDerivedAnswers(response, filter),
+      answers: filter === undefined ? undefined : createDerivedAnswers(response, filter, sha256),
       loadBegunAtMs: begunAtMs,
       failures: 0,
       pauseUntilMs: 0,

@@ -6,8 +6,8 @@ import { encodeHex, encodeUtf8, hashSha256 } from './sha256.ts';
  * hands each small text to another thread and back.
  */
 export interface Digests {
-  /** SHA-256 (FIPS 180-4) of a text's UTF-8. */
-  readonly sha256: (text: string) => string | Promise<string>;
+  /** SHA-256 (FIPS 180-4) of bytes or of a text's UTF-8. */
+  readonly sha256: (data: string | Uint8Array<ArrayBuffer>) => string | Promise<string>;
   /**
    * HMAC-SHA256 (RFC 2104) of a text's UTF-8 under the secret access key.
    *

@@ -42,7 +42,7 @@ export function createNodeDigests(): Digests {
   }
 
   return {
-    sha256: (text) => hash('sha256', text, 'hex'),
+    sha256: (data) => hash('sha256', data, 'hex'),
     hmacSha256(text, credential) {
       const { inner, outer } = paddedKeyOf(credential);
       // Up to three bytes of UTF-8 for each code unit.

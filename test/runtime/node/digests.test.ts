@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { etagOf } from '../../../src/cache/cached-response.ts';
 import { createNodeDigests } from '../../../src/runtime/node/digests.ts';
 import type { Credential } from '../../../src/signing/credentials.ts';
 import { WEB_CRYPTO_DIGESTS } from '../../../src/signing/digests.ts';
@@ -30,6 +31,9 @@ describe("Node's own digests", () => {
         const hash = createHash('sha256').update(message).digest('hex');
         expect(digests.sha256(message)).toBe(hash);
         expect(await WEB_CRYPTO_DIGESTS.sha256(message)).toBe(hash);
+        const bytes = new TextEncoder().encode(message);
+        expect(digests.sha256(bytes)).toBe(hash);
+        expect(await etagOf(bytes, digests.sha256)).toBe(await etagOf(bytes));
       }),
       { numRuns: 500 },
     );
