@@ -2,7 +2,7 @@
  * `npm run bench [-- --quick] [--only hits,misses] [--json] [--guard]`: speed as ratios against baselines measured in the
  * same run, in alternating rounds, so that a busy machine slows both alike. What is measured has a CPU of its own.
  *
- *   --quick   fewer and shorter rounds: minutes instead of half an hour; it varies by a fifth
+ *   --quick   fewer and shorter rounds: ten minutes instead of forty; it varies by a fifth
  *   --only    these sections alone
  *   --json    one line for programs
  *   --guard   less than a minute; fails when a ratio is below half of its target, and so never by noise

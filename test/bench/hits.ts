@@ -11,6 +11,8 @@ import { type StartedServer, startNginx, startScript } from './servers.ts';
 
 export const CONNECTIONS = 64;
 const AUDIENCE = 'imagecaches';
+/** At a constant rate each server is asked for so long in each round. */
+const LATENCY_SECONDS = 4;
 
 export interface HitOptions {
   readonly tool: LoadTool;
@@ -284,7 +286,7 @@ async function measureKinds(
 async function measureLatencies(
   targets: readonly Target[],
   requestsPerSecond: number,
-  { rounds, secondsPerRound }: HitOptions,
+  { rounds }: HitOptions,
 ): Promise<Section> {
   const samples = targets.map(() => ({ p50: [] as number[], p99: [] as number[], p999: [] as number[] }));
   for (let turn = 0; turn < Math.min(3, rounds); turn += 1)
@@ -293,7 +295,7 @@ async function measureLatencies(
         url,
         headers,
         connections: CONNECTIONS,
-        seconds: secondsPerRound,
+        seconds: LATENCY_SECONDS,
         requestsPerSecond,
       });
       samples[index]?.p50.push(p50Ms);

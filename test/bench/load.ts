@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import autocannon from 'autocannon';
-import { Pool } from 'undici';
+import { openRawConnections, type RawConnection } from './raw-connections.ts';
 
 const run = promisify(execFile);
 
@@ -36,8 +36,7 @@ export async function chooseLoadTool(): Promise<LoadTool> {
     return {
       name: version.stdout.split(' ').slice(0, 2).join(' ') || 'wrk',
       // wrk waits for the body that the answer to HEAD does not have.
-      measure: (options) =>
-        options.method === 'HEAD' ? measureWithAutocannon(options) : measureWithWrk(options),
+      measure: (options) => (options.method === 'HEAD' ? measureRaw(options) : measureWithWrk(options)),
     };
   } catch {
     return { name: 'autocannon', measure: measureWithAutocannon };
@@ -77,54 +76,51 @@ export interface LatencyResult {
  * Latency at a constant rate. Each request is timed from when it was due, not from when it was sent, so that a stall of
  * the server is seen by all that came due meanwhile. It takes a CPU for itself while it waits.
  *
- * @throws when an answer is not 2xx, or none comes
+ * @throws when an answer is not 200, or none comes
  */
 export async function measureLatency(
   options: LoadOptions & { readonly requestsPerSecond: number },
 ): Promise<LatencyResult> {
   const { url, headers, connections, seconds, requestsPerSecond } = options;
-  const { origin, pathname } = new URL(url);
-  const pool = new Pool(origin, { connections, pipelining: 1 });
   const total = Math.round(seconds * requestsPerSecond);
   const tookMs = new Float64Array(total);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const beganMs = performance.now() + 50;
-      let sent = 0;
-      let answered = 0;
-      const send = (dueMs: number) => {
-        pool.dispatch(
-          { path: pathname, method: 'GET', headers },
-          {
-            onRequestStart: () => undefined,
-            onResponseStart(_controller, status) {
-              if (status !== 200) reject(new Error(`${url}: ${status}`));
-            },
-            onResponseData: () => undefined,
-            onResponseEnd() {
-              tookMs[answered] = performance.now() - dueMs;
-              answered += 1;
-              if (answered === total) resolve();
-            },
-            onResponseError: (_controller, error) => reject(error),
-          },
-        );
-      };
-      const tick = () => {
-        const nowMs = performance.now();
-        for (;;) {
-          const dueMs = beganMs + (sent * 1000) / requestsPerSecond;
-          if (sent === total || dueMs > nowMs) break;
-          sent += 1;
-          send(dueMs);
-        }
-        if (nowMs > beganMs + seconds * 1000 + LATE_MS) reject(new Error(`${url}: answers do not come`));
-        else if (answered < total) setImmediate(tick);
-      };
-      tick();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const idle = await openRawConnections({ url, headers }, connections, reject);
+  const all = [...idle];
+  /** When those requests were due that no connection was free for. */
+  const waiting: number[] = [];
+  let answered = 0;
+  const send = (connection: RawConnection, dueMs: number) => {
+    connection.ask((status) => {
+      if (status !== 200) reject(new Error(`${url}: ${status}`));
+      tookMs[answered] = performance.now() - dueMs;
+      answered += 1;
+      if (answered === total) resolve();
+      const nextDueMs = waiting.shift();
+      if (nextDueMs === undefined) idle.push(connection);
+      else send(connection, nextDueMs);
     });
+  };
+  const beganMs = performance.now() + 50;
+  let due = 0;
+  const tick = () => {
+    const nowMs = performance.now();
+    for (;;) {
+      const dueMs = beganMs + (due * 1000) / requestsPerSecond;
+      if (due === total || dueMs > nowMs) break;
+      due += 1;
+      const connection = idle.pop();
+      if (connection === undefined) waiting.push(dueMs);
+      else send(connection, dueMs);
+    }
+    if (nowMs > beganMs + seconds * 1000 + LATE_MS) reject(new Error(`${url}: answers do not come`));
+    else if (answered < total) setImmediate(tick);
+  };
+  try {
+    tick();
+    await promise;
   } finally {
-    await pool.destroy();
+    for (const { close } of all) close();
   }
   tookMs.sort();
   const percentile = (share: number) => tookMs[Math.min(total - 1, Math.floor(share * total))] as number;
@@ -133,3 +129,23 @@ export async function measureLatency(
 
 /** After the last request was due, answers may take this long: 10 seconds. */
 const LATE_MS = 10_000;
+
+/** As many requests as each connection gets answered one after the other. */
+async function measureRaw({ url, method, headers, connections, seconds }: LoadOptions): Promise<LoadResult> {
+  let errors = 0;
+  let answers = 0;
+  const all = await openRawConnections({ url, method, headers }, connections, () => {
+    errors += 1;
+  });
+  const ask = (connection: RawConnection) => {
+    connection.ask((status) => {
+      answers += 1;
+      if (status !== 200 && status !== 304) errors += 1;
+      ask(connection);
+    });
+  };
+  for (const connection of all) ask(connection);
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  for (const { close } of all) close();
+  return { requestsPerSecond: answers / seconds, errors };
+}
