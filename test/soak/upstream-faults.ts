@@ -1,13 +1,11 @@
 import type { RuleInput } from '../simulator/behaviours.ts';
-
-/** What upstream says in its errors: it must not be seen anywhere. */
-export const UPSTREAM_TEXT = 'SOAK-UPSTREAM-TEXT';
+import { UPSTREAM_TEXT } from './secrets.ts';
 
 /**
- * What upstream may do to a call in the soak. Refusals of the key are left out, since they lock it, and so are lists of
- * broken entries and objects without a list, which are served as what they hold: nothing.
+ * What upstream may do to a call in the soak. Refusals of the key are left out, since they are a disturbance of their
+ * own, and so are lists of broken entries and objects without a list, which are served as what they hold: nothing.
  */
-const FAULTS: readonly RuleInput[] = [
+export const FAULTS: readonly RuleInput[] = [
   { answer: { kind: 'reset', when: 'before-headers' } },
   { answer: { kind: 'reset', when: 'after-headers' } },
   { answer: { kind: 'reset', when: 'mid-body' } },
@@ -36,8 +34,3 @@ const FAULTS: readonly RuleInput[] = [
   { answer: { kind: 'respond', status: 429, headers: [['Retry-After', '1']], text: UPSTREAM_TEXT } },
   { answer: { kind: 'raw', text: 'not http at all\r\n\r\n' } },
 ];
-
-/** The fault for a number from 0 (inclusive) to 1 (exclusive). */
-export function faultAt(random: number): RuleInput {
-  return FAULTS[Math.floor(random * FAULTS.length)] as RuleInput;
-}
