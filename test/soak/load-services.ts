@@ -10,7 +10,7 @@ import type { SoakedService } from './soaked-service.ts';
 import type { Stretch } from './stretch.ts';
 import type { Surroundings } from './surroundings.ts';
 import type { Tally } from './tally.ts';
-import { watchStallsUntilEnd } from './watch-stalls.ts';
+import { watchStallsDuring } from './watch-stalls.ts';
 
 /** So many requests are always under way, shared out among the replicas. */
 export const CONNECTIONS = 64;
@@ -50,32 +50,30 @@ export function createLoad(
         return;
       }
       const stretch: Stretch = { endsAtMs: Date.now() + FEW_REQUESTS_MS, signal };
-      await Promise.all([
-        watchStallsUntilEnd(stretch, situation),
-        callUntilEnd(service, FEW_CONNECTIONS, stretch, callers),
-      ]);
+      await callUntilEnd(service, FEW_CONNECTIONS, stretch, callers);
     }
   }
 
+  async function run(ms: number): Promise<number[]> {
+    const stretch: Stretch = { endsAtMs: Date.now() + ms, signal };
+    const perService = CONNECTIONS / services.length;
+    const [peaks, changes] = await Promise.all([
+      Promise.all(services.map((service) => scrapeUntilEnd(service, stretch, tally))),
+      changeListsUntilEnd(stretch, { simulator, lists, random: random.lists }),
+      disturbUpstream(stretch, pace, { simulator, situation, random: random.upstream }),
+      accessKeys.untilEnd(stretch, pace.betweenAccessKeysMs),
+      rotateSigningKeysUntilEnd(stretch, { issuer, random: random.signingKeys }),
+      tokens.renewUntilEnd(stretch),
+      redis && disturbRedis(stretch, pace.betweenRedisMs, { redis, random: random.redis, done: redisDone }),
+      ...services.map((service) => callUntilEnd(service, perService, stretch, callers)),
+    ]);
+    listChanges += changes;
+    if (redis !== undefined) await Promise.all(services.map(untilRedisIsUsed));
+    return peaks;
+  }
+
   return {
-    async run(ms) {
-      const stretch: Stretch = { endsAtMs: Date.now() + ms, signal };
-      const perService = CONNECTIONS / services.length;
-      const [peaks, changes] = await Promise.all([
-        Promise.all(services.map((service) => scrapeUntilEnd(service, stretch, tally))),
-        changeListsUntilEnd(stretch, { simulator, lists, random: random.lists }),
-        watchStallsUntilEnd(stretch, situation),
-        disturbUpstream(stretch, pace, { simulator, situation, random: random.upstream }),
-        accessKeys.untilEnd(stretch, pace.betweenAccessKeysMs),
-        rotateSigningKeysUntilEnd(stretch, { issuer, random: random.signingKeys }),
-        tokens.renewUntilEnd(stretch),
-        redis && disturbRedis(stretch, pace.betweenRedisMs, { redis, random: random.redis, done: redisDone }),
-        ...services.map((service) => callUntilEnd(service, perService, stretch, callers)),
-      ]);
-      listChanges += changes;
-      if (redis !== undefined) await Promise.all(services.map(untilRedisIsUsed));
-      return peaks;
-    },
+    run: (ms) => watchStallsDuring(situation, () => run(ms)),
     get listChanges() {
       return listChanges;
     },

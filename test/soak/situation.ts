@@ -13,8 +13,11 @@ const FORGOTTEN_AFTER_MS = 120_000;
  * which is no fault of the service.
  */
 const STALL_MS = ATTEMPT_TIMEOUT_MS / 2;
-/** When it stands still for so long, nothing can be said of the answers that were under way, nor for a moment after it. */
-const STANDSTILL_MS = 1000;
+/**
+ * When it stands still for so long, the service gives up requests that it sent half (after 10 seconds) or answers are
+ * given up here, and nothing can be said of those that were under way, nor for a moment after it.
+ */
+const STANDSTILL_MS = 5000;
 const AFTER_STANDSTILL_MS = 1000;
 
 /** The faults that ask for a pause ask for one of 1 second. */
@@ -38,10 +41,10 @@ export interface Situation {
   upstreamBehaves(nowMs: number): void;
   keyRefused(nowMs: number): void;
   keyReplaced(nowMs: number): void;
-  /** This process is about to be under load; what was before it is no stall. */
-  begins(nowMs: number): void;
-  /** This process runs: called all the time, and before an answer is judged. */
+  /** This process runs: called all the time from now on, and before an answer is judged. */
   runs(nowMs: number): void;
+  /** It is no longer called all the time. */
+  isIdle(): void;
   readonly stalls: number;
   /** Did this process stand still while the request was under way? */
   stoodStill(sentMs: number, answeredMs: number): boolean;
@@ -60,7 +63,8 @@ export function createSituation(): Situation {
   const heldBack: TroubledTime[] = [];
   const refused: TroubledTime[] = [];
   const standstills: TroubledTime[] = [];
-  let ranAtMs = Number.POSITIVE_INFINITY;
+  /** Undefined when nobody watches. */
+  let ranAtMs: number | undefined;
   let stalls = 0;
 
   function endFailing(nowMs: number): void {
@@ -77,11 +81,11 @@ export function createSituation(): Situation {
     upstreamBehaves: endFailing,
     keyRefused: (nowMs) => begin(refused, nowMs),
     keyReplaced: (nowMs) => end(refused, nowMs + DEADLINE_MS + KEY_TAKEN_UP_MS + SLACK_MS),
-    begins(nowMs) {
-      ranAtMs = nowMs;
+    isIdle() {
+      ranAtMs = undefined;
     },
     runs(nowMs) {
-      const fromMs = ranAtMs;
+      const fromMs = ranAtMs ?? nowMs;
       ranAtMs = nowMs;
       if (nowMs - fromMs < STALL_MS) return;
       stalls += 1;

@@ -16,12 +16,13 @@ export function isOver({ endsAtMs, signal }: Stretch): boolean {
 /**
  * Waits, but not past the end of the stretch.
  *
- * @returns false when the stretch is over
+ * @returns false when the stretch is over, or would have been before the end of the wait
  */
 export async function rest(ms: number, stretch: Stretch): Promise<boolean> {
   const leftMs = stretch.endsAtMs - Date.now();
   await wait(Math.max(0, Math.min(ms, leftMs)), undefined, { signal: stretch.signal }).catch(() => undefined);
-  return !isOver(stretch);
+  // A timer may be a millisecond early, so the clock alone does not tell that the wait was cut short.
+  return ms < leftMs && !isOver(stretch);
 }
 
 /**

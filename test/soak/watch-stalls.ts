@@ -1,10 +1,21 @@
 import type { Situation } from './situation.ts';
-import { rest, type Stretch } from './stretch.ts';
 
 const LOOK_MS = 20;
 
-/** Notices when the machine does not let this process run. */
-export async function watchStallsUntilEnd(stretch: Stretch, situation: Situation): Promise<void> {
-  situation.begins(Date.now());
-  while (await rest(LOOK_MS, stretch)) situation.runs(Date.now());
+/**
+ * Notices when the machine does not let this process run, as long as the work takes: also after the end of a stretch,
+ * while the last answers are waited for.
+ */
+export async function watchStallsDuring<Value>(
+  situation: Situation,
+  work: () => Promise<Value>,
+): Promise<Value> {
+  situation.runs(Date.now());
+  const timer = setInterval(() => situation.runs(Date.now()), LOOK_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+    situation.isIdle();
+  }
 }
