@@ -347,7 +347,7 @@ export function createUpstreamClient(
           if (!(error instanceof UpstreamError)) throw error;
           failure = error;
         }
-        const mayGoBetter = await learnFrom(failure, seen, deadlineAtMs - deps.now());
+        const mayGoBetter = await learnFrom(failure, seen, Math.max(0, deadlineAtMs - deps.now()));
         // A second try that was not let out says less than what happened to the first.
         if (first !== undefined) throw seen.sentAtMs === undefined ? first : failure;
         first = failure;
@@ -359,6 +359,8 @@ export function createUpstreamClient(
         // Changed circumstances are no repetition, and there are few of them.
         if (!mayGoBetter && !retryBudget.tryTake()) throw failure;
         await pause(pauseMs);
+        // Timers may be late: then nothing is left of the time.
+        if (deps.now() >= deadlineAtMs) throw failure;
       }
     },
   };

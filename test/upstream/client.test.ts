@@ -587,3 +587,33 @@ describe('traces', () => {
     expect(spans[0]).toMatchObject({ failure: 'invalid_json', isEnded: true });
   });
 });
+
+describe('a timer that is late', () => {
+  it('leaves no time for another attempt, and none that is negative is asked for', async () => {
+    let nowMs = 1_800_000_000_000;
+    const asked: number[] = [];
+    const service = setUp(
+      {
+        now: () => nowMs,
+        schedule: (callback, ms) => {
+          asked.push(ms);
+          // The pause before the second attempt, which ends 6 ms late.
+          if (ms === 1000) {
+            nowMs += 1006;
+            queueMicrotask(callback);
+          }
+          return () => undefined;
+        },
+      },
+      { attemptTimeoutMs: 600, deadlineMs: 1500 },
+    );
+    service.upstream.answer = () => {
+      nowMs += 497;
+      return status(429, { 'retry-after': '1' })();
+    };
+    await expect(service.get()).rejects.toMatchObject({ kind: 'upstream_throttled' });
+    expect(asked).toContain(1000);
+    expect(service.calls).toHaveLength(1);
+    expect(Math.min(...asked)).toBeGreaterThanOrEqual(0);
+  });
+});
