@@ -17,7 +17,7 @@ export interface FaultTimeouts {
 }
 
 /** Short, for faults that end by a timeout and by nothing else. */
-export const SHORT_TIMEOUTS: FaultTimeouts = { attemptMs: 300, deadlineMs: 900 };
+export const SHORT_TIMEOUTS: FaultTimeouts = { attemptMs: 300, deadlineMs: 1500 };
 /** The defaults: no other fault comes near them, however busy the machine is. */
 export const LONG_TIMEOUTS: FaultTimeouts = { attemptMs: 5000, deadlineMs: 8000 };
 

@@ -14,7 +14,7 @@ export interface LogDestination extends DestinationStream {
 /**
  * Gathers lines and writes them together: a write for each would cost more than answering a cache hit, and so would
  * sonic-boom's own gathering, which counts the bytes of all that waits anew for each line. What waits when the process
- * exits is written then.
+ * exits is written then; what is being written may be cut, so whoever can flushes first.
  *
  * @param fd a file descriptor; 1, standard output, by default
  */

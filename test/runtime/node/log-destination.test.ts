@@ -34,12 +34,17 @@ function expectLines(text: string, count: number): void {
 describe('lines of the log', () => {
   it.each([
     ['ends by itself', ''],
-    ['exits', 'process.exit(0);'],
-    ['exits later', 'setTimeout(() => process.exit(0), 0);'],
     ['exits when all is flushed', 'destination.flush(() => process.exit(0));'],
-    ['breaks', "throw new Error('broken');"],
   ])('are all there, whole and in order, when the process %s', async (_name, then) => {
     for (const count of [1, 10_000]) expectLines(await printedBy(count, then), count);
+  });
+
+  it.each([
+    ['exits', 'process.exit(0);'],
+    ['exits later', 'setTimeout(() => process.exit(0), 0);'],
+    ['breaks', "throw new Error('broken');"],
+  ])('that wait are written when the process %s', async (_name, then) => {
+    for (const count of [1, 200]) expectLines(await printedBy(count, then), count);
   });
 
   it('are written without waiting for more, and at once where asked to', async () => {
