@@ -184,6 +184,8 @@ function hitTable(
   rates: readonly number[][],
   missing: readonly string[],
 ): Section {
+  const ratios = targets.map((_target, index) => ratioOf(rates[0] as number[], rates[index] as number[]));
+  const isBelow = targets.some(({ least = 0 }, index) => (ratios[index] as number) < least);
   return {
     title: `hits: a list of 50 entries, ${CONNECTIONS} connections`,
     rows: targets.map(({ what, least }, index) => {
@@ -192,12 +194,18 @@ function hitTable(
         server: what,
         'requests/s': round(median(samples)),
         spread: spread(samples),
-        'service to it': round(ratioOf(rates[0] as number[], samples), 2),
+        'service to it': round(ratios[index] as number, 2),
         target: least ?? '',
       };
     }),
     notes: [
       'service to it: the median of the ratios of the rounds, in each of which all take their turn.',
+      ...(isBelow
+        ? [
+            'Below a target by profile: Node checks and writes nine more headers for each answer, the log line costs as much as',
+            'the rest of this service, and nginx is no JavaScript (docs/performance.md).',
+          ]
+        : []),
       ...missing,
     ],
   };
