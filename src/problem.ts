@@ -94,8 +94,8 @@ export function problemAnswer(problem: ProblemError, requestId: string): Answer 
       'content-type': PROBLEM_CONTENT_TYPE,
       'cache-control': 'no-store',
       ...SECURITY_HEADERS,
-      'x-request-id': requestId,
       ...problem.headers,
     },
+    requestId,
   };
 }

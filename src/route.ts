@@ -13,7 +13,10 @@ export interface RouteRequest {
 /** What goes out. Header names are in lower case. */
 export interface Answer {
   readonly status: number;
+  /** Often one object for many answers: what differs from request to request is not in it. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Goes out as X-Request-Id. Letters, digits, `-` and `_`. */
+  readonly requestId: string;
   /** Null for an answer that has none, such as a 304. That of HEAD is left out by whoever sends it. */
   readonly body: string | Uint8Array<ArrayBuffer> | null;
 }
@@ -25,9 +28,10 @@ export interface Answer {
 export type Route = (request: RouteRequest) => Answer | Promise<Answer>;
 
 /** An answer for servers that speak fetch. Its length is said, so that HEAD has the headers of GET. */
-export function toResponse({ status, headers, body }: Answer): Response {
+export function toResponse({ status, headers, requestId, body }: Answer): Response {
+  const all = { ...headers, 'x-request-id': requestId };
   if (body === null || headers['content-length'] !== undefined)
-    return new Response(body, { status, headers });
+    return new Response(body, { status, headers: all });
   const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body;
-  return new Response(bytes, { status, headers: { ...headers, 'content-length': String(bytes.byteLength) } });
+  return new Response(bytes, { status, headers: { ...all, 'content-length': String(bytes.byteLength) } });
 }

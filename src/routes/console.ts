@@ -87,8 +87,8 @@ ${login === undefined ? '' : html`<button id="login" type="button">Sign in at ${
         ...SECURITY_HEADERS,
         'content-security-policy': `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'; img-src data:; connect-src ${connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
         'cross-origin-opener-policy': 'same-origin',
-        'x-request-id': requestId,
       },
+      requestId,
     };
   };
 }

@@ -18,8 +18,8 @@ export function docsHandler(read: () => Promise<DocsFile>): ScopedHandler {
         'cache-control': 'public, max-age=3600',
         ...SECURITY_HEADERS,
         'content-security-policy': PAGE_POLICY,
-        'x-request-id': requestId,
       },
+      requestId,
     };
   };
 }

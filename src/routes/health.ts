@@ -36,5 +36,5 @@ export function readyz(
 }
 
 function healthAnswer(status: number, body: object, requestId: string): Answer {
-  return { status, body: JSON.stringify(body), headers: { ...HEADERS, 'x-request-id': requestId } };
+  return { status, body: JSON.stringify(body), headers: HEADERS, requestId };
 }

@@ -131,8 +131,8 @@ function respond(
   requestId: string,
 ): Answer {
   if (matchesEtag(request.headers.get('if-none-match'), etag))
-    return { status: 304, headers: { ...always, 'x-request-id': requestId }, body: null };
-  return { status: 200, headers: { ...full, 'x-request-id': requestId }, body };
+    return { status: 304, headers: always, requestId, body: null };
+  return { status: 200, headers: full, requestId, body };
 }
 
 interface ListHeaders {

@@ -46,9 +46,9 @@ export function openApiHandler(config: Pick<Config, 'sdkClients'>): ScopedHandle
       etag,
       'cache-control': 'public, max-age=300',
       ...SECURITY_HEADERS,
-      'x-request-id': requestId,
     };
-    if (matchesEtag(request.headers.get('if-none-match'), etag)) return { status: 304, headers, body: null };
-    return { status: 200, headers: { ...headers, 'content-type': 'application/json' }, body };
+    if (matchesEtag(request.headers.get('if-none-match'), etag))
+      return { status: 304, headers, requestId, body: null };
+    return { status: 200, headers: { ...headers, 'content-type': 'application/json' }, requestId, body };
   };
 }

@@ -25,8 +25,8 @@ export function projectsHandler(authenticate: AuthenticateCaller): ScopedHandler
         'content-type': 'application/json',
         'cache-control': 'private, no-store',
         ...SECURITY_HEADERS,
-        'x-request-id': scope.requestId,
       },
+      requestId: scope.requestId,
     };
   };
 }

@@ -30,8 +30,8 @@ export function vendorErrorAnswer(problem: ProblemError, requestId: string): Ans
       'content-type': 'application/json',
       'cache-control': 'no-store',
       ...SECURITY_HEADERS,
-      'x-request-id': requestId,
       ...problem.headers,
     },
+    requestId,
   };
 }

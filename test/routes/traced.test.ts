@@ -14,7 +14,7 @@ async function setUp(environment: Record<string, string> = {}) {
 
 describe('without a tracer', () => {
   it('a route stays what it is', () => {
-    const route = () => ({ status: 200, headers: {}, body: null });
+    const route = () => ({ status: 200, headers: {}, requestId: 'a', body: null });
     expect(traced(undefined, '/imagecaches', route)).toBe(route);
   });
 });

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Answer, Route, RouteRequest } from '../../route.ts';
+import type { Route, RouteRequest } from '../../route.ts';
+import { type AnswerSenderOptions, createAnswerSender } from './send-answer.ts';
 
 /**
  * Targets and hosts that no URL parser would change, and whose path can be compared as it is. All else is rare, and
@@ -52,8 +53,10 @@ class DirectRequest implements RouteRequest {
  */
 export function createDirectListener(
   routes: Readonly<Record<string, Route>>,
+  options: AnswerSenderOptions,
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => boolean {
   const byPath = new Map(Object.entries(routes));
+  const send = createAnswerSender(options);
   /** Most requests name the same host. */
   let lastPlainHost: string | undefined;
 
@@ -76,10 +79,4 @@ export function createDirectListener(
     else send(outgoing, answer);
     return true;
   };
-}
-
-function send(outgoing: ServerResponse, { status, headers, body }: Answer): void {
-  if (body === null || headers['content-length'] !== undefined) outgoing.writeHead(status, headers);
-  else outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
-  outgoing.end(body);
 }

@@ -1,33 +1,73 @@
 import type { RequestFields } from '../../deps.ts';
 
-/** Subjects, issuers and words of ours are few; more than so many are forgotten together. */
-const MAX_QUOTED = 1000;
+/** Callers and lists are few; what is remembered of more than so many is forgotten together. */
+const MAX_REMEMBERED = 1000;
+
+/** A part of a line, and what it was made of. */
+interface Made {
+  readonly of: RequestFields;
+  readonly text: string;
+}
 
 /**
- * The line of a request as pino writes it: the same members in the same order, to the byte.
+ * The line of a request as pino writes it: the same members in the same order, to the byte. Most requests of a caller
+ * differ in their time, id and duration only, so that the rest is kept as text: the shorter the list of pieces that a line is
+ * joined from, the less there is to join again when lines are written.
  *
  * @param timestamp the member `time` with a comma before it
  */
 export function createRequestRenderer(
   timestamp: () => string,
 ): (level: string, fields: RequestFields) => string {
-  const quoted = new Map<string, string>();
-  function quote(text: string): string {
-    let json = quoted.get(text);
-    if (json === undefined) {
-      json = JSON.stringify(text);
-      if (quoted.size >= MAX_QUOTED) quoted.clear();
-      quoted.set(text, json);
+  let lastLevel = '';
+  let lastTime = '';
+  let start = '';
+  function startOf(level: string): string {
+    const time = timestamp();
+    if (time !== lastTime || level !== lastLevel) {
+      start = `{"level":"${level}"${time},"requestId":"`;
+      lastLevel = level;
+      lastTime = time;
     }
-    return json;
+    return start;
   }
-  const member = (name: string, value: string | undefined) =>
-    value === undefined ? '' : `,"${name}":${quote(value)}`;
 
-  return (
-    level,
-    { requestId, method, route, status, ms, access, name, cache, subject, issuer, code, reason },
-  ) =>
-    // The id has no character that JSON would escape.
-    `{"level":"${level}"${timestamp()},"requestId":"${requestId}","method":${quote(method)},"route":${quote(route)},"status":${status},"ms":${ms}${member('access', access)}${name === undefined ? '' : `,"name":${JSON.stringify(name)}`}${member('cache', cache)}${member('subject', subject)}${member('issuer', issuer)}${member('code', code)}${member('reason', reason)},"msg":"request"}\n`;
+  let middle: Made | undefined;
+  /** From the id to the duration: what was asked for, and the status. */
+  function middleOf(fields: RequestFields): string {
+    const { method, route, status } = fields;
+    if (middle?.of.method === method && middle.of.route === route && middle.of.status === status)
+      return middle.text;
+    const text = `","method":${JSON.stringify(method)},"route":${JSON.stringify(route)},"status":${status},"ms":`;
+    middle = { of: fields, text };
+    return text;
+  }
+
+  const ends = new Map<string | undefined, Made>();
+  /** After the duration: who asked, and what came of it. */
+  function endOf(fields: RequestFields): string {
+    const { access, name, cache, subject, issuer, code, reason } = fields;
+    const known = ends.get(subject);
+    if (
+      known !== undefined &&
+      known.of.cache === cache &&
+      known.of.name === name &&
+      known.of.access === access &&
+      known.of.issuer === issuer &&
+      known.of.code === code &&
+      known.of.reason === reason
+    )
+      return known.text;
+    const text = `${member('access', access)}${member('name', name)}${member('cache', cache)}${member('subject', subject)}${member('issuer', issuer)}${member('code', code)}${member('reason', reason)},"msg":"request"}\n`;
+    if (ends.size >= MAX_REMEMBERED) ends.clear();
+    ends.set(subject, { of: fields, text });
+    return text;
+  }
+
+  // The id has no character that JSON would escape.
+  return (level, fields) => startOf(level) + fields.requestId + middleOf(fields) + fields.ms + endOf(fields);
+}
+
+function member(name: string, value: string | undefined): string {
+  return value === undefined ? '' : `,"${name}":${JSON.stringify(value)}`;
 }

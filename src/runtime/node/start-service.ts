@@ -128,7 +128,7 @@ export async function startService(config: Config, logger: Dependencies['logger'
         ),
       ),
   });
-  const directly = createDirectListener(app.routes);
+  const directly = createDirectListener(app.routes, { keepAliveTimeoutMs: KEEP_ALIVE_TIMEOUT_MS });
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -138,6 +138,8 @@ export async function startService(config: Config, logger: Dependencies['logger'
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       // Two Authorization headers become one bad one; by default Node would silently take the first.
       joinDuplicateHeaders: true,
+      // No events of a body that is not there. Nothing here reads one; a Node that does not know this ignores it.
+      optimizeEmptyRequests: true,
     },
     (incoming, outgoing) => {
       if (lifecycle === 'draining' || hasLargeBody(incoming)) outgoing.setHeader('connection', 'close');
@@ -245,10 +247,11 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     return;
   }
   const code = CLIENT_ERROR_PROBLEMS[error.code ?? ''] ?? 'bad_request';
-  const { status, headers, body } = problemAnswer(new ProblemError(code), crypto.randomUUID());
+  const { status, headers, requestId, body } = problemAnswer(new ProblemError(code), crypto.randomUUID());
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    `x-request-id: ${requestId}`,
     `content-length: ${Buffer.byteLength(body ?? '')}`,
     'connection: close',
   ];

@@ -29,7 +29,7 @@ const throughHono = getRequestListener(service.app.fetch, {
   hostname: '127.0.0.1',
   errorHandler: () => new Response('not a request', { status: 400 }),
 });
-const directly = createDirectListener(service.app.routes);
+const directly = createDirectListener(service.app.routes, { keepAliveTimeoutMs: 5000 });
 let answeredDirectly = 0;
 const servers: Server[] = [
   createServer({ joinDuplicateHeaders: true }, (incoming, outgoing) => {

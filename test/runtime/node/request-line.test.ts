@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../../../src/runtime/node/logger.ts';
 
 const word = fc.option(fc.string({ unit: 'binary', maxLength: 60 }), { nil: undefined });
-const fields = fc.record({
+const members = {
   requestId: fc.stringMatching(/^[A-Za-z0-9_-]{1,128}$/),
   method: fc.string({ unit: 'binary' }),
   route: fc.constantFrom('/imagecaches', 'unmatched'),
@@ -16,6 +16,24 @@ const fields = fc.record({
   issuer: word,
   code: word,
   reason: word,
+};
+const fields = fc.record(members);
+
+/** Of so few values that much is the same from one request to the next, and something is not. */
+const likely = fc.constantFrom(undefined, 'a', 'é"');
+const likelyFields = fc.record({
+  requestId: fc.constantFrom('1', '2'),
+  method: fc.constantFrom('GET', 'HEAD'),
+  route: fc.constantFrom('/imagecaches', 'unmatched'),
+  status: fc.constantFrom(200, 304),
+  ms: fc.constantFrom(0, 1),
+  access: likely,
+  name: likely,
+  cache: likely,
+  subject: likely,
+  issuer: likely,
+  code: likely,
+  reason: likely,
 });
 
 function setUp(level: 'info' | 'warn' = 'info') {
@@ -40,6 +58,51 @@ describe('the line of a request', () => {
     } finally {
       vi.useRealTimers();
     }
+  });
+
+  it('is that also after others that were much like it', () => {
+    const level = fc.constantFrom('info' as const, 'warn' as const);
+    vi.useFakeTimers({ toFake: ['Date'], now: 1_767_323_045_678 });
+    try {
+      const { lines, logger } = setUp();
+      const one = fc.record({ fields: likelyFields, level, laterMs: fc.constantFrom(0, 0, 1) });
+      // Each differs from the one before in few members.
+      const requests = fc
+        .tuple(one, fc.array(fc.tuple(fc.constantFrom(...Object.keys(members)), one), { maxLength: 30 }))
+        .map(([first, others]) => {
+          const all = [first];
+          for (const [member, other] of others) {
+            const changed = { [member]: other.fields[member as keyof typeof other.fields] };
+            all.push({ ...other, fields: { ...(all.at(-1) as typeof first).fields, ...changed } });
+          }
+          return all;
+        });
+      fc.assert(
+        fc.property(requests, (all) => {
+          for (const { fields: given, level: of, laterMs } of all) {
+            vi.setSystemTime(Date.now() + laterMs);
+            logger[of](given, 'request');
+            logger.request(of, given);
+            const [byPino, byUs] = lines.splice(0);
+            expect(byUs).toBe(byPino);
+          }
+        }),
+        { numRuns: 300 },
+      );
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('is right for more subjects than are remembered', () => {
+    const { lines, logger } = setUp();
+    const [given] = fc.sample(likelyFields, 1);
+    for (let turn = 0; turn < 2; turn += 1)
+      for (let subject = 0; subject < 2500; subject += 1)
+        logger.request('info', { ...(given as NonNullable<typeof given>), subject: `caller-${subject}` });
+    expect(lines.map((line) => JSON.parse(line).subject)).toEqual(
+      Array.from({ length: 5000 }, (_, index) => `caller-${index % 2500}`),
+    );
   });
 
   it('is not written below the level', () => {
