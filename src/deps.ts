@@ -47,13 +47,38 @@ export interface RequestFields {
 /** Stops a scheduled call that has not happened yet. Calling it again, or too late, does nothing. */
 export type Cancel = () => void;
 
+/** What the core reads of an answer; fetch's Response is one. */
+export interface FetchedResponse {
+  readonly status: number;
+  readonly headers: Pick<Headers, 'get'>;
+  /** After any content coding. Whoever does not read it to its end cancels it. */
+  readonly body: {
+    getReader(): {
+      read(): Promise<{ readonly done?: boolean | undefined; readonly value?: Uint8Array | undefined }>;
+      cancel(): Promise<void>;
+    };
+    cancel(): Promise<void>;
+  } | null;
+}
+
+/** What the core asks for. */
+export interface FetchInit {
+  /** GET by default. */
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** A redirect is an answer like any other, and never followed. */
+  readonly redirect: 'manual';
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Everything the core needs from outside. Only src/runtime builds the real ones; tests pass a fake clock, a
  * scripted fetch and a recording logger.
  */
 export interface Dependencies {
-  /** Never follows a redirect: the core passes `redirect: 'manual'`. The runtime sets the connect timeout. */
-  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** Rejects when there is no answer. The runtime sets the connect timeout. */
+  readonly fetch: (url: string, init: FetchInit) => Promise<FetchedResponse>;
   /** The time in milliseconds since the epoch. */
   readonly now: () => number;
   /** Calls back once after `delayMs` milliseconds, on the same clock as `now`. */

@@ -1,3 +1,5 @@
+import type { FetchedResponse } from './deps.ts';
+
 /** Thrown when a body is longer than it may be. */
 export class BodyTooLargeError extends Error {
   override readonly name = 'BodyTooLargeError';
@@ -10,14 +12,14 @@ export class BodyTooLargeError extends Error {
  * @param maxBytes the most that is read
  * @throws BodyTooLargeError, or whatever the stream fails with
  */
-export async function readBody(response: Response, maxBytes: number): Promise<Uint8Array> {
+export async function readBody(response: FetchedResponse, maxBytes: number): Promise<Uint8Array> {
   if (response.body === null) return new Uint8Array(0);
   const reader = response.body.getReader();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) break;
+    if (done || value === undefined) break;
     length += value.byteLength;
     if (length > maxBytes) {
       // Not awaited: the other end may not care to hear it.

@@ -1,4 +1,4 @@
-import type { Dependencies } from '../deps.ts';
+import type { Dependencies, FetchedResponse, FetchInit } from '../deps.ts';
 import { BodyTooLargeError, readBody } from '../read-body.ts';
 import { runWithin } from '../run-within.ts';
 import { CredentialSourceError } from './source-error.ts';
@@ -9,7 +9,7 @@ export const MAX_ANSWER_BYTES = 262_144;
 /** A whole answer. Its text may hold a key: never log or throw it. */
 export interface Answer {
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: FetchedResponse['headers'];
   readonly text: string;
 }
 
@@ -36,7 +36,7 @@ export function runSourceWithin<Value>(
 export async function fetchAnswer(
   fetch: Dependencies['fetch'],
   url: string,
-  init: RequestInit,
+  init: Omit<FetchInit, 'redirect'>,
 ): Promise<Answer> {
   try {
     const response = await fetch(url, { ...init, redirect: 'manual' });

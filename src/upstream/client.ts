@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import { CredentialUnavailableError } from '../credentials/credential-provider.ts';
-import type { Dependencies } from '../deps.ts';
+import type { Dependencies, FetchedResponse } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
 import { BodyTooLargeError, readBody } from '../read-body.ts';
 import { runWithin } from '../run-within.ts';
@@ -393,7 +393,7 @@ interface AttemptRecord {
   status?: number;
   vendorRequestId?: string;
   error?: ReturnType<typeof describeError>;
-  headers?: Headers;
+  headers?: FetchedResponse['headers'];
   /** What it was signed with. Not for the log. */
   credential?: Credential;
   skewMs?: number;
@@ -425,7 +425,7 @@ function logAttempt(
 }
 
 /** An error's body is read as far as it comes: its lack takes nothing from the status. */
-async function readErrorBody(response: Response): Promise<Uint8Array> {
+async function readErrorBody(response: FetchedResponse): Promise<Uint8Array> {
   try {
     return await readBody(response, MAX_ERROR_BODY_BYTES);
   } catch {

@@ -24,15 +24,21 @@ interface Span {
  */
 export function serialiseImageCaches(imageCaches: readonly ImageCache[]): SerialisedList {
   const encoder = new TextEncoder();
-  const entries = imageCaches.map((imageCache) => encoder.encode(JSON.stringify(imageCache)));
-  const body = joinEntries(entries);
+  const texts = imageCaches.map((imageCache) => JSON.stringify(imageCache));
+  const text = `${HEAD}${texts.join(',')}${TAIL}`;
+  const body = encoder.encode(text);
+  // Most lists are ASCII throughout, where characters are bytes.
+  const bytesOf =
+    body.byteLength === text.length
+      ? (entry: string) => entry.length
+      : (entry: string) => encoder.encode(entry).byteLength;
 
   const spansByName = new Map<string, Span[]>();
   let start = HEAD.length;
-  for (const [index, { byteLength }] of entries.entries()) {
+  for (const [index, entry] of texts.entries()) {
     const { name } = imageCaches[index] as ImageCache;
     const spans = spansByName.get(name);
-    const span = { start, end: start + byteLength };
+    const span = { start, end: start + bytesOf(entry) };
     if (spans === undefined) spansByName.set(name, [span]);
     else spans.push(span);
     // The comma after it.
@@ -40,7 +46,7 @@ export function serialiseImageCaches(imageCaches: readonly ImageCache[]): Serial
   }
   return {
     body,
-    empty: joinEntries([]),
+    empty: encoder.encode(HEAD + TAIL),
     select: (name) => {
       const spans = spansByName.get(name);
       return spans === undefined

@@ -120,7 +120,7 @@ export class UpstreamError extends Error {
  */
 export function parseUpstreamFailure(
   status: number,
-  headers: Headers,
+  headers: Pick<Headers, 'get'>,
   bodyText: string,
   nowMs: number,
 ): UpstreamError {

@@ -188,7 +188,8 @@ describe('circuit breaker', () => {
     const gate = Promise.withResolvers<Response>();
     upstream.answer = () => gate.promise;
     const probe = ask();
-    await clock.advance(0);
+    // Signing takes its time, and the next call must find the probe under way.
+    await expect.poll(() => calls.length).toBe(LEAST_CALLS + 1);
     expect(await ask()).toBe('overloaded breaker_open 1');
     gate.resolve(new Response('', { status: 500 }));
     expect(await probe).toMatch(/^upstream_failed/);
@@ -244,7 +245,7 @@ describe('calls at once', () => {
       return new Response('{}');
     };
     const let3In = [ask(), ask(), ask()];
-    await clock.advance(0);
+    await expect.poll(() => calls.length).toBe(1 + MAX_REFUSALS);
     expect(await Promise.all([ask(), ask()])).toEqual(Array(2).fill('overloaded too_many_in_flight 1'));
     // Two are sent, the third waits for its turn with the key.
     expect(calls).toHaveLength(1 + MAX_REFUSALS);

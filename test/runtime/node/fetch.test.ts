@@ -1,13 +1,21 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer as createHttpServer, type Server } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { FetchedResponse, FetchInit } from '../../../src/deps.ts';
+import { BodyTooLargeError, readBody } from '../../../src/read-body.ts';
+import { createNodeFetch } from '../../../src/runtime/node/fetch.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'imagecaches-fetch-'));
 const servers: Server[] = [];
@@ -26,12 +34,14 @@ async function serve(server: Server): Promise<number> {
 }
 
 /** Fetches three times, with all garbage collected in between; a process of its own, since trust is read at its start. */
+const SOURCE = new URL('../../../src/', import.meta.url);
 const SCRIPT = `
-  import { createNodeFetch } from ${JSON.stringify(fileURLToPath(new URL('../../../src/runtime/node/fetch.ts', import.meta.url)))};
+  import { createNodeFetch } from '${new URL('runtime/node/fetch.ts', SOURCE)}';
+  import { readBody } from '${new URL('read-body.ts', SOURCE)}';
   const opened = [];
   const { fetch, close } = createNodeFetch(5000, (begin) => opened.push(begin));
   for (let call = 0; call < 3; call += 1) {
-    await (await fetch(process.argv[1], {})).text();
+    await readBody(await fetch(process.argv[1], { redirect: 'manual' }), 100);
     await new Promise((resolve) => setImmediate(resolve));
     globalThis.gc();
   }
@@ -67,5 +77,147 @@ describe('connections to the vendor', () => {
     expect(await connectionsOf(`https://127.0.0.1:${port}/`, join(folder, 'cert.pem'))).toBe(
       'new_session resumed_session resumed_session',
     );
+  });
+});
+
+describe('an answer', () => {
+  const TEXT = 'a list';
+  const { fetch, close } = createNodeFetch(5000);
+  afterAll(close);
+  let answer: (request: IncomingMessage, response: ServerResponse) => void;
+  const url = serve(createHttpServer((request, response) => answer(request, response))).then(
+    (port) => `http://127.0.0.1:${port}/`,
+  );
+  const ask = async (init: Partial<FetchInit> = {}) => fetch(await url, { redirect: 'manual', ...init });
+  const textOf = async (response: FetchedResponse) =>
+    new TextDecoder().decode(await readBody(response, 1000));
+
+  it.each<[coding: string, bytes: Buffer]>([
+    ['gzip', gzipSync(TEXT)],
+    ['X-GZIP', gzipSync(TEXT)],
+    ['deflate', deflateSync(TEXT)],
+    ['br', brotliCompressSync(TEXT)],
+    ['gzip, br', brotliCompressSync(gzipSync(TEXT))],
+    ['identity', Buffer.from(TEXT)],
+    ['of tomorrow', Buffer.from(TEXT)],
+  ])('in the coding %s is understood, though it was not asked for', async (coding, bytes) => {
+    answer = (request, response) => {
+      expect(request.headers).not.toHaveProperty('accept-encoding');
+      response.setHeader('content-encoding', coding).end(bytes);
+    };
+    expect(await textOf(await ask())).toBe(TEXT);
+  });
+
+  it('that is cut in its coding fails', async () => {
+    answer = (_request, response) =>
+      response.setHeader('content-encoding', 'gzip').end(gzipSync('x'.repeat(500)).subarray(0, 20));
+    await expect(textOf(await ask())).rejects.toThrow();
+  });
+
+  it('is no redirect that is followed', async () => {
+    let requests = 0;
+    answer = (_request, response) => {
+      requests += 1;
+      response.writeHead(302, { location: '/elsewhere' }).end('moved');
+    };
+    const response = await ask();
+    expect(response.status).toBe(302);
+    expect(response.headers.get('location')).toBe('/elsewhere');
+    expect(await textOf(response)).toBe('moved');
+    expect(requests).toBe(1);
+  });
+
+  it('has its headers, a repeated one as a list, and none as null', async () => {
+    answer = (_request, response) =>
+      response.writeHead(200, { 'x-one': '1', 'x-two': ['a', 'b'] as unknown as string }).end();
+    const { headers } = await ask();
+    expect([headers.get('x-one'), headers.get('x-two'), headers.get('x-none')]).toEqual(['1', 'a, b', null]);
+  });
+
+  it('is to what was sent: method, headers and body', async () => {
+    answer = async (request, response) => {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      const { 'user-agent': agent, 'x-a': a } = request.headers;
+      response.end(JSON.stringify([request.method, agent, a, body]));
+    };
+    const sent = { method: 'PUT', headers: { 'x-a': 'b' }, body: '{}' };
+    expect(JSON.parse(await textOf(await ask(sent)))).toEqual(['PUT', 'imagecaches-bff', 'b', '{}']);
+  });
+
+  it.each([
+    ['as it is', 'identity'],
+    ['in a coding', 'gzip'],
+  ])('that is cancelled %s ends its connection, and nothing else', async (_name, coding) => {
+    const closed = Promise.withResolvers<void>();
+    answer = (_request, response) => {
+      response.setHeader('content-encoding', coding);
+      response.on('close', closed.resolve).write(coding === 'gzip' ? gzipSync(TEXT).subarray(0, 12) : TEXT);
+    };
+    const response = await ask();
+    await response.body?.cancel();
+    await closed.promise;
+    answer = (_request, other) => other.end(TEXT);
+    expect(await textOf(await ask())).toBe(TEXT);
+  });
+
+  it.each([
+    ['all there', 'identity', Buffer.from(TEXT)],
+    ['empty', 'identity', Buffer.alloc(0)],
+    ['in a coding', 'gzip', gzipSync(TEXT)],
+  ])('that is %s can be cancelled, or left', async (_name, coding, bytes) => {
+    const broken: unknown[] = [];
+    const note = (error: unknown) => void broken.push(error);
+    process.on('uncaughtException', note);
+    try {
+      answer = (_request, response) => response.writeHead(404, { 'content-encoding': coding }).end(bytes);
+      await (await ask()).body?.cancel();
+      answer = (_request, response) => {
+        response.writeHead(200, { 'content-encoding': coding, 'content-length': 1000 }).write(bytes);
+        response.flushHeaders();
+        setImmediate(() => response.destroy());
+      };
+      await ask();
+      // Its events have come by the time that another answer is here.
+      answer = (_request, response) => response.end(TEXT);
+      for (let call = 0; call < 3; call += 1) expect(await textOf(await ask())).toBe(TEXT);
+    } finally {
+      process.off('uncaughtException', note);
+    }
+    expect(broken).toEqual([]);
+  });
+
+  it('that is too long ends its connection too', async () => {
+    const closed = Promise.withResolvers<void>();
+    answer = (_request, response) => {
+      response.on('close', closed.resolve).write('x'.repeat(2000));
+    };
+    await expect(textOf(await ask())).rejects.toThrow(BodyTooLargeError);
+    await closed.promise;
+  });
+
+  it.each([
+    ['before it begins', (_response: ServerResponse) => undefined],
+    ['while it comes', (response: ServerResponse) => void response.write('x')],
+  ])('is given up %s when it is no longer wanted', async (_name, begin) => {
+    const asked = Promise.withResolvers<void>();
+    const closed = Promise.withResolvers<void>();
+    answer = (_request, response) => {
+      response.on('close', closed.resolve);
+      begin(response);
+      asked.resolve();
+    };
+    const abort = new AbortController();
+    const text = ask({ signal: abort.signal }).then(textOf);
+    const failure = expect(text).rejects.toMatchObject({ name: 'AbortError' });
+    await asked.promise;
+    abort.abort();
+    await failure;
+    await closed.promise;
+  });
+
+  it('that does not come is an error with its cause', async () => {
+    answer = (request) => void request.socket.destroy();
+    await expect(ask()).rejects.toMatchObject({ name: 'TypeError', cause: { code: 'UND_ERR_SOCKET' } });
   });
 });

@@ -1,7 +1,7 @@
 import type { Config } from '../../../config.ts';
 import { createCredentialProvider } from '../../../credentials/create-credential-provider.ts';
 import { CredentialUnavailableError } from '../../../credentials/credential-provider.ts';
-import type { Dependencies } from '../../../deps.ts';
+import type { Dependencies, FetchedResponse } from '../../../deps.ts';
 import { readBody } from '../../../read-body.ts';
 import type { Credential } from '../../../signing/credentials.ts';
 import { signRequest } from '../../../signing/sign-request.ts';
@@ -273,7 +273,7 @@ function judgeRefusal({ status, vendorCode, reason }: UpstreamError, text: strin
   return { signature: failed(`${cause} (${where})`, `${remedy} ${REFUSED_ONCE}`), permission: notKnown };
 }
 
-async function bodyOf(response: Response): Promise<string> {
+async function bodyOf(response: FetchedResponse): Promise<string> {
   try {
     return new TextDecoder().decode(await readBody(response, MAX_ERROR_BODY_BYTES));
   } catch {
@@ -281,6 +281,6 @@ async function bodyOf(response: Response): Promise<string> {
   }
 }
 
-function isHtml(response: Response): boolean {
+function isHtml(response: FetchedResponse): boolean {
   return /html/.test(response.headers.get('content-type') ?? '');
 }
