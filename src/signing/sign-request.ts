@@ -151,8 +151,11 @@ export async function signRequest(
     signedHeaders,
     payloadHash: findValue('x-sdk-content-sha256', pairs) ?? (await hashPayload(body)),
   });
-  const stringToSign = buildStringToSign(sdkDate, await digests.sha256(canonicalRequest));
-  const signature = await digests.hmacSha256(stringToSign, credential);
+  // Digests that are there at once are not waited for: that would take as long as one of them.
+  const hash = digests.sha256(canonicalRequest);
+  const stringToSign = buildStringToSign(sdkDate, typeof hash === 'string' ? hash : await hash);
+  const signed = digests.hmacSha256(stringToSign, credential);
+  const signature = typeof signed === 'string' ? signed : await signed;
 
   // Without a prototype, so that no name, such as __proto__, is anything but a header.
   const headersToSend = Object.create(null) as Record<string, string>;
