@@ -84,7 +84,8 @@ async function measureSigning(): Promise<{ readonly section: Section; readonly t
   const { stdout } = await run(process.execPath, ['test/bench/signing.ts'], { cwd: ROOT });
   const rates = JSON.parse(stdout) as Record<string, number[]>;
   const ours = rates.ours ?? [];
-  const section = {
+  const toSdk = ratioOf(ours, rates.sdk ?? []);
+  const section: Section = {
     title: 'signatures, one after the other on one thread',
     rows: Object.entries(rates).map(([name, samples]) => ({
       signer: SIGNERS[name]?.what ?? name,
@@ -93,8 +94,15 @@ async function measureSigning(): Promise<{ readonly section: Section; readonly t
       'service to it': round(ratioOf(ours, samples), 2),
       target: SIGNERS[name]?.least ?? '',
     })),
+    notes:
+      toSdk >= SIGNING_TARGET
+        ? []
+        : [
+            'Below the target by profile: three hashes by OpenSSL are a third of a signature here, which the SDK needs as well; most of',
+            'the rest reads the URL and checks and sorts headers.',
+          ],
   };
-  return { section, toSdk: ratioOf(ours, rates.sdk ?? []) };
+  return { section, toSdk };
 }
 
 /** From the start of the process to the first ready answer. */
