@@ -98,7 +98,7 @@ async function measureSigning(): Promise<{ readonly section: Section; readonly t
       toSdk >= SIGNING_TARGET
         ? []
         : [
-            'Below the target by profile: three hashes by OpenSSL are a third of a signature here, which the SDK needs as well; most of',
+            'Below the target by profile: three hashes by OpenSSL are half of a signature here, which the SDK needs as well; most of',
             'the rest reads the URL and checks and sorts headers.',
           ],
   };
