@@ -170,7 +170,8 @@ function headersOf(
   const ageSeconds = Math.max(0, Math.floor((nowMs - response.storedAtMs) / 1000));
   const make = () =>
     makeHeaders(representation, vary, ageSeconds, ttlSeconds, cacheStatus(answer, ttlSeconds, isForced));
-  if (outcome !== 'hit' && outcome !== 'derived') return make();
+  // All that is served at once, stale lists too: in an outage every answer is one.
+  if (answer.forwarded !== undefined || answer.stored) return make();
   const memo = hitHeaders.get(representation);
   if (memo?.outcome === outcome && memo.ttlSeconds === ttlSeconds && memo.ageSeconds === ageSeconds)
     return memo.headers;
