@@ -44,28 +44,33 @@ export function createRequestRenderer(
   }
 
   const ends = new Map<string | undefined, Made>();
-  /** After the duration: who asked, and what came of it. */
+  /** Who asked, and why it was refused. */
   function endOf(fields: RequestFields): string {
-    const { access, name, cache, subject, issuer, code, reason } = fields;
+    const { subject, issuer, code, reason } = fields;
     const known = ends.get(subject);
     if (
       known !== undefined &&
-      known.of.cache === cache &&
-      known.of.name === name &&
-      known.of.access === access &&
       known.of.issuer === issuer &&
       known.of.code === code &&
       known.of.reason === reason
     )
       return known.text;
-    const text = `${member('access', access)}${member('name', name)}${member('cache', cache)}${member('subject', subject)}${member('issuer', issuer)}${member('code', code)}${member('reason', reason)},"msg":"request"}\n`;
+    const text = `${member('subject', subject)}${member('issuer', issuer)}${member('code', code)}${member('reason', reason)},"msg":"request"}\n`;
     if (ends.size >= MAX_REMEMBERED) ends.clear();
     ends.set(subject, { of: fields, text });
     return text;
   }
 
-  // The id has no character that JSON would escape.
-  return (level, fields) => startOf(level) + fields.requestId + middleOf(fields) + fields.ms + endOf(fields);
+  // The id has no character that JSON would escape. A caller may ask for another name each time, so that part is made anew.
+  return (level, fields) =>
+    startOf(level) +
+    fields.requestId +
+    middleOf(fields) +
+    fields.ms +
+    member('access', fields.access) +
+    member('name', fields.name) +
+    member('cache', fields.cache) +
+    endOf(fields);
 }
 
 function member(name: string, value: string | undefined): string {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../../../src/runtime/node/logger.ts';
 
 const word = fc.option(fc.string({ unit: 'binary', maxLength: 60 }), { nil: undefined });
@@ -36,62 +36,56 @@ const likelyFields = fc.record({
   reason: likely,
 });
 
+type Given = Parameters<ReturnType<typeof createLogger>['request']>[1];
+
 function setUp(level: 'info' | 'warn' = 'info') {
   const lines: string[] = [];
-  return { lines, logger: createLogger(level, { write: (line) => void lines.push(line) }) };
+  const logger = createLogger(level, { write: (line) => void lines.push(line) });
+  const expectPinosLine = (of: 'info' | 'warn', given: Given) => {
+    logger[of](given, 'request');
+    logger.request(of, given);
+    const [byPino, byUs] = lines.splice(0);
+    expect(byUs).toBe(byPino);
+  };
+  return { lines, logger, expectPinosLine };
 }
 
 describe('the line of a request', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'], now: 1_767_323_045_678 }));
+  afterEach(() => void vi.useRealTimers());
+
   it('is the one that pino would write, whatever is in it', () => {
-    vi.useFakeTimers({ toFake: ['Date'], now: 1_767_323_045_678 });
-    try {
-      const { lines, logger } = setUp();
-      fc.assert(
-        fc.property(fields, fc.constantFrom('info', 'warn'), (given, level) => {
-          logger[level](given, 'request');
-          logger.request(level, given);
-          const [byPino, byUs] = lines.splice(0);
-          expect(byUs).toBe(byPino);
-        }),
-        { numRuns: 2000 },
-      );
-    } finally {
-      vi.useRealTimers();
-    }
+    const { expectPinosLine } = setUp();
+    fc.assert(
+      fc.property(fields, fc.constantFrom('info', 'warn'), (given, level) => expectPinosLine(level, given)),
+      { numRuns: 2000 },
+    );
   });
 
   it('is that also after others that were much like it', () => {
+    const { expectPinosLine } = setUp();
     const level = fc.constantFrom('info' as const, 'warn' as const);
-    vi.useFakeTimers({ toFake: ['Date'], now: 1_767_323_045_678 });
-    try {
-      const { lines, logger } = setUp();
-      const one = fc.record({ fields: likelyFields, level, laterMs: fc.constantFrom(0, 0, 1) });
-      // Each differs from the one before in few members.
-      const requests = fc
-        .tuple(one, fc.array(fc.tuple(fc.constantFrom(...Object.keys(members)), one), { maxLength: 30 }))
-        .map(([first, others]) => {
-          const all = [first];
-          for (const [member, other] of others) {
-            const changed = { [member]: other.fields[member as keyof typeof other.fields] };
-            all.push({ ...other, fields: { ...(all.at(-1) as typeof first).fields, ...changed } });
-          }
-          return all;
-        });
-      fc.assert(
-        fc.property(requests, (all) => {
-          for (const { fields: given, level: of, laterMs } of all) {
-            vi.setSystemTime(Date.now() + laterMs);
-            logger[of](given, 'request');
-            logger.request(of, given);
-            const [byPino, byUs] = lines.splice(0);
-            expect(byUs).toBe(byPino);
-          }
-        }),
-        { numRuns: 300 },
-      );
-    } finally {
-      vi.useRealTimers();
-    }
+    const one = fc.record({ fields: likelyFields, level, laterMs: fc.constantFrom(0, 0, 1) });
+    // Each differs from the one before in few members.
+    const requests = fc
+      .tuple(one, fc.array(fc.tuple(fc.constantFrom(...Object.keys(members)), one), { maxLength: 30 }))
+      .map(([first, others]) => {
+        const all = [first];
+        for (const [member, other] of others) {
+          const changed = { [member]: other.fields[member as keyof typeof other.fields] };
+          all.push({ ...other, fields: { ...(all.at(-1) as typeof first).fields, ...changed } });
+        }
+        return all;
+      });
+    fc.assert(
+      fc.property(requests, (all) => {
+        for (const { fields: given, level: of, laterMs } of all) {
+          vi.setSystemTime(Date.now() + laterMs);
+          expectPinosLine(of, given);
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('is right for more subjects than are remembered', () => {
@@ -99,7 +93,7 @@ describe('the line of a request', () => {
     const [given] = fc.sample(likelyFields, 1);
     for (let turn = 0; turn < 2; turn += 1)
       for (let subject = 0; subject < 2500; subject += 1)
-        logger.request('info', { ...(given as NonNullable<typeof given>), subject: `caller-${subject}` });
+        logger.request('info', { ...(given as Given), subject: `caller-${subject}` });
     expect(lines.map((line) => JSON.parse(line).subject)).toEqual(
       Array.from({ length: 5000 }, (_, index) => `caller-${index % 2500}`),
     );
@@ -107,7 +101,7 @@ describe('the line of a request', () => {
 
   it('is not written below the level', () => {
     const { lines, logger } = setUp('warn');
-    const given = fc.sample(fields, 1)[0] as Parameters<typeof logger.request>[1];
+    const given = fc.sample(fields, 1)[0] as Given;
     logger.request('info', given);
     logger.request('debug', given);
     expect(lines).toEqual([]);
