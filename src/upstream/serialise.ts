@@ -56,8 +56,9 @@ export function serialiseImageCaches(imageCaches: readonly ImageCache[]): Serial
   };
 }
 
+/** @param entries one at least */
 function joinEntries(entries: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const commas = Math.max(0, entries.length - 1);
+  const commas = entries.length - 1;
   const entryBytes = entries.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const body = new Uint8Array(HEAD.length + entryBytes + commas + TAIL.length);
   const encoder = new TextEncoder();

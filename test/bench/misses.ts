@@ -29,7 +29,7 @@ const MAX_ADDED_MS = 0.5;
 
 export interface MissOptions {
   readonly folder: string;
-  /** Lives of the cache: 15 misses of a name each, and as many of the list. */
+  /** Lives of the cache: 15 misses of a name in each, and as many lives with one of the list. */
   readonly lives: number;
 }
 

@@ -90,6 +90,7 @@ function headText(status: number, headers: Answer['headers']): string {
     validateHeaderValue(name, value);
     text += `${name}: ${value}\r\n`;
   }
+  // In one piece, which is copied faster than the pieces it was joined from.
   return Buffer.from(`${text}x-request-id: `, 'latin1').toString('latin1');
 }
 
