@@ -13,6 +13,18 @@ const SANITISED = {
 };
 
 describe('GET /imagecaches', () => {
+  it('ages in seconds of its own, which are not those of the time that is left', async () => {
+    // A fresh life that is no whole number of seconds.
+    const service = await createTestService({}, { random: () => 0.33 });
+    await service.get('/imagecaches');
+    const said = [];
+    for (const ms of [999, 1, 999, 1]) {
+      await service.clock.advance(ms);
+      said.push((await service.get('/imagecaches')).headers.get('age'));
+    }
+    expect(said).toEqual(['0', '1', '1', '2']);
+  });
+
   it('answers the sanitised list, with everything a cache in front needs to know', async () => {
     const service = await createTestService();
     const response = await service.get('/imagecaches');
