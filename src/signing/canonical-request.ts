@@ -95,9 +95,31 @@ export function buildCanonicalQueryString(pairs: readonly NameValuePair[]): stri
  */
 export function buildCanonicalHeaders(headers: Iterable<NameValuePair>): CanonicalHeaders {
   const pairs: NameValuePair[] = [];
-  for (const header of headers) pairs.push(normaliseHeader(header));
-  // Names are ASCII by now, so code units are code points.
-  pairs.sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
+  for (const [name, value] of headers) pairs.push(normaliseHeader(name, value));
+  return joinHeaders(pairs);
+}
+
+/**
+ * A header as it is signed: lower-case name, trimmed value.
+ *
+ * @throws TypeError when the name is no token or the value is not printable ASCII
+ */
+export function normaliseHeader(name: string, value: string): NameValuePair {
+  if (!HEADER_NAME.test(name)) throw new TypeError('cannot sign a header whose name is no token');
+  if (!HEADER_VALUE.test(value))
+    throw new TypeError(`cannot sign the header ${name}: its value is not printable ASCII`);
+  return [name.toLowerCase(), value.trim()];
+}
+
+/**
+ * The second half of {@link buildCanonicalHeaders}.
+ *
+ * @param pairs from {@link normaliseHeader}, in any order; sorted in place
+ * @throws TypeError when a name is given twice
+ */
+export function joinHeaders(pairs: NameValuePair[]): CanonicalHeaders {
+  // Names are ASCII by now, so code units are code points. Most come in order, and to find that out costs less.
+  if (!isSortedByName(pairs)) pairs.sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
 
   let canonicalHeaders = '';
   let signedHeaders = '';
@@ -115,8 +137,9 @@ export function buildCanonicalHeaders(headers: Iterable<NameValuePair>): Canonic
  * The payload hash: SHA-256 of the exact bytes of the body, a text being its UTF-8.
  *
  * @param body undefined, an empty text and no bytes are the same
+ * @returns a promise only where there is something to hash
  */
-export async function hashPayload(body?: string | Uint8Array<ArrayBuffer>): Promise<string> {
+export function hashPayload(body?: string | Uint8Array<ArrayBuffer>): string | Promise<string> {
   return body === undefined || body.length === 0 ? EMPTY_PAYLOAD_HASH : hashSha256(body);
 }
 
@@ -162,11 +185,11 @@ function normaliseEscapes(path: string): string {
   });
 }
 
-function normaliseHeader([name, value]: NameValuePair): NameValuePair {
-  if (!HEADER_NAME.test(name)) throw new TypeError('cannot sign a header whose name is no token');
-  if (!HEADER_VALUE.test(value))
-    throw new TypeError(`cannot sign the header ${name}: its value is not printable ASCII`);
-  return [name.toLowerCase(), value.trim()];
+function isSortedByName(pairs: readonly NameValuePair[]): boolean {
+  for (let index = 1; index < pairs.length; index += 1) {
+    if ((pairs[index - 1] as NameValuePair)[0] > (pairs[index] as NameValuePair)[0]) return false;
+  }
+  return true;
 }
 
 function encodeAsciiCharacter(character: string): string {

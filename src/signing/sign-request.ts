@@ -1,10 +1,11 @@
 import {
-  buildCanonicalHeaders,
   buildCanonicalQueryString,
   buildCanonicalRequest,
   buildCanonicalUri,
   hashPayload,
+  joinHeaders,
   type NameValuePair,
+  normaliseHeader,
 } from './canonical-request.ts';
 import type { Credential } from './credentials.ts';
 import { type Digests, WEB_CRYPTO_DIGESTS } from './digests.ts';
@@ -134,14 +135,10 @@ export async function signRequest(
 ): Promise<SignedRequest> {
   const { method, url, headers = {}, body } = request;
   const target = 'pathname' in url ? targetOfUrl(url) : url;
-  const { canonicalHeaders, signedHeaders, pairs } = buildCanonicalHeaders([
-    ...Object.entries(headers),
-    ...ownHeaders(headers, target.host, nowMs, credential.securityToken),
-  ]);
-
-  const sdkDate = findValue('x-sdk-date', pairs) ?? '';
-  if (!SDK_DATE.test(sdkDate)) throw new TypeError('x-sdk-date must have the form YYYYMMDDTHHMMSSZ');
-  if (!findValue('host', pairs)) throw new TypeError('cannot sign a request without a host');
+  const { all, sdkDate, givenPayloadHash } = collectHeaders(headers, target.host, nowMs, credential);
+  const { canonicalHeaders, signedHeaders, pairs } = joinHeaders(all);
+  // What is there at once is not waited for: that would take as long as a hash.
+  const payloadHash = givenPayloadHash ?? hashPayload(body);
 
   const canonicalRequest = buildCanonicalRequest({
     method,
@@ -149,9 +146,8 @@ export async function signRequest(
     canonicalQueryString: buildCanonicalQueryString(target.query ?? []),
     canonicalHeaders,
     signedHeaders,
-    payloadHash: findValue('x-sdk-content-sha256', pairs) ?? (await hashPayload(body)),
+    payloadHash: typeof payloadHash === 'string' ? payloadHash : await payloadHash,
   });
-  // Digests that are there at once are not waited for: that would take as long as one of them.
   const hash = digests.sha256(canonicalRequest);
   const stringToSign = buildStringToSign(sdkDate, typeof hash === 'string' ? hash : await hash);
   const signed = digests.hmacSha256(stringToSign, credential);
@@ -168,24 +164,55 @@ function targetOfUrl(url: URL): RequestTarget {
   return { host: url.host, path: url.pathname, query: url.search === '' ? [] : [...url.searchParams] };
 }
 
-/** The headers that the signer adds to those given, which may already hold two of them. */
-function ownHeaders(
-  given: Readonly<Record<string, string>>,
-  host: string,
-  nowMs: number,
-  securityToken: string | undefined,
-): NameValuePair[] {
-  const names = Object.keys(given).map((name) => name.toLowerCase());
-  if (names.includes('authorization')) throw new TypeError('authorization is for the signer to set');
-  if (names.includes('x-security-token')) throw new TypeError('x-security-token comes from the credential');
-
-  const own: NameValuePair[] = [];
-  if (!names.includes('host')) own.push(['host', host]);
-  if (!names.includes('x-sdk-date')) own.push(['x-sdk-date', formatSdkDate(nowMs)]);
-  if (securityToken !== undefined) own.push(['x-security-token', securityToken]);
-  return own;
+/** The headers to sign as they are signed, in no order, and what two of them say. */
+interface CollectedHeaders {
+  readonly all: NameValuePair[];
+  readonly sdkDate: string;
+  readonly givenPayloadHash: string | undefined;
 }
 
-function findValue(wanted: string, pairs: readonly NameValuePair[]): string | undefined {
-  return pairs.find(([name]) => name === wanted)?.[1];
+/** The headers given, and those that the signer adds, two of which may be given already. */
+function collectHeaders(
+  given: Readonly<Record<string, string>>,
+  targetHost: string,
+  nowMs: number,
+  { securityToken }: Credential,
+): CollectedHeaders {
+  const all: NameValuePair[] = [];
+  let host: string | undefined;
+  let sdkDate: string | undefined;
+  let givenPayloadHash: string | undefined;
+  for (const [givenName, givenValue] of Object.entries(given)) {
+    const header = normaliseHeader(givenName, givenValue);
+    const [name, value] = header;
+    all.push(header);
+    switch (name) {
+      case 'authorization':
+        throw new TypeError('authorization is for the signer to set');
+      case 'x-security-token':
+        throw new TypeError('x-security-token comes from the credential');
+      case 'host':
+        host = value;
+        break;
+      case 'x-sdk-date':
+        sdkDate = value;
+        if (!SDK_DATE.test(value)) throw new TypeError('x-sdk-date must have the form YYYYMMDDTHHMMSSZ');
+        break;
+      case 'x-sdk-content-sha256':
+        givenPayloadHash = value;
+        break;
+    }
+  }
+  if (host === undefined) {
+    const header = normaliseHeader('host', targetHost);
+    all.push(header);
+    host = header[1];
+  }
+  if (host === '') throw new TypeError('cannot sign a request without a host');
+  if (sdkDate === undefined) {
+    sdkDate = formatSdkDate(nowMs);
+    all.push(['x-sdk-date', sdkDate]);
+  }
+  if (securityToken !== undefined) all.push(normaliseHeader('x-security-token', securityToken));
+  return { all, sdkDate, givenPayloadHash };
 }
