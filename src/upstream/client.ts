@@ -150,7 +150,7 @@ export function createUpstreamClient(
 
   function leaveKey(seen: AttemptRecord, outcome: KeyOutcome): void {
     const passage = seen.keyPassage;
-    delete seen.keyPassage;
+    seen.keyPassage = undefined;
     if (passage === undefined || !refusalGuard.leave(passage, outcome, deps.now())) return;
     deps.logger.error(
       { lockOutMs: LOCK_OUT_MS },
@@ -398,7 +398,7 @@ interface AttemptRecord {
   credential?: Credential;
   skewMs?: number;
   /** The guards' leave to send it. */
-  keyPassage?: KeyPassage;
+  keyPassage?: KeyPassage | undefined;
   passage?: Passage | undefined;
   /** Undefined: it was not sent. */
   sentAtMs?: number;

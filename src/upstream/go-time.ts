@@ -25,6 +25,10 @@ const GO_TIME =
 const RFC_3339 =
   /^(?<year>\d{4})-(?<month>\d\d)-(?<day>\d\d)T(?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:\.(?<fraction>\d{1,9}))?(?:Z|(?<sign>[+-])(?<offsetHour>\d\d):(?<offsetMinute>\d\d))$/;
 
+const TWO_DIGITS: readonly string[] = Array.from({ length: 100 }, (_, number) =>
+  String(number).padStart(2, '0'),
+);
+
 /**
  * Reads the vendor's `created_at`: what Go's time.Time.String() prints, such as
  * `2024-11-25 06:32:34.923248 +0000 UTC` (ListImageCaches, field created_at; format.go of Go's package time).
@@ -76,10 +80,22 @@ function readOffsetMinutes(parts: Readonly<Record<string, string | undefined>>):
 function utcTime(wholeSecondMs: number, microseconds: string): UtcTime | undefined {
   const date = new Date(wholeSecondMs);
   const year = date.getUTCFullYear();
-  // Also false for the NaN of an invalid date, on which toISOString would throw.
+  // Also false for the NaN of an invalid date.
   if (!(year >= MIN_YEAR && year <= MAX_YEAR)) return undefined;
   return {
-    text: `${date.toISOString().slice(0, 19)}.${microseconds}Z`,
+    text: `${formatDate(date)}T${formatTimeOfDay(date)}.${microseconds}Z`,
     epochMs: wholeSecondMs + Number(microseconds.slice(0, 3)),
   };
+}
+
+/** `2024-11-25`. By hand, because toISOString takes three times as long and a list has a hundred times in it. */
+function formatDate(date: Date): string {
+  const year = date.getUTCFullYear();
+  const century = TWO_DIGITS[Math.floor(year / 100)];
+  return `${century}${TWO_DIGITS[year % 100]}-${TWO_DIGITS[date.getUTCMonth() + 1]}-${TWO_DIGITS[date.getUTCDate()]}`;
+}
+
+/** `06:32:34`. */
+function formatTimeOfDay(date: Date): string {
+  return `${TWO_DIGITS[date.getUTCHours()]}:${TWO_DIGITS[date.getUTCMinutes()]}:${TWO_DIGITS[date.getUTCSeconds()]}`;
 }
