@@ -4,8 +4,9 @@ import type { Dependencies, FetchedResponse } from '../deps.ts';
 import { describeError } from '../describe-error.ts';
 import { BodyTooLargeError, readBody } from '../read-body.ts';
 import { runWithin } from '../run-within.ts';
+import { buildCanonicalQueryString } from '../signing/canonical-request.ts';
 import type { Credential } from '../signing/credentials.ts';
-import { signRequest } from '../signing/sign-request.ts';
+import { type RequestTarget, signRequest } from '../signing/sign-request.ts';
 import { type CallOutcome, createCircuitBreaker, type Passage } from './circuit-breaker.ts';
 import { createConcurrencyLimit } from './concurrency-limit.ts';
 import { createPause } from './pause.ts';
@@ -89,7 +90,8 @@ export function createUpstreamClient(
   const retryBudget = createRetryBudget();
   const refusalGuard = createRefusalGuard(leaseMs);
   const serverClock = createServerClock();
-  const spanAttributes = { 'http.request.method': 'GET', ...serverAttributes(new URL(config.endpoint)) };
+  const endpoint = new URL(config.endpoint);
+  const spanAttributes = { 'http.request.method': 'GET', ...serverAttributes(endpoint) };
 
   /** Throws while no call may be made, whatever its key. */
   function refuseIfClosed(): void {
@@ -159,7 +161,7 @@ export function createUpstreamClient(
   }
 
   async function attemptOnce<Value>(
-    url: URL,
+    target: Target,
     number: number,
     signal: AbortSignal,
     decode: (body: Uint8Array) => Value,
@@ -169,7 +171,7 @@ export function createUpstreamClient(
       const headers = await enterWithKey(signal, seen);
       seen.skewMs = serverClock.skewMs;
       const nowMs = deps.now() + seen.skewMs;
-      const request = { method: 'GET', url, headers };
+      const request = { method: 'GET', url: target, headers };
       const signed = await signRequest(request, seen.credential as Credential, {
         nowMs,
         digests: deps.digests,
@@ -184,19 +186,19 @@ export function createUpstreamClient(
       seen.passage = breaker.tryEnter(deps.now());
       seen.sentAtMs = deps.now();
       const sent = { ...signed.headers, accept: 'application/json' };
-      return await traced(number, seen, async () => decode(await exchange(url, sent, signal, seen)));
+      return await traced(number, seen, async () => decode(await exchange(target, sent, signal, seen)));
     }
   }
 
   /** What happens on the wire; all that goes wrong there is the upstream's fault. */
   async function exchange(
-    url: URL,
+    target: Target,
     headers: Record<string, string>,
     signal: AbortSignal,
     seen: AttemptRecord,
   ): Promise<Uint8Array> {
     try {
-      const response = await deps.fetch(url.href, { method: 'GET', headers, redirect: 'manual', signal });
+      const response = await deps.fetch(target.href, { method: 'GET', headers, redirect: 'manual', signal });
       seen.status = response.status;
       seen.headers = response.headers;
       const vendorRequestId = response.headers.get('x-request-id') ?? '';
@@ -242,7 +244,7 @@ export function createUpstreamClient(
 
   /** One attempt past all guards, with everything that is counted and logged of it. */
   async function attempt<Value>(
-    url: URL,
+    target: Target,
     number: number,
     timeoutMs: number,
     decode: (body: Uint8Array) => Value,
@@ -257,7 +259,7 @@ export function createUpstreamClient(
     let keyOutcome: KeyOutcome = 'neutral';
     try {
       const value = await attemptWithin(timeoutMs, (signal) =>
-        attemptOnce(url, number, signal, decode, seen),
+        attemptOnce(target, number, signal, decode, seen),
       );
       outcome = 'success';
       reportAttempt(number, seen);
@@ -331,8 +333,8 @@ export function createUpstreamClient(
 
   return {
     async get(path, query, decode) {
-      const url = new URL(config.endpoint + path);
-      for (const [name, value] of query) url.searchParams.append(name, value);
+      const queryString = query.length === 0 ? '' : `?${buildCanonicalQueryString(query)}`;
+      const target = { href: endpoint.origin + path + queryString, host: endpoint.host, path, query };
       const deadlineAtMs = deps.now() + config.deadlineMs;
       retryBudget.earn();
 
@@ -342,7 +344,7 @@ export function createUpstreamClient(
         const timeoutMs = Math.min(config.attemptTimeoutMs, deadlineAtMs - deps.now());
         let failure: UpstreamError;
         try {
-          return await attempt(url, number, timeoutMs, decode, seen);
+          return await attempt(target, number, timeoutMs, decode, seen);
         } catch (error) {
           if (!(error instanceof UpstreamError)) throw error;
           failure = error;
@@ -386,6 +388,11 @@ function serverAttributes({ hostname, port, protocol }: URL): Record<string, str
     'server.address': hostname.replace(/^\[|\]$/g, ''),
     'server.port': port === '' ? defaultPort : Number(port),
   };
+}
+
+/** What is signed, and the same as one text. */
+interface Target extends RequestTarget {
+  readonly href: string;
 }
 
 /** What the log says of an attempt beyond its failure. */

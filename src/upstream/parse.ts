@@ -6,6 +6,9 @@ import { UpstreamError, type UpstreamErrorReason } from './upstream-error.ts';
  */
 const MAX_ENTRIES = 100_000;
 
+/** Leaves a byte order mark out. */
+const UTF_8 = new TextDecoder('utf-8', { fatal: true });
+
 /** Members of the vendor's error bodies (gateway, CCE, IAM). A list that has one of them is not an empty list. */
 const ERROR_MEMBERS = [
   'error_code',
@@ -42,7 +45,7 @@ export function parseImageCaches(bytes: Uint8Array): unknown[] {
 
 function decodeUtf8(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return UTF_8.decode(bytes);
   } catch {
     throw fault('invalid_utf8');
   }

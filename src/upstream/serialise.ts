@@ -12,6 +12,7 @@ export interface SerialisedList {
 
 const HEAD = '{"image_caches":[';
 const TAIL = ']}';
+const ENCODER = new TextEncoder();
 
 interface Span {
   readonly start: number;
@@ -23,15 +24,14 @@ interface Span {
  * the objects and no serialisation.
  */
 export function serialiseImageCaches(imageCaches: readonly ImageCache[]): SerialisedList {
-  const encoder = new TextEncoder();
   const texts = imageCaches.map((imageCache) => JSON.stringify(imageCache));
   const text = `${HEAD}${texts.join(',')}${TAIL}`;
-  const body = encoder.encode(text);
+  const body = ENCODER.encode(text);
   // Most lists are ASCII throughout, where characters are bytes.
   const bytesOf =
     body.byteLength === text.length
       ? (entry: string) => entry.length
-      : (entry: string) => encoder.encode(entry).byteLength;
+      : (entry: string) => ENCODER.encode(entry).byteLength;
 
   const spansByName = new Map<string, Span[]>();
   let start = HEAD.length;
@@ -46,7 +46,7 @@ export function serialiseImageCaches(imageCaches: readonly ImageCache[]): Serial
   }
   return {
     body,
-    empty: encoder.encode(HEAD + TAIL),
+    empty: ENCODER.encode(HEAD + TAIL),
     select: (name) => {
       const spans = spansByName.get(name);
       return spans === undefined
@@ -61,13 +61,12 @@ function joinEntries(entries: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const commas = entries.length - 1;
   const entryBytes = entries.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const body = new Uint8Array(HEAD.length + entryBytes + commas + TAIL.length);
-  const encoder = new TextEncoder();
-  let offset = encoder.encodeInto(HEAD, body).written;
+  let offset = ENCODER.encodeInto(HEAD, body).written;
   for (const [index, entry] of entries.entries()) {
     if (index > 0) body[offset++] = 0x2c;
     body.set(entry, offset);
     offset += entry.byteLength;
   }
-  encoder.encodeInto(TAIL, body.subarray(offset));
+  ENCODER.encodeInto(TAIL, body.subarray(offset));
   return body;
 }
