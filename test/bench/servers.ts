@@ -45,7 +45,7 @@ export async function separateCpus(): Promise<boolean> {
 let isPinned = false;
 
 /**
- * Starts a program on the CPU for servers and waits until it answers at `url` with any status.
+ * Starts a program and waits until it answers at `url` with any status.
  *
  * @param url where it will listen
  * @param log a file for its standard output and errors, as a container's log would be
@@ -53,9 +53,10 @@ let isPinned = false;
  */
 export async function startProgram(
   command: readonly [program: string, ...args: string[]],
-  { url, log, env = {}, readyPath = '/' }: ProgramOptions,
+  { url, log, env = {}, readyPath = '/', isMeasured = true }: ProgramOptions,
 ): Promise<StartedServer> {
-  const [program, ...args] = isPinned ? ['taskset', '-c', String(SERVER_CPU), ...command] : command;
+  const [program, ...args] =
+    isPinned && isMeasured ? ['taskset', '-c', String(SERVER_CPU), ...command] : command;
   const file = openSync(log, 'w');
   const child = spawn(program as string, args, {
     cwd: ROOT,
@@ -99,6 +100,8 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Has to answer 200 where given; else any answer at `/` will do. */
   readonly readyPath?: string;
+  /** True, the default: it runs on the CPU for servers; false: on that of the load. */
+  readonly isMeasured?: boolean;
 }
 
 async function answers(url: string, wants200: boolean): Promise<boolean> {
@@ -124,6 +127,16 @@ export async function startScript(
     log,
     env: { ...env, PORT: String(port) },
     readyPath: '/readyz',
+  });
+}
+
+/** The stand-in as a process of its own, beside the load: calls to it cross processes, as calls to the vendor do. */
+export async function startStandIn(log: string): Promise<StartedServer> {
+  const port = await freePort();
+  return startProgram([process.execPath, 'test/simulator/main.ts', '--port', String(port)], {
+    url: `http://127.0.0.1:${port}`,
+    log,
+    isMeasured: false,
   });
 }
 
