@@ -43,6 +43,22 @@ export function createRequestRenderer(
     return text;
   }
 
+  let outcome: Made | undefined;
+  /** How it went. A caller may ask for another name each time: that makes this part anew, and no other. */
+  function outcomeOf(fields: RequestFields): string {
+    const { access, name, cache } = fields;
+    if (
+      outcome !== undefined &&
+      outcome.of.access === access &&
+      outcome.of.name === name &&
+      outcome.of.cache === cache
+    )
+      return outcome.text;
+    const text = member('access', access) + member('name', name) + member('cache', cache);
+    outcome = { of: fields, text };
+    return text;
+  }
+
   const ends = new Map<string | undefined, Made>();
   /** Who asked, and why it was refused. */
   function endOf(fields: RequestFields): string {
@@ -61,16 +77,9 @@ export function createRequestRenderer(
     return text;
   }
 
-  // The id has no character that JSON would escape. A caller may ask for another name each time, so that part is made anew.
+  // The id has no character that JSON would escape.
   return (level, fields) =>
-    startOf(level) +
-    fields.requestId +
-    middleOf(fields) +
-    fields.ms +
-    member('access', fields.access) +
-    member('name', fields.name) +
-    member('cache', fields.cache) +
-    endOf(fields);
+    startOf(level) + fields.requestId + middleOf(fields) + fields.ms + outcomeOf(fields) + endOf(fields);
 }
 
 function member(name: string, value: string | undefined): string {

@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -61,5 +62,55 @@ describe('lines of the log', () => {
     destination.write('c\n');
     await expect.poll(() => readFileSync(file, 'utf8')).toBe('a\nb\nc\n');
     closeSync(fd);
+  });
+
+  it.runIf(process.platform === 'linux')(
+    'leave their pipe blocking: else its reader is waited for in steps of 100 ms',
+    async () => {
+      const open = printedBy(
+        1,
+        `
+      const { readFileSync } = await import('node:fs');
+      destination.write(readFileSync('/proc/self/fdinfo/1', 'utf8'));
+    `,
+      );
+      const flags = Number.parseInt(/^flags:\s+([0-7]+)$/m.exec(await open)?.[1] ?? '', 8);
+      expect(flags & constants.O_NONBLOCK).toBe(0);
+    },
+  );
+
+  it('that a stuck reader does not take are dropped and counted, and the others are whole and in order', async () => {
+    const lines = 400_000;
+    const script = `
+      import { createLogDestination } from ${JSON.stringify(SOURCE)};
+      const destination = createLogDestination();
+      for (let line = 0; line < ${lines}; line += 1) {
+        destination.write(\`line \${line} \${'é'.repeat(50)}\\n\`);
+        // As requests come, others get their turn.
+        if (line % 1000 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      process.stderr.write(String(process.memoryUsage().external));
+      // The line that says so comes after the last that waited.
+      destination.flush(() => setImmediate(() => destination.flush(() => {})));
+    `;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
+    child.stdout.pause();
+    const [said] = await once(child.stderr, 'data');
+    // 44 MB were written.
+    expect(Number(String(said))).toBeLessThan(30e6);
+    const chunks: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk)).resume();
+    await once(child, 'close');
+
+    const text = Buffer.concat(chunks).toString();
+    expect(text.at(-1)).toBe('\n');
+    const all = text.slice(0, -1).split('\n');
+    const told = JSON.parse(all.at(-1) as string);
+    expect(told).toMatchObject({ level: 'warn', msg: expect.stringContaining('dropped') });
+    const numbers = all.slice(0, -1).map((line) => Number(/^line (\d+) é{50}$/.exec(line)?.[1]));
+    expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+    expect(new Set(numbers).size).toBe(numbers.length);
+    expect(numbers.length).toBeGreaterThan(100_000);
+    expect(numbers.length + told.lines).toBe(lines);
   });
 });
