@@ -43,22 +43,6 @@ export function createRequestRenderer(
     return text;
   }
 
-  let outcome: Made | undefined;
-  /** How it went. A caller may ask for another name each time: that makes this part anew, and no other. */
-  function outcomeOf(fields: RequestFields): string {
-    const { access, name, cache } = fields;
-    if (
-      outcome !== undefined &&
-      outcome.of.access === access &&
-      outcome.of.name === name &&
-      outcome.of.cache === cache
-    )
-      return outcome.text;
-    const text = member('access', access) + member('name', name) + member('cache', cache);
-    outcome = { of: fields, text };
-    return text;
-  }
-
   const ends = new Map<string | undefined, Made>();
   /** Who asked, and why it was refused. */
   function endOf(fields: RequestFields): string {
@@ -77,9 +61,42 @@ export function createRequestRenderer(
     return text;
   }
 
+  let last: Made | undefined;
+  let isFlat = false;
+  /** All behind the id. Where requests repeat, as hits of one caller do, it is that of the line before. */
+  function restOf(fields: RequestFields): string {
+    if (last !== undefined && isSameButForId(last.of, fields)) {
+      if (isFlat) return last.text;
+      // In one piece, which is copied faster than the pieces it was joined from.
+      last = { of: fields, text: Buffer.from(last.text).toString() };
+      isFlat = true;
+      return last.text;
+    }
+    const { ms, access, name, cache } = fields;
+    const outcome = member('access', access) + member('name', name) + member('cache', cache);
+    last = { of: fields, text: middleOf(fields) + ms + outcome + endOf(fields) };
+    isFlat = false;
+    return last.text;
+  }
+
   // The id has no character that JSON would escape.
-  return (level, fields) =>
-    startOf(level) + fields.requestId + middleOf(fields) + fields.ms + outcomeOf(fields) + endOf(fields);
+  return (level, fields) => startOf(level) + fields.requestId + restOf(fields);
+}
+
+function isSameButForId(a: RequestFields, b: RequestFields): boolean {
+  return (
+    a.ms === b.ms &&
+    a.name === b.name &&
+    a.subject === b.subject &&
+    a.cache === b.cache &&
+    a.status === b.status &&
+    a.method === b.method &&
+    a.route === b.route &&
+    a.access === b.access &&
+    a.issuer === b.issuer &&
+    a.code === b.code &&
+    a.reason === b.reason
+  );
 }
 
 function member(name: string, value: string | undefined): string {
