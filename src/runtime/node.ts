@@ -10,6 +10,8 @@ import { readSettingFiles } from './node/read-setting-files.ts';
 import { type RunningService, startService } from './node/start-service.ts';
 
 const EX_CONFIG = 78;
+/** A stuck reader of the log does not keep the process: 2 seconds. */
+const FLUSH_TIMEOUT_MS = 2000;
 
 const USAGE = `Usage: npm start [-- --check]
 
@@ -54,7 +56,11 @@ function loadConfig(): Config | undefined {
 
 async function run(config: Config): Promise<void> {
   const logger = createLogger(config.logLevel);
-  const flushed = () => new Promise<void>((resolve) => logger.flush(() => resolve()));
+  const flushed = () =>
+    new Promise<void>((resolve) => {
+      logger.flush(() => resolve());
+      setTimeout(resolve, FLUSH_TIMEOUT_MS);
+    });
   let service: RunningService;
   try {
     service = await startService(config, logger);

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -64,21 +64,6 @@ describe('lines of the log', () => {
     closeSync(fd);
   });
 
-  it.runIf(process.platform === 'linux')(
-    'leave their pipe blocking: else its reader is waited for in steps of 100 ms',
-    async () => {
-      const open = printedBy(
-        1,
-        `
-      const { readFileSync } = await import('node:fs');
-      destination.write(readFileSync('/proc/self/fdinfo/1', 'utf8'));
-    `,
-      );
-      const flags = Number.parseInt(/^flags:\s+([0-7]+)$/m.exec(await open)?.[1] ?? '', 8);
-      expect(flags & constants.O_NONBLOCK).toBe(0);
-    },
-  );
-
   it('that a stuck reader does not take are dropped and counted, and the others are whole and in order', async () => {
     const lines = 400_000;
     const script = `
@@ -112,5 +97,61 @@ describe('lines of the log', () => {
     expect(new Set(numbers).size).toBe(numbers.length);
     expect(numbers.length).toBeGreaterThan(100_000);
     expect(numbers.length + told.lines).toBe(lines);
+  });
+
+  it('do not keep the process when their reader is stuck', async () => {
+    const script = `
+      import { createLogDestination } from ${JSON.stringify(SOURCE)};
+      const destination = createLogDestination();
+      for (let line = 0; line < 10_000; line += 1) destination.write('a line of the log that nobody reads\\n'.repeat(5));
+      setTimeout(() => process.exit(3), 50);
+    `;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
+    child.stdout.pause();
+    const [code] = await once(child, 'exit');
+    expect(code).toBe(3);
+    child.stdout.destroy();
+  });
+
+  it.skipIf(!existsSync('/dev/full'))(
+    'end no process when the disk is full, and do not keep it',
+    async () => {
+      const script = `
+      import { createLogDestination } from ${JSON.stringify(SOURCE)};
+      const destination = createLogDestination();
+      destination.write('a line\\n');
+      destination.flush((error) => {
+        process.stderr.write(error.code);
+        destination.write('another\\n');
+      });
+    `;
+      const full = openSync('/dev/full', 'w');
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        stdio: ['ignore', full, 'pipe'],
+      });
+      const chunks: Buffer[] = [];
+      child.stderr?.on('data', (chunk: Buffer) => chunks.push(chunk));
+      const [code] = await once(child, 'close');
+      closeSync(full);
+      expect(Buffer.concat(chunks).toString()).toBe('ENOSPC');
+      expect(code).toBe(0);
+    },
+  );
+
+  it('that could not be written are written later', async () => {
+    const file = join(folder, 'later.log');
+    const bad = openSync(file, 'w');
+    closeSync(bad);
+    // The descriptor is that of a file opened for reading: each write fails.
+    const reading = openSync(file, 'r');
+    const destination = createLogDestination(reading);
+    destination.write('kept\n');
+    const error = await new Promise<Error | undefined>((resolve) => destination.flush(resolve));
+    expect(error).toMatchObject({ code: 'EBADF' });
+    closeSync(reading);
+    const writing = openSync(file, 'w');
+    expect(writing).toBe(reading);
+    await expect.poll(() => readFileSync(file, 'utf8')).toBe('kept\n');
+    closeSync(writing);
   });
 });

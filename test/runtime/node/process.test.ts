@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
@@ -349,6 +350,21 @@ describe('shutdown', () => {
     // The second signal means now.
     service.child.kill('SIGINT');
     expect(await service.exited).toBe(1);
+  });
+
+  it('serves on and still stops while nobody reads the log', async () => {
+    const service = await startService({ RATE_LIMIT_PER_MINUTE: '0' });
+    service.child.stdout?.pause();
+    // Some 500 KB of lines, more than the pipe and both its ends take.
+    const headers = { authorization: `Bearer ${await issuer.sign()}`, 'x-request-id': 'x'.repeat(128) };
+    for (let turn = 0; turn < 30; turn += 1) {
+      const ask = () => fetch(`${service.url}/imagecaches`, { headers });
+      for (const { status } of await Promise.all(Array.from({ length: 50 }, ask))) expect(status).toBe(200);
+    }
+    service.child.kill('SIGTERM');
+    const [code] = await once(service.child, 'exit');
+    expect(code).toBe(0);
+    service.child.stdout?.destroy();
   });
 
   it('cuts off what does not finish within the grace time', async () => {
