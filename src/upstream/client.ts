@@ -91,6 +91,7 @@ export function createUpstreamClient(
   const refusalGuard = createRefusalGuard(leaseMs);
   const serverClock = createServerClock();
   const endpoint = new URL(config.endpoint);
+  const endpointPath = endpoint.pathname.replace(/\/$/, '');
   const spanAttributes = { 'http.request.method': 'GET', ...serverAttributes(endpoint) };
 
   /** Throws while no call may be made, whatever its key. */
@@ -334,7 +335,12 @@ export function createUpstreamClient(
   return {
     async get(path, query, decode) {
       const queryString = query.length === 0 ? '' : `?${buildCanonicalQueryString(query)}`;
-      const target = { href: endpoint.origin + path + queryString, host: endpoint.host, path, query };
+      const target = {
+        href: config.endpoint + path + queryString,
+        host: endpoint.host,
+        path: endpointPath + path,
+        query,
+      };
       const deadlineAtMs = deps.now() + config.deadlineMs;
       retryBudget.earn();
 

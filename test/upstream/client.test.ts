@@ -7,6 +7,7 @@ import {
 import type { Dependencies } from '../../src/deps.ts';
 import { type Metrics, NO_METRICS } from '../../src/metrics.ts';
 import type { Credential } from '../../src/signing/credentials.ts';
+import { signRequest } from '../../src/signing/sign-request.ts';
 import { FIRST_OPEN_MS, LEAST_CALLS } from '../../src/upstream/circuit-breaker.ts';
 import { createUpstreamClient, TURN_CHECK_MS } from '../../src/upstream/client.ts';
 import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/refusal-guard.ts';
@@ -50,6 +51,7 @@ interface Call {
   readonly accessKeyId: string;
   readonly sdkDate: string;
   readonly headers: Headers;
+  readonly url: string;
 }
 
 function setUp(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> = {}) {
@@ -84,10 +86,16 @@ function setUp(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> 
   const client = createUpstreamClient(
     { ...CONFIG, ...config },
     {
-      fetch: (_url, init) => {
+      fetch: (url, init) => {
         const headers = new Headers(init.headers);
         const accessKeyId = /Access=([^,]+)/.exec(headers.get('authorization') ?? '')?.[1] ?? '';
-        calls.push({ atMs: clock.now(), accessKeyId, sdkDate: headers.get('x-sdk-date') ?? '', headers });
+        calls.push({
+          atMs: clock.now(),
+          accessKeyId,
+          sdkDate: headers.get('x-sdk-date') ?? '',
+          headers,
+          url,
+        });
         return Promise.resolve(upstream.answer());
       },
       now: clock.now,
@@ -110,6 +118,26 @@ function setUp(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> 
     });
   return { ask, calls, client, clock, get, logger, measured, source, upstream };
 }
+
+describe('a call', () => {
+  it.each([
+    ['https://cce.example.test', 'cce.example.test', '/v5/imagecaches'],
+    ['https://gateway.example.test:8443/cloud/cce', 'gateway.example.test:8443', '/cloud/cce/v5/imagecaches'],
+  ])('goes below the endpoint %s, and is signed as it goes', async (endpoint, host, path) => {
+    const { calls, client, clock, source } = setUp({}, { endpoint });
+    await client.get('/v5/imagecaches', [['name', 'web.base-1']], () => 'value');
+    await client.get('/v5/imagecaches', [], () => 'value');
+    expect(calls.map(({ url }) => url)).toEqual([
+      `https://${host}${path}?name=web.base-1`,
+      `https://${host}${path}`,
+    ]);
+    for (const { url, headers } of calls) {
+      const request = { method: 'GET', url: new URL(url) };
+      const signed = await signRequest(request, source.current, { nowMs: clock.now() });
+      expect(headers.get('authorization')).toBe(signed.headers.authorization);
+    }
+  });
+});
 
 describe('retry', () => {
   it('is made once, for faults that may pass', async () => {
