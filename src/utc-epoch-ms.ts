@@ -38,3 +38,8 @@ export function utcEpochMsOfDigits(groups: Readonly<Record<string, string | unde
   });
   return Number.isNaN(epochMs) ? undefined : epochMs;
 }
+
+/** A whole number from 0 to 99, as dates and times write their parts. */
+export function twoDigits(number: number): string {
+  return number < 10 ? `0${number}` : String(number);
+}

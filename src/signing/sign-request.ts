@@ -1,3 +1,4 @@
+import { twoDigits } from '../utc-epoch-ms.ts';
 import {
   buildCanonicalQueryString,
   buildCanonicalRequest,
@@ -69,10 +70,6 @@ const SECONDS_PER_DAY = 86_400;
 /** The date is worked out once a day. */
 let lastDay = Number.NaN;
 let lastDayText = '';
-
-function twoDigits(number: number): string {
-  return number < 10 ? `0${number}` : String(number);
-}
 
 /**
  * A time as the header X-Sdk-Date has it: `YYYYMMDDTHHMMSSZ`, UTC, rounded down to the second

@@ -1,4 +1,4 @@
-import { utcEpochMsOfDigits } from '../utc-epoch-ms.ts';
+import { twoDigits, utcEpochMsOfDigits } from '../utc-epoch-ms.ts';
 
 /** A point in time as this service shows it. */
 export interface UtcTime {
@@ -24,10 +24,6 @@ const GO_TIME =
 
 const RFC_3339 =
   /^(?<year>\d{4})-(?<month>\d\d)-(?<day>\d\d)T(?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:\.(?<fraction>\d{1,9}))?(?:Z|(?<sign>[+-])(?<offsetHour>\d\d):(?<offsetMinute>\d\d))$/;
-
-const TWO_DIGITS: readonly string[] = Array.from({ length: 100 }, (_, number) =>
-  String(number).padStart(2, '0'),
-);
 
 /**
  * Reads the vendor's `created_at`: what Go's time.Time.String() prints, such as
@@ -91,11 +87,11 @@ function utcTime(wholeSecondMs: number, microseconds: string): UtcTime | undefin
 /** `2024-11-25`. By hand, because toISOString takes three times as long and a list has a hundred times in it. */
 function formatDate(date: Date): string {
   const year = date.getUTCFullYear();
-  const century = TWO_DIGITS[Math.floor(year / 100)];
-  return `${century}${TWO_DIGITS[year % 100]}-${TWO_DIGITS[date.getUTCMonth() + 1]}-${TWO_DIGITS[date.getUTCDate()]}`;
+  const century = twoDigits(Math.floor(year / 100));
+  return `${century}${twoDigits(year % 100)}-${twoDigits(date.getUTCMonth() + 1)}-${twoDigits(date.getUTCDate())}`;
 }
 
 /** `06:32:34`. */
 function formatTimeOfDay(date: Date): string {
-  return `${TWO_DIGITS[date.getUTCHours()]}:${TWO_DIGITS[date.getUTCMinutes()]}:${TWO_DIGITS[date.getUTCSeconds()]}`;
+  return `${twoDigits(date.getUTCHours())}:${twoDigits(date.getUTCMinutes())}:${twoDigits(date.getUTCSeconds())}`;
 }

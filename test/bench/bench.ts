@@ -40,7 +40,7 @@ const { values } = parseArgs({
 /** The regression guard wants half of these. */
 const SIGNING_TARGET = 5;
 const HONO_TARGET = 0.95;
-/** A miss adds about one and a half direct calls; this is far outside. */
+/** A miss adds little more than a direct call takes; this is far outside. */
 const LEAST_DIRECT_TO_ADDED = 0.2;
 const NO_PEERS: Peers = {
   envoy: { missing: '' },

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -140,8 +140,7 @@ describe('lines of the log', () => {
 
   it('that could not be written are written later', async () => {
     const file = join(folder, 'later.log');
-    const bad = openSync(file, 'w');
-    closeSync(bad);
+    writeFileSync(file, '');
     // The descriptor is that of a file opened for reading: each write fails.
     const reading = openSync(file, 'r');
     const destination = createLogDestination(reading);
