@@ -1,27 +1,28 @@
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
-import { createAuthenticator } from './auth/authenticate.ts';
+import { createAuthenticateCaller, createCallerLimits } from './auth/authenticate-caller.ts';
 import { createSignatureVerifier } from './auth/inbound-signature.ts';
+import { createAuthenticator } from './auth/verify-token.ts';
 import { createEncodedBodies } from './cache/encoded-bodies.ts';
 import { createResponseCache } from './cache/response-cache.ts';
-import type { Config } from './config.ts';
-import type { Dependencies } from './deps.ts';
-import { describeError } from './describe-error.ts';
-import { ProblemError } from './problem.ts';
-import { type Route, toResponse } from './route.ts';
-import { createAuthenticateCaller, createCallerLimits } from './routes/authenticate-caller.ts';
-import { consoleHandler } from './routes/console.ts';
-import { docsHandler } from './routes/docs.ts';
-import { type Lifecycle, livez, type ReadinessCheck, readyz } from './routes/health.ts';
-import { imageCachesHandler, imageCachesLoader, reviveImageCaches } from './routes/imagecaches.ts';
-import { openApiHandler } from './routes/openapi.ts';
-import { projectsHandler } from './routes/projects.ts';
-import { type ErrorForm, type ScopedHandler, scoped } from './routes/request-scope.ts';
-import { traced, tracedRefresh } from './routes/traced.ts';
-import { vendorErrorAnswer } from './routes/vendor-error.ts';
-import { createUpstreamClient } from './upstream/client.ts';
-import { UpstreamError } from './upstream/upstream-error.ts';
-import { whenReady } from './when-ready.ts';
+import { createTarget } from './composition/target.ts';
+import type { Config } from './config/config.ts';
+import { createNamespace } from './fleet/namespace.ts';
+import { ProblemError } from './http/problem.ts';
+import { type ErrorForm, type ScopedHandler, scoped } from './http/request-scope.ts';
+import { type Route, toResponse } from './http/route.ts';
+import { traced, tracedRefresh } from './http/trace.ts';
+import { vendorErrorAnswer } from './http/vendor-error.ts';
+import { imageCachesHandler, imageCachesLoader, reviveImageCaches } from './imagecaches/routes.ts';
+import { describeError } from './observability/describe-error.ts';
+import { docsHandler } from './pages/api/docs.ts';
+import { openApiHandler } from './pages/api/openapi.ts';
+import { consoleHandler } from './pages/console/page.ts';
+import { type Lifecycle, livez, type ReadinessCheck, readyz } from './pages/health.ts';
+import { projectsHandler } from './pages/projects.ts';
+import type { Platform } from './platform/platform.ts';
+import { whenReady } from './platform/when-ready.ts';
+import { UpstreamError } from './vendor/upstream-error.ts';
 
 export interface App {
   /** Answers a request. Never rejects: every error has become a problem. */
@@ -44,28 +45,29 @@ export interface App {
  * @param deps all that it needs from outside
  * @param lifecycle asked at each readiness probe
  */
-export function createApp(config: Config, deps: Dependencies, lifecycle: () => Lifecycle): App {
+export function createApp(config: Config, deps: Platform, lifecycle: () => Lifecycle): App {
   const authenticator = createAuthenticator(config, deps);
-  const upstream = createUpstreamClient(config.upstream, deps);
+  const target = createTarget(config.target, deps);
+  const use = deps.fleet?.openUse?.(createNamespace([config.target]));
   const cache = createResponseCache(
     {
-      ...config.cache,
-      load: imageCachesLoader(upstream, deps),
+      ...target.config.cache,
+      load: imageCachesLoader(target.upstream, target.platform),
       isRefusal: (error) => error instanceof UpstreamError && error.kind === 'upstream_rejected',
       // The client has logged each fault of upstream; what is left is a fault of ours.
       reportFailure: (error) => {
         if (!(error instanceof UpstreamError))
           deps.logger.error({ error: describeError(error) }, 'a refresh failed');
       },
-      ...(deps.sharedEntries && {
+      ...(target.entries && {
         shared: {
-          entries: deps.sharedEntries,
+          entries: target.entries,
           revive: reviveImageCaches,
           reportInvalid: () => {
-            deps.metrics.sharedEntryRejected();
+            target.platform.metrics.sharedEntryRejected();
             deps.logger.warn({}, 'a shared entry that no load can have given was dropped');
           },
-          waitMs: config.upstream.deadlineMs,
+          waitMs: target.config.upstream.deadlineMs,
         },
       }),
       ...(deps.tracer && { aroundRefresh: tracedRefresh(deps.tracer, '/imagecaches') }),
@@ -73,20 +75,20 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
     deps,
   );
   const { compress } = deps;
-  const encodedBodies = compress && createEncodedBodies(config.cache.maxBytes, { ...deps, compress });
-  deps.metrics.observeCache(() => cache);
+  const encodedBodies = compress && createEncodedBodies(target.config.cache.maxBytes, { ...deps, compress });
+  target.platform.metrics.observeCache(() => cache);
 
   const checks: ReadinessCheck[] = [
     { name: 'lifecycle', isReady: () => lifecycle() === 'serving' },
     { name: 'keys', isReady: authenticator.keysUsable, recover: authenticator.warm },
     {
       name: 'credentials',
-      isReady: deps.credentialProvider.usable,
-      recover: deps.credentialProvider.warm,
+      isReady: target.credentials.usable,
+      recover: target.credentials.warm,
     },
   ];
 
-  const limits = createCallerLimits(config, deps);
+  const limits = createCallerLimits(config, { ...deps, sharedUse: use });
   const byToken = createAuthenticateCaller({ authenticator, limits }, config, deps);
   const signatures = config.sdkClients && createSignatureVerifier(config.sdkClients, deps);
   const byTokenOrSignature = createAuthenticateCaller({ authenticator, signatures, limits }, config, deps);
@@ -96,10 +98,13 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
   const app = new Hono();
   if (config.corsOrigins.length > 0) app.use(cors(corsOptions(config.corsOrigins)));
   const routes: Record<string, Route> = {
-    '/imagecaches': route('/imagecaches', imageCachesHandler(byToken, cache, encodedBodies, config, deps)),
+    '/imagecaches': route(
+      '/imagecaches',
+      imageCachesHandler(byToken, cache, encodedBodies, config, target.platform),
+    ),
     '/v5/imagecaches': route(
       '/v5/imagecaches',
-      imageCachesHandler(byTokenOrSignature, cache, encodedBodies, config, deps),
+      imageCachesHandler(byTokenOrSignature, cache, encodedBodies, config, target.platform),
       'info',
       vendorErrorAnswer,
     ),
@@ -138,7 +143,7 @@ export function createApp(config: Config, deps: Dependencies, lifecycle: () => L
   const notFound = unmatched(refusePath);
   app.notFound((c) => respond(c, Object.hasOwn(routes, c.req.path) ? notAllowed : notFound));
   const warm = async () => {
-    await Promise.all([authenticator.warm(), warmCredentials(deps)]);
+    await Promise.all([authenticator.warm(), target.warm()]);
   };
   return {
     fetch: app.fetch,
@@ -173,17 +178,6 @@ function corsOptions(origins: readonly string[]): Parameters<typeof cors>[0] {
     ],
     maxAge: 600,
   };
-}
-
-/** Gets the credential and, where it is looked up, the project id. A failure is in the log already. */
-async function warmCredentials({ credentialProvider, resolveProjectId }: Dependencies): Promise<void> {
-  await credentialProvider.warm();
-  if (resolveProjectId === undefined || !credentialProvider.usable()) return;
-  try {
-    await resolveProjectId(await credentialProvider.get());
-  } catch {
-    // The first request tries again.
-  }
 }
 
 function refusePath(): never {

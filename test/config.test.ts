@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Config, ConfigError, type IssuerConfig, parseConfig } from '../src/config.ts';
+import { type Config, ConfigError, type IssuerConfig, parseConfig } from '../src/config/config.ts';
 import { TEST_ENVIRONMENT } from './support/test-service.ts';
 
 function faultsOf(environment: Record<string, string | undefined>): Record<string, string> {
@@ -24,8 +24,10 @@ describe('parseConfig', () => {
     const config = parsed({ AUTH_JWKS_URL: undefined });
     expect(config).toMatchObject({
       listen: { host: '127.0.0.1', port: 8080 },
-      upstream: { connectTimeoutMs: 2000, attemptTimeoutMs: 5000, deadlineMs: 8000, projectId: undefined },
-      cache: { ttlMs: 30_000, emptyTtlMs: 5000, maxEntries: 1000, maxBytes: 67_108_864 },
+      target: {
+        upstream: { connectTimeoutMs: 2000, attemptTimeoutMs: 5000, deadlineMs: 8000, projectId: undefined },
+        cache: { ttlMs: 30_000, emptyTtlMs: 5000, maxEntries: 1000, maxBytes: 67_108_864 },
+      },
       logLevel: 'info',
       shutdown: { delayMs: 5000, graceMs: 25_000 },
     });
@@ -118,7 +120,9 @@ describe('parseConfig', () => {
 
   it('is frozen all the way down', () => {
     const config = parsed();
-    expect(() => Object.assign(config.upstream, { endpoint: 'https://elsewhere.test' })).toThrow(TypeError);
+    expect(() => Object.assign(config.target.upstream, { endpoint: 'https://elsewhere.test' })).toThrow(
+      TypeError,
+    );
     expect(() => ((config.issuers[0] as IssuerConfig).audiences as string[]).push('another')).toThrow(
       TypeError,
     );
@@ -194,13 +198,13 @@ describe('parseConfig', () => {
     ['http://localhost:1', 'http://localhost:1'],
     ['http://[::1]:1', 'http://[::1]:1'],
   ])('takes the endpoint %s as %s', (endpoint, taken) => {
-    expect(parsed({ CCE_ENDPOINT: endpoint }).upstream.endpoint).toBe(taken);
+    expect(parsed({ CCE_ENDPOINT: endpoint }).target.upstream.endpoint).toBe(taken);
   });
 
   it('finds the endpoint of a region, which CCE_ENDPOINT overrides', () => {
     const region = { CCE_ENDPOINT: undefined, CCE_REGION: 'eu-west-101' };
-    expect(parsed(region).upstream.endpoint).toBe('https://cce.eu-west-101.myhuaweicloud.eu');
-    expect(parsed({ CCE_REGION: 'cn-north-4' }).upstream.endpoint).toBe('https://cce.example.test');
+    expect(parsed(region).target.upstream.endpoint).toBe('https://cce.eu-west-101.myhuaweicloud.eu');
+    expect(parsed({ CCE_REGION: 'cn-north-4' }).target.upstream.endpoint).toBe('https://cce.example.test');
   });
 
   it('trims mounted secrets, counts an empty value as not set, and reads the other names of the pair', () => {
@@ -210,7 +214,7 @@ describe('parseConfig', () => {
       CLOUD_SDK_AK: 'AKOTHER\r\n',
       CLOUD_SDK_SK: '\tskother\n',
     });
-    expect(config.credentials).toEqual({
+    expect(config.target.credentials).toEqual({
       source: 'static',
       accessKeyId: 'AKOTHER',
       secretAccessKey: 'skother',
@@ -335,7 +339,7 @@ describe('credentials', () => {
     ['metadata when told so', { ...KEYLESS, ...POD, HUAWEICLOUD_CREDENTIALS: 'metadata' }, metadata],
     ['static when told so', { ...POD, HUAWEICLOUD_CREDENTIALS: 'static' }, 'static'],
   ])('%s', (_name, environment, expected) => {
-    const { credentials } = parsed(environment);
+    const { credentials } = parsed(environment).target;
     if (typeof expected === 'string') expect(credentials.source).toBe(expected);
     else expect(credentials).toEqual(expected);
   });
@@ -346,7 +350,7 @@ describe('credentials', () => {
       CLOUD_SDK_AK: 'AKOTHER',
       CLOUD_SDK_AK_FILE: ' /secret/ak ',
       HUAWEICLOUD_SDK_SK_FILE: '/secret/sk',
-    });
+    }).target;
     expect(credentials).toMatchObject({
       accessKeyId: 'AKOTHER',
       files: { accessKeyId: '/secret/ak', secretAccessKey: '/secret/sk', securityToken: undefined },
@@ -407,9 +411,9 @@ describe('credentials', () => {
     'http://[fe80::1]/v1',
   ])('asks %s', (uri) => {
     const pod = parsed({ ...KEYLESS, ...POD, HC_CONTAINER_CREDENTIALS_FULL_URI: uri });
-    expect(pod.credentials).toMatchObject({ uri });
+    expect(pod.target.credentials).toMatchObject({ uri });
     const endpoint = parsed({ ...KEYLESS, HUAWEICLOUD_METADATA_ENDPOINT: `${uri}/` });
-    expect(endpoint.credentials).toMatchObject({ endpoint: uri });
+    expect(endpoint.target.credentials).toMatchObject({ endpoint: uri });
   });
 
   it.each([
@@ -439,9 +443,9 @@ describe('credentials', () => {
 describe('the project id', () => {
   it('is sent as it is set, and looked up with auto only', () => {
     const set = parsed({ HUAWEICLOUD_SDK_PROJECT_ID: 'automatic', CCE_REGION: 'cn-north-4' });
-    expect(set.upstream.projectId).toBe('automatic');
-    expect(set.projectLookup).toBeUndefined();
-    expect(parsed({ CCE_REGION: 'cn-north-4' }).projectLookup).toBeUndefined();
+    expect(set.target.upstream.projectId).toBe('automatic');
+    expect(set.target.projectLookup).toBeUndefined();
+    expect(parsed({ CCE_REGION: 'cn-north-4' }).target.projectLookup).toBeUndefined();
   });
 
   it.each([
@@ -453,7 +457,7 @@ describe('the project id', () => {
       CCE_REGION: region,
       HUAWEICLOUD_SDK_PROJECT_ID: 'auto',
       HUAWEICLOUD_SDK_IAM_ENDPOINT: override,
-    });
+    }).target;
     expect(projectLookup).toEqual({ region, iamEndpoint });
     expect(upstream.projectId).toBeUndefined();
   });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { describeError } from '../src/describe-error.ts';
+import { describeError } from '../src/observability/describe-error.ts';
 
 class NamedError extends Error {
   override readonly name = 'NamedError';

@@ -6,9 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import packageJson from '../package.json' with { type: 'json' };
 import * as client from '../src/client/index.ts';
-import { FILE_SETTINGS, SETTING_NAMES } from '../src/config.ts';
-import { parseIssuers } from '../src/issuers-config.ts';
-import { createPrometheusMetrics } from '../src/runtime/node/metrics.ts';
+import { FILE_SETTINGS, SETTING_NAMES } from '../src/config/config.ts';
+import { parseIssuers } from '../src/config/documents/issuers.ts';
+import { createPrometheusMetrics } from '../src/runtime/node/telemetry/metrics.ts';
 
 const ROOT = new URL('../', import.meta.url);
 const ROOT_PAGES = [
@@ -130,7 +130,7 @@ describe('the documentation', () => {
   it('names every metric of its own, and no other', async () => {
     const page = await read('docs/operate.md');
     const prometheus = createPrometheusMetrics('0');
-    prometheus.metrics.observeCache(() => ({ entries: 0, bytes: 0 }));
+    prometheus.metrics.forTarget(undefined).observeCache(() => ({ entries: 0, bytes: 0 }));
     const exported = Array.from(
       (await prometheus.render()).matchAll(/^# TYPE (imagecaches_\w+)/gm),
       ([, name = '']) => name,

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { parseConfig } from '../src/config.ts';
-import { sharedNamespace } from '../src/shared-namespace.ts';
+import { parseConfig } from '../src/config/config.ts';
+import { createNamespace } from '../src/fleet/namespace.ts';
 import { TEST_ENVIRONMENT } from './support/test-service.ts';
 
 const of = (more: Record<string, string> = {}) =>
-  sharedNamespace(parseConfig({ ...TEST_ENVIRONMENT, ...more }));
+  createNamespace([parseConfig({ ...TEST_ENVIRONMENT, ...more }).target])();
 
 it('keeps endpoints, projects and accounts apart, and tells none of them', async () => {
   const project = { HUAWEICLOUD_SDK_PROJECT_ID: 'p'.repeat(32) };
@@ -18,7 +18,7 @@ it('keeps endpoints, projects and accounts apart, and tells none of them', async
     of({ HUAWEICLOUD_SDK_AK: 'p'.repeat(32) }),
   ]);
   expect(new Set(namespaces).size).toBe(namespaces.length);
-  for (const namespace of namespaces) expect(namespace).toMatch(/^imagecaches-bff:1:[0-9a-f]{24}$/);
+  for (const namespace of namespaces) expect(namespace).toMatch(/^imagecaches-bff:2:[0-9a-f]{24}$/);
 });
 
 it('is the same for a project whichever key is used, so that a key can be replaced one replica at a time', async () => {

@@ -5,9 +5,9 @@
 import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
 import pino from 'pino';
-import { parseConfig } from '../../src/config.ts';
-import { createLogger } from '../../src/runtime/node/logger.ts';
-import { startService } from '../../src/runtime/node/start-service.ts';
+import { parseConfig } from '../../src/config/config.ts';
+import { startService } from '../../src/runtime/node/server/start-service.ts';
+import { createLogger } from '../../src/runtime/node/telemetry/logger.ts';
 import { startSimulator } from '../../test/simulator/simulator.ts';
 import { startTokenIssuer } from './token-issuer.ts';
 

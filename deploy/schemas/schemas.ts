@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { IssuersSchema } from '../../src/issuers-config.ts';
-import { LocalKeysSchema } from '../../src/local-keys.ts';
+import { IssuersSchema } from '../../src/config/documents/issuers.ts';
+import { LocalKeysSchema } from '../../src/config/documents/local-keys.ts';
 
 /** The very schemas that the service checks the documents with. */
 export const SCHEMAS = {

@@ -1,4 +1,4 @@
-import { ProblemError } from '../problem.ts';
+import { ProblemError } from '../http/problem.ts';
 
 /** Longer tokens are refused before anything looks into them: 16 KiB. */
 export const MAX_TOKEN_BYTES = 16_384;

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
-import type { SdkClientsConfig } from '../config.ts';
-import type { Dependencies } from '../deps.ts';
-import { ProblemError } from '../problem.ts';
-import type { RouteRequest } from '../route.ts';
+import type { SdkClientsConfig } from '../config/config.ts';
+import { ProblemError } from '../http/problem.ts';
+import type { RouteRequest } from '../http/route.ts';
+import type { Platform } from '../platform/platform.ts';
 import {
   buildCanonicalHeaders,
   buildCanonicalQueryString,
@@ -11,12 +11,12 @@ import {
   EMPTY_PAYLOAD_HASH,
   type NameValuePair,
 } from '../signing/canonical-request.ts';
-import type { Credential } from '../signing/credentials.ts';
+import type { Credential } from '../signing/credential.ts';
 import { type Digests, WEB_CRYPTO_DIGESTS } from '../signing/digests.ts';
 import { ALGORITHM, buildStringToSign } from '../signing/sign-request.ts';
-import { utcEpochMsOfDigits } from '../utc-epoch-ms.ts';
+import { utcEpochMsOfDigits } from '../time/utc.ts';
 import { createLocalKeyStore } from './local-key-store.ts';
-import { type Principal, refusalOf } from './scopes.ts';
+import { type Principal, refusalOf } from './principal.ts';
 
 /** A signature's date may differ this much from our clock, as at the vendor's gateway: 15 minutes. */
 export const MAX_SKEW_MS = 900_000;
@@ -64,7 +64,7 @@ export function isSdkAuthorization(authorization: string | null): authorization 
 export function createSignatureVerifier(
   config: SdkClientsConfig,
   deps: Pick<
-    Dependencies,
+    Platform,
     'now' | 'schedule' | 'digests' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
   >,
 ): SignatureVerifier {

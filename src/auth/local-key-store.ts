@@ -1,8 +1,8 @@
-import type { SdkClientsConfig } from '../config.ts';
-import type { Dependencies } from '../deps.ts';
-import { describeError } from '../describe-error.ts';
-import { type LocalKey, parseLocalKeys } from '../local-keys.ts';
-import { runWithin } from '../run-within.ts';
+import type { SdkClientsConfig } from '../config/config.ts';
+import { type LocalKey, parseLocalKeys } from '../config/documents/local-keys.ts';
+import { describeError } from '../observability/describe-error.ts';
+import { runWithin } from '../outbound/run-within.ts';
+import type { Platform } from '../platform/platform.ts';
 
 /** The file is read again when a key is asked for and the last reading is older: 1 second. */
 export const KEYS_CHECK_INTERVAL_MS = 1000;
@@ -23,10 +23,7 @@ export interface LocalKeyStore {
  */
 export function createLocalKeyStore(
   { keys, file }: Pick<SdkClientsConfig, 'keys' | 'file'>,
-  deps: Pick<
-    Dependencies,
-    'now' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
-  >,
+  deps: Pick<Platform, 'now' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'>,
 ): LocalKeyStore {
   const flights = deps.createSingleFlight();
   let held = byId(keys);

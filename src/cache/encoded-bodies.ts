@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Dependencies } from '../deps.ts';
+import type { Platform } from '../platform/platform.ts';
 import type { CachedResponse } from './cached-response.ts';
 
 /** Content codings (RFC 9110, section 8.4.1), the denser one first. */
@@ -35,7 +35,7 @@ export interface EncodedBodies {
  */
 export function createEncodedBodies(
   maxBytes: number,
-  deps: Pick<Dependencies, 'createSingleFlight'> & Required<Pick<Dependencies, 'compress'>>,
+  deps: Pick<Platform, 'createSingleFlight'> & Required<Pick<Platform, 'compress'>>,
 ): EncodedBodies {
   const made = new LRUCache<string, Representation>({
     maxSize: Math.max(1, Math.floor(maxBytes * SHARE_OF_MAX_BYTES)),

@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache';
-import type { Config } from '../config.ts';
-import type { Dependencies } from '../deps.ts';
-import type { CacheOutcome } from '../metrics.ts';
-import { pauseAfterFailures } from '../pause-after-failures.ts';
-import { whenReady } from '../when-ready.ts';
+import type { TargetConfig } from '../config/config.ts';
+import type { CacheOutcome } from '../observability/metrics.ts';
+import { pauseAfterFailures } from '../outbound/backoff.ts';
+import type { Platform } from '../platform/platform.ts';
+import { whenReady } from '../platform/when-ready.ts';
 import { UNFILTERED_KEY } from './cache-key.ts';
 import { type CachedResponse, etagOf, type ListFilter, type LoadedBody } from './cached-response.ts';
 import { createDerivedAnswers, type DerivedAnswers } from './derived-answers.ts';
@@ -43,7 +43,7 @@ export interface CacheAnswer {
   readonly stored: boolean;
 }
 
-export interface ResponseCacheOptions extends Readonly<Config['cache']> {
+export interface ResponseCacheOptions extends Readonly<TargetConfig['cache']> {
   /** Gets the value of a key from upstream. */
   readonly load: (key: string) => Promise<LoadedBody>;
   /** Does this say that upstream refuses the credential? Then data must not be served for long. */
@@ -112,7 +112,7 @@ interface Loaded {
  */
 export function createResponseCache(
   options: ResponseCacheOptions,
-  deps: Pick<Dependencies, 'now' | 'random' | 'waitUntil' | 'createSingleFlight' | 'digests'>,
+  deps: Pick<Platform, 'now' | 'random' | 'waitUntil' | 'createSingleFlight' | 'digests'>,
 ): ResponseCache {
   const flights = deps.createSingleFlight();
   const sha256 = deps.digests?.sha256;

@@ -1,5 +1,4 @@
-import type { Dependencies } from '../deps.ts';
-import type { SharedEntries, SharedEntry } from '../shared-entries.ts';
+import type { SharedEntries, SharedEntry } from '../fleet/entries.ts';
 import type { LoadedBody } from './cached-response.ts';
 
 /** The second level of the cache, as the first one is given it. */
@@ -35,7 +34,7 @@ export interface SharedLoads {
 /** Reads what instances share, and believes none of it before it was revived. */
 export function createSharedLoads(
   { entries, revive, reportInvalid, waitMs }: SharedLevel,
-  now: Dependencies['now'],
+  now: () => number,
 ): SharedLoads {
   function reviveOrDiscard(key: string, entry: SharedEntry): SharedLoad | undefined {
     const loaded = revive(key, entry.body);

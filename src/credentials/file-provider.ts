@@ -1,8 +1,8 @@
-import type { Dependencies } from '../deps.ts';
-import { describeError } from '../describe-error.ts';
-import type { Credential } from '../signing/credentials.ts';
-import { type CredentialProvider, freezeCredential, isSameCredential } from './credential-provider.ts';
-import { runSourceWithin } from './fetch-answer.ts';
+import { describeError } from '../observability/describe-error.ts';
+import { runSourceWithin } from '../outbound/fetch-answer.ts';
+import type { TargetPlatform } from '../platform/platform.ts';
+import type { Credential } from '../signing/credential.ts';
+import { type CredentialProvider, freezeCredential, isSameCredential } from './provider.ts';
 
 /** The files are read again when a credential is asked for and the last reading is older: 1 second. */
 export const CHECK_INTERVAL_MS = 1000;
@@ -38,7 +38,10 @@ type Trouble = 'unreadable' | 'not_a_credential' | 'changing';
 export function createFileProvider(
   initial: Credential,
   files: CredentialFiles,
-  deps: Pick<Dependencies, 'readTextFile' | 'now' | 'schedule' | 'createSingleFlight' | 'logger' | 'metrics'>,
+  deps: Pick<
+    TargetPlatform,
+    'readTextFile' | 'now' | 'schedule' | 'createSingleFlight' | 'logger' | 'metrics'
+  >,
 ): CredentialProvider {
   const flights = deps.createSingleFlight();
   const members = MEMBERS.filter((member) => files[member] !== undefined);

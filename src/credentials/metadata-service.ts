@@ -1,8 +1,8 @@
 import * as z from 'zod';
-import type { Dependencies } from '../deps.ts';
-import type { Credential } from '../signing/credentials.ts';
-import { type Answer, fetchAnswer, runSourceWithin } from './fetch-answer.ts';
-import { CredentialSourceError } from './source-error.ts';
+import { type Answer, fetchAnswer, runSourceWithin } from '../outbound/fetch-answer.ts';
+import { CredentialSourceError } from '../outbound/source-error.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { Credential } from '../signing/credential.ts';
 import {
   expirySchema,
   keySchema,
@@ -59,7 +59,7 @@ interface Session {
  */
 export function createMetadataServiceSource(
   endpoint: string,
-  deps: Pick<Dependencies, 'fetch' | 'now' | 'schedule'>,
+  deps: Pick<Platform, 'fetch' | 'now' | 'schedule'>,
 ): () => Promise<Credential> {
   let session: Session | undefined;
 

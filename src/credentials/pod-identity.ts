@@ -1,8 +1,8 @@
 import * as z from 'zod';
-import type { Dependencies } from '../deps.ts';
-import type { Credential } from '../signing/credentials.ts';
-import { fetchAnswer, runSourceWithin } from './fetch-answer.ts';
-import { CredentialSourceError } from './source-error.ts';
+import { fetchAnswer, runSourceWithin } from '../outbound/fetch-answer.ts';
+import { CredentialSourceError } from '../outbound/source-error.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { Credential } from '../signing/credential.ts';
 import {
   expirySchema,
   keySchema,
@@ -41,7 +41,7 @@ export interface PodIdentityOptions {
  */
 export function createPodIdentitySource(
   { uri, tokenFile }: PodIdentityOptions,
-  deps: Pick<Dependencies, 'fetch' | 'schedule' | 'readTextFile'>,
+  deps: Pick<Platform, 'fetch' | 'schedule' | 'readTextFile'>,
 ): () => Promise<Credential> {
   async function readToken(): Promise<string> {
     let text: string;

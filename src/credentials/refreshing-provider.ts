@@ -1,14 +1,14 @@
-import type { Dependencies } from '../deps.ts';
-import { describeError } from '../describe-error.ts';
-import { pauseAfterFailures } from '../pause-after-failures.ts';
-import type { Credential } from '../signing/credentials.ts';
+import { describeError } from '../observability/describe-error.ts';
+import { pauseAfterFailures } from '../outbound/backoff.ts';
+import { CredentialSourceError } from '../outbound/source-error.ts';
+import type { TargetPlatform } from '../platform/platform.ts';
+import type { Credential } from '../signing/credential.ts';
 import {
   type CredentialProvider,
   CredentialUnavailableError,
   freezeCredential,
   isSameCredential,
-} from './credential-provider.ts';
-import { CredentialSourceError } from './source-error.ts';
+} from './provider.ts';
 
 /** A refresh is due when less than this is left: 40 minutes, as in the vendor's SDKs. */
 export const REFRESH_LEAD_MS = 2_400_000;
@@ -49,7 +49,7 @@ interface HeldCredential {
  */
 export function createRefreshingProvider(
   { source, load }: RefreshingProviderOptions,
-  deps: Pick<Dependencies, 'now' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'>,
+  deps: Pick<TargetPlatform, 'now' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'>,
 ): CredentialProvider {
   const flights = deps.createSingleFlight();
   let held: HeldCredential | undefined;

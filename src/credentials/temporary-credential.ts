@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import type { Credential } from '../signing/credentials.ts';
-import { utcEpochMsOfDigits } from '../utc-epoch-ms.ts';
-import { CredentialSourceError } from './source-error.ts';
+import { CredentialSourceError } from '../outbound/source-error.ts';
+import type { Credential } from '../signing/credential.ts';
+import { utcEpochMsOfDigits } from '../time/utc.ts';
 
 const TIME =
   /^(?<year>\d{4})-(?<month>\d\d)-(?<day>\d\d)T(?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:\.(?<fraction>\d{1,9}))?Z$/;

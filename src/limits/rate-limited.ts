@@ -1,4 +1,4 @@
-import { ProblemError } from '../problem.ts';
+import { ProblemError } from '../http/problem.ts';
 
 /**
  * The 429 of the contract, with the fields of draft-ietf-httpapi-ratelimit-headers: the policy, and that nothing is

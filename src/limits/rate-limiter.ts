@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import type { Dependencies } from '../deps.ts';
+import type { SharedUse } from '../fleet/use.ts';
+import type { Platform } from '../platform/platform.ts';
 
 const MINUTE_MS = 60_000;
 /** So many keys are told apart; the one not seen for longest is forgotten first. */
@@ -21,6 +22,12 @@ interface Use {
   untoldMs: number;
 }
 
+/** What a limiter is built from. */
+export interface RateLimiterParts extends Pick<Platform, 'now' | 'schedule' | 'waitUntil'> {
+  /** The uses that instances add up; absent where each counts alone. */
+  readonly sharedUse?: SharedUse | undefined;
+}
+
 /**
  * So many a minute for each key, all at once or spread: the generic cell rate algorithm (ITU-T I.371, annex A). It
  * keeps one number for each key, has no windows at whose edges twice the limit passes, and is synchronous, which the
@@ -32,11 +39,7 @@ interface Use {
  * @param perMinute at least 1; also the most that may come at once
  * @param name what is limited: keeps the shared uses of several limiters apart
  */
-export function createRateLimiter(
-  perMinute: number,
-  name: string,
-  deps: Pick<Dependencies, 'now' | 'schedule' | 'sharedUse' | 'waitUntil'>,
-): RateLimiter {
+export function createRateLimiter(perMinute: number, name: string, deps: RateLimiterParts): RateLimiter {
   const intervalMs = MINUTE_MS / perMinute;
   const uses = new LRUCache<string, Use>({ max: MAX_LIMITED_KEYS });
   const { sharedUse } = deps;

@@ -3,11 +3,11 @@
  * Exit codes: 0 stopped as asked, 1 could not start or broke, 78 bad configuration (EX_CONFIG of sysexits.h).
  */
 import { parseArgs } from 'node:util';
-import { type Config, ConfigError, parseConfig } from '../config.ts';
-import { describeError } from '../describe-error.ts';
-import { createLogger } from './node/logger.ts';
-import { readSettingFiles } from './node/read-setting-files.ts';
-import { type RunningService, startService } from './node/start-service.ts';
+import { type Config, ConfigError, parseConfig } from '../config/config.ts';
+import { describeError } from '../observability/describe-error.ts';
+import { readSettingFiles } from './node/platform/read-setting-files.ts';
+import { type RunningService, startService } from './node/server/start-service.ts';
+import { createLogger } from './node/telemetry/logger.ts';
 
 const EX_CONFIG = 78;
 /** A stuck reader of the log does not keep the process: 2 seconds. */
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   const config = loadConfig();
   if (config === undefined) return;
   if (check) {
-    process.stdout.write(`The configuration is valid. Upstream: ${config.upstream.endpoint}\n`);
+    process.stdout.write(`The configuration is valid. Upstream: ${config.target.upstream.endpoint}\n`);
     return;
   }
   await run(config);

@@ -1,21 +1,10 @@
-import { waitUntil } from 'cloudflare:workers';
 import type { Hono } from 'hono';
 import { createApp } from '../app.ts';
-import { ConfigError, parseConfig } from '../config.ts';
-import { createCredentialProvider } from '../credentials/create-credential-provider.ts';
-import type { Dependencies } from '../deps.ts';
-import { NO_METRICS } from '../metrics.ts';
-import { ProblemError, problemAnswer } from '../problem.ts';
-import { toResponse } from '../route.ts';
-import { sharedNamespace } from '../shared-namespace.ts';
-import { createSeparateFlight } from '../single-flight.ts';
-import { createProjectIdSource } from '../upstream/project-id.ts';
-import { createEdgeEntries, type EdgeCache, isKvNamespace } from './worker/edge-entries.ts';
+import { ConfigError, parseConfig } from '../config/config.ts';
+import { ProblemError, problemAnswer } from '../http/problem.ts';
+import { toResponse } from '../http/route.ts';
 import { createConsoleLogger } from './worker/logger.ts';
-import { createTokenDigest } from './worker/token-digest.ts';
-
-/** The name under which a KV namespace is bound, where lists are to be shared across places. */
-const KV_BINDING = 'IMAGECACHES_KV';
+import { createWorkerPlatform } from './worker/platform.ts';
 
 type Bindings = Readonly<Record<string, unknown>>;
 
@@ -27,11 +16,11 @@ let isolateFetch: Hono['fetch'] | undefined;
 
 function createIsolateApp(bindings: Bindings): Hono['fetch'] {
   const config = parseConfig(bindings);
-  if (config.credentials.source !== 'static') {
+  if (config.target.credentials.source !== 'static') {
     throw new ConfigError([
       {
         setting: 'HUAWEICLOUD_CREDENTIALS',
-        fault: `cannot be ${config.credentials.source} on Workers; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK`,
+        fault: `cannot be ${config.target.credentials.source} on Workers; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK`,
       },
     ]);
   }
@@ -40,41 +29,7 @@ function createIsolateApp(bindings: Bindings): Hono['fetch'] {
       { setting: 'REDIS_URL', fault: 'is not for Workers; bind a KV namespace as IMAGECACHES_KV instead' },
     ]);
   }
-  const base: Omit<Dependencies, 'credentialProvider' | 'resolveProjectId'> = {
-    // Not unbound: the global fetch heeds its this.
-    fetch: (url, init) => fetch(url, init),
-    now: Date.now,
-    schedule: (callback, delayMs) => {
-      const timer = setTimeout(callback, delayMs);
-      return () => clearTimeout(timer);
-    },
-    random: Math.random,
-    hashToken: createTokenDigest(Date.now),
-    readTextFile: () => Promise.reject(new Error('there are no files')),
-    waitUntil,
-    createSingleFlight: createSeparateFlight,
-    clientAddress: (request) => request.headers.get('cf-connecting-ip') ?? undefined,
-    logger: createConsoleLogger(config.logLevel, Date.now),
-    metrics: NO_METRICS,
-  };
-  const kv = bindings[KV_BINDING];
-  const entries = createEdgeEntries(
-    {
-      cache: (caches as unknown as { readonly default?: EdgeCache }).default,
-      kv: isKvNamespace(kv) ? kv : undefined,
-      namespace: () => sharedNamespace(config),
-      keepStaleMs: config.cache.staleWhileRevalidateMs + config.cache.staleIfErrorMs,
-    },
-    base,
-  );
-  const { projectLookup } = config;
-  const deps: Dependencies = {
-    ...base,
-    sharedEntries: entries,
-    credentialProvider: createCredentialProvider(config.credentials, base),
-    ...(projectLookup && { resolveProjectId: createProjectIdSource(projectLookup, base).get }),
-  };
-  return createApp(config, deps, () => 'serving').fetch;
+  return createApp(config, createWorkerPlatform(config, bindings), () => 'serving').fetch;
 }
 
 /** A Worker cannot refuse to start: every request is answered 500, and the log says what is wrong, without a value. */

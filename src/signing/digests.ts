@@ -1,4 +1,4 @@
-import { type Credential, checkCredential } from './credentials.ts';
+import { type Credential, checkCredential } from './credential.ts';
 import { encodeHex, encodeUtf8, hashSha256 } from './sha256.ts';
 
 /**

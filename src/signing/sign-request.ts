@@ -1,4 +1,4 @@
-import { twoDigits } from '../utc-epoch-ms.ts';
+import { twoDigits } from '../time/utc.ts';
 import {
   buildCanonicalQueryString,
   buildCanonicalRequest,
@@ -8,7 +8,7 @@ import {
   type NameValuePair,
   normaliseHeader,
 } from './canonical-request.ts';
-import type { Credential } from './credentials.ts';
+import type { Credential } from './credential.ts';
 import { type Digests, WEB_CRYPTO_DIGESTS } from './digests.ts';
 
 /** The vendor's name of the algorithm. Not AWS Signature Version 4: no scope and no derived key. */

@@ -1,19 +1,22 @@
-import type { Config } from '../config.ts';
-import { CredentialUnavailableError } from '../credentials/credential-provider.ts';
-import type { Dependencies, FetchedResponse } from '../deps.ts';
-import { describeError } from '../describe-error.ts';
-import { BodyTooLargeError, readBody } from '../read-body.ts';
-import { runWithin } from '../run-within.ts';
+import type { TargetConfig } from '../config/config.ts';
+import { type CredentialProvider, CredentialUnavailableError } from '../credentials/provider.ts';
+import { describeError } from '../observability/describe-error.ts';
+import type { Logger } from '../observability/logger.ts';
+import { BodyTooLargeError, readBody } from '../outbound/read-body.ts';
+import { runWithin } from '../outbound/run-within.ts';
+import type { FetchedResponse } from '../platform/fetch.ts';
+import type { TargetPlatform } from '../platform/platform.ts';
 import { buildCanonicalQueryString } from '../signing/canonical-request.ts';
-import type { Credential } from '../signing/credentials.ts';
+import type { Credential } from '../signing/credential.ts';
 import { type RequestTarget, signRequest } from '../signing/sign-request.ts';
-import { type CallOutcome, createCircuitBreaker, type Passage } from './circuit-breaker.ts';
-import { createConcurrencyLimit } from './concurrency-limit.ts';
-import { createPause } from './pause.ts';
-import { createRefusalGuard, type KeyOutcome, type KeyPassage, LOCK_OUT_MS } from './refusal-guard.ts';
-import { createRetryBudget } from './retry-budget.ts';
+import { parseUpstreamFailure } from '../vendor/read-failure.ts';
+import { UpstreamError } from '../vendor/upstream-error.ts';
+import { type CallOutcome, createCircuitBreaker, type Passage } from './guards/circuit-breaker.ts';
+import { createConcurrencyLimit } from './guards/concurrency-limit.ts';
+import { createRefusalGuard, type KeyOutcome, type KeyPassage, LOCK_OUT_MS } from './guards/key-guard.ts';
+import { createPause } from './guards/pause.ts';
+import { createRetryBudget } from './guards/retry-budget.ts';
 import { createServerClock, LEAST_SKEW_CHANGE_MS } from './server-clock.ts';
-import { parseUpstreamFailure, UpstreamError } from './upstream-error.ts';
 
 /** The most that is read of a good answer: 8 MiB. 50 image caches are some 20 KiB. */
 export const MAX_BODY_BYTES = 8_388_608;
@@ -30,6 +33,19 @@ export const TURN_CHECK_MS = 5;
 
 /** The vendor's support key. Anything of another form may be anything, and is not logged. */
 const VENDOR_REQUEST_ID = /^[A-Za-z0-9-]{1,128}$/;
+
+/** What the client is built from. */
+export interface UpstreamClientParts
+  extends Pick<
+    TargetPlatform,
+    'fetch' | 'now' | 'schedule' | 'random' | 'digests' | 'logger' | 'metrics' | 'tracer'
+  > {
+  readonly credentials: CredentialProvider;
+  /** Finds the project id to send with a call, where none is configured; see createProjectIdSource. */
+  readonly resolveProjectId?:
+    | ((credential: Credential) => string | undefined | Promise<string | undefined>)
+    | undefined;
+}
 
 export interface UpstreamClient {
   /**
@@ -55,20 +71,8 @@ export interface UpstreamClient {
  * waited for its turn.
  */
 export function createUpstreamClient(
-  config: Config['upstream'],
-  deps: Pick<
-    Dependencies,
-    | 'fetch'
-    | 'now'
-    | 'schedule'
-    | 'random'
-    | 'credentialProvider'
-    | 'resolveProjectId'
-    | 'digests'
-    | 'logger'
-    | 'metrics'
-    | 'tracer'
-  >,
+  config: TargetConfig['upstream'],
+  deps: UpstreamClientParts,
 ): UpstreamClient {
   // Longer than any call can take.
   const leaseMs = config.deadlineMs + 1000;
@@ -111,7 +115,7 @@ export function createUpstreamClient(
 
   async function currentCredential(): Promise<Credential> {
     try {
-      return await deps.credentialProvider.get();
+      return await deps.credentials.get();
     } catch (error) {
       throw asNoCredential(error);
     }
@@ -321,7 +325,7 @@ export function createUpstreamClient(
       reloadPause.begin(deps.now(), LOCKED_RELOAD_MS);
     }
     try {
-      return await attemptWithin(timeoutMs, () => deps.credentialProvider.reload(credential));
+      return await attemptWithin(timeoutMs, () => deps.credentials.reload(credential));
     } catch {
       // It takes longer than this call has: a later one will have the new key.
       return false;
@@ -418,7 +422,7 @@ interface AttemptRecord {
 }
 
 function logAttempt(
-  logger: Dependencies['logger'],
+  logger: Logger,
   attempt: number,
   ms: number,
   seen: AttemptRecord,

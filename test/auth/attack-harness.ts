@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Dependencies } from '../../src/deps.ts';
+import type { Platform } from '../../src/platform/platform.ts';
 import { TEST_ISSUER } from '../support/test-keys.ts';
 import { createTestService, type TestService } from '../support/test-service.ts';
 import { KEY_SET, SUBJECT } from './raw-token.ts';
@@ -24,7 +24,7 @@ export interface Attempt {
   readonly path?: string;
   readonly method?: string;
   readonly environment?: Record<string, string>;
-  readonly overrides?: Partial<Dependencies>;
+  readonly overrides?: Partial<Platform>;
   readonly keySet?: unknown;
   /** What must be in no answer and no log line, besides the segments of a bearer token. */
   readonly secrets?: readonly string[];

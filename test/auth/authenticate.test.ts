@@ -1,7 +1,7 @@
 import { exportJWK, SignJWT, UnsecuredJWT } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
-import { VERIFIED_TOKEN_TTL_MS } from '../../src/auth/authenticate.ts';
-import { KEYS_COOLDOWN_MS, KEYS_MAX_AGE_MS, KEYS_RENEWAL_AGE_MS } from '../../src/auth/issuers.ts';
+import { KEYS_COOLDOWN_MS, KEYS_MAX_AGE_MS, KEYS_RENEWAL_AGE_MS } from '../../src/auth/issuer-keys.ts';
+import { VERIFIED_TOKEN_TTL_MS } from '../../src/auth/verified-tokens.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
 import { createTestService } from '../support/test-service.ts';

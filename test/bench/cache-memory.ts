@@ -3,9 +3,9 @@
  * `cache-memory.ts [entries] [lists]`. Run with --expose-gc.
  */
 import { createResponseCache, type ResponseCache } from '../../src/cache/response-cache.ts';
-import { createSharedFlight } from '../../src/single-flight.ts';
-import { sanitiseImageCaches } from '../../src/upstream/sanitise.ts';
-import { serialiseImageCaches } from '../../src/upstream/serialise.ts';
+import { sanitiseImageCaches } from '../../src/imagecaches/sanitise.ts';
+import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { makeImageCaches } from '../simulator/image-cache-data.ts';
 
 const [entriesArgument = '50', listsArgument = '1000'] = process.argv.slice(2);

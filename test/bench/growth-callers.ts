@@ -1,5 +1,4 @@
-import type { Answer, Route } from '../../src/route.ts';
-import { createTokenDigest } from '../../src/runtime/node/token-digest.ts';
+import type { Answer, Route } from '../../src/http/route.ts';
 import { createTestService, vendorEntry, vendorList } from '../support/test-service.ts';
 import { median, type Row, round, type Section } from './report.ts';
 
@@ -75,7 +74,6 @@ async function missAtOnce({ callers, keys, hasNewToken = false, isHeld = false }
         const timer = setTimeout(callback, delayMs);
         return () => clearTimeout(timer);
       },
-      hashToken: createTokenDigest(),
       logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     },
   );

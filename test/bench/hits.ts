@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startTokenIssuer } from '../../deploy/demo/token-issuer.ts';
-import { compress } from '../../src/runtime/node/compress.ts';
+import { compress } from '../../src/runtime/node/platform/compress.ts';
 import { makeImageCaches } from '../simulator/image-cache-data.ts';
 import { startSimulator } from '../simulator/simulator.ts';
 import { type LoadTool, measureLatency } from './load.ts';

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { startTokenIssuer, type TokenIssuer } from '../../deploy/demo/token-issuer.ts';
-import { freezeCredential } from '../../src/credentials/credential-provider.ts';
-import { readBody } from '../../src/read-body.ts';
-import { createNodeDigests } from '../../src/runtime/node/digests.ts';
-import { createNodeFetch } from '../../src/runtime/node/fetch.ts';
+import { freezeCredential } from '../../src/credentials/provider.ts';
+import { readBody } from '../../src/outbound/read-body.ts';
+import { createNodeDigests } from '../../src/runtime/node/platform/digests.ts';
+import { createNodeFetch } from '../../src/runtime/node/platform/fetch.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
 import { MAX_BODY_BYTES } from '../../src/upstream/client.ts';
 import { createTlsFront } from '../sdks/tls-front.ts';

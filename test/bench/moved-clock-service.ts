@@ -6,9 +6,9 @@
 import { createServer } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { parseConfig } from '../../src/config.ts';
-import { createLogger } from '../../src/runtime/node/logger.ts';
-import { startService } from '../../src/runtime/node/start-service.ts';
+import { parseConfig } from '../../src/config/config.ts';
+import { startService } from '../../src/runtime/node/server/start-service.ts';
+import { createLogger } from '../../src/runtime/node/telemetry/logger.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;

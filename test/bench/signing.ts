@@ -4,8 +4,8 @@
  */
 import { AKSKSigner } from '@huaweicloud/huaweicloud-sdk-core/auth/AKSKSigner.js';
 import { AwsV4Signer } from 'aws4fetch';
-import { freezeCredential } from '../../src/credentials/credential-provider.ts';
-import { createNodeDigests } from '../../src/runtime/node/digests.ts';
+import { freezeCredential } from '../../src/credentials/provider.ts';
+import { createNodeDigests } from '../../src/runtime/node/platform/digests.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
 
 const ROUND_MS = 300;

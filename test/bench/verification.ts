@@ -4,10 +4,9 @@
  */
 import { parseArgs } from 'node:util';
 import { importJWK, jwtVerify } from 'jose';
-import { type Authenticator, createAuthenticator } from '../../src/auth/authenticate.ts';
-import type { IssuerConfig } from '../../src/config.ts';
-import { createTokenDigest } from '../../src/runtime/node/token-digest.ts';
-import { createSharedFlight } from '../../src/single-flight.ts';
+import { type Authenticator, createAuthenticator } from '../../src/auth/verify-token.ts';
+import type { IssuerConfig } from '../../src/config/config.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
 import {
   createTestKey,
@@ -173,7 +172,6 @@ function dependenciesWith(jwks: string): Parameters<typeof createAuthenticator>[
       const timer = setTimeout(callback, delayMs);
       return () => clearTimeout(timer);
     },
-    hashToken: createTokenDigest(),
     readTextFile: async () => jwks,
     waitUntil: () => undefined,
     createSingleFlight: createSharedFlight,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createEncodedBodies, LEAST_ENCODED_BYTES } from '../../src/cache/encoded-bodies.ts';
-import { createSharedFlight } from '../../src/single-flight.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
 
 const MIB = 1_048_576;
 const responseOf = (bytes: number, etag = `"${'0'.repeat(32)}"`) => ({

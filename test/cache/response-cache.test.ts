@@ -5,9 +5,13 @@ import type { LoadedBody } from '../../src/cache/cached-response.ts';
 import { isRefreshDue } from '../../src/cache/early-refresh.ts';
 import { NAME_LOADS_BEFORE_LIST } from '../../src/cache/name-load-budget.ts';
 import { createResponseCache, type ResponseCacheOptions } from '../../src/cache/response-cache.ts';
-import { pauseAfterFailures } from '../../src/pause-after-failures.ts';
-import { IMAGE_CACHE_NAME } from '../../src/query/imagecaches-query.ts';
-import { createSeparateFlight, createSharedFlight, type SingleFlight } from '../../src/single-flight.ts';
+import { IMAGE_CACHE_NAME } from '../../src/imagecaches/query.ts';
+import { pauseAfterFailures } from '../../src/outbound/backoff.ts';
+import {
+  createSeparateFlight,
+  createSharedFlight,
+  type SingleFlight,
+} from '../../src/platform/single-flight.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 
 const SECOND = 1000;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { UNFILTERED_KEY } from '../../src/cache/cache-key.ts';
 import type { LoadedBody } from '../../src/cache/cached-response.ts';
 import { createResponseCache, type ResponseCacheOptions } from '../../src/cache/response-cache.ts';
-import { createSharedFlight } from '../../src/single-flight.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { createFakeClock, settle } from '../support/fake-clock.ts';
 import { createMemorySharedStore } from '../support/memory-shared-store.ts';
 

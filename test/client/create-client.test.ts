@@ -6,7 +6,7 @@ import {
   type ProblemCode,
   UnexpectedAnswerError,
 } from '../../src/client/index.ts';
-import type { PROBLEM_KINDS } from '../../src/problem.ts';
+import type { PROBLEM_KINDS } from '../../src/http/problem.ts';
 import { createTestService, vendorEntry, vendorList } from '../support/test-service.ts';
 
 const BASE = 'https://lists.example.test';

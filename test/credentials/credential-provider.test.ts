@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isSameCredential, staticCredentialProvider } from '../../src/credentials/credential-provider.ts';
+import { isSameCredential, staticCredentialProvider } from '../../src/credentials/provider.ts';
 import { plantedCredential } from './scripted-source.ts';
 
 describe('staticCredentialProvider', () => {

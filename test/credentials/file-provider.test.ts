@@ -8,7 +8,7 @@ import {
   READ_TIMEOUT_MS,
   SETTLE_MS,
 } from '../../src/credentials/file-provider.ts';
-import type { Credential } from '../../src/signing/credentials.ts';
+import type { Credential } from '../../src/signing/credential.ts';
 import { settle } from '../support/fake-clock.ts';
 import { createSecretVolume, type SecretVolume } from '../support/secret-volume.ts';
 import { createProviderDependencies } from './scripted-source.ts';

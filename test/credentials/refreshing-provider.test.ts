@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CredentialUnavailableError, isSameCredential } from '../../src/credentials/credential-provider.ts';
+import { CredentialUnavailableError, isSameCredential } from '../../src/credentials/provider.ts';
 import {
   createRefreshingProvider,
   EXPIRY_MARGIN_MS,
   REFRESH_LOST_MS,
   RELOAD_PAUSE_MS,
 } from '../../src/credentials/refreshing-provider.ts';
-import type { Credential } from '../../src/signing/credentials.ts';
-import { createSeparateFlight, createSharedFlight } from '../../src/single-flight.ts';
+import { createSeparateFlight, createSharedFlight } from '../../src/platform/single-flight.ts';
+import type { Credential } from '../../src/signing/credential.ts';
 import { settle } from '../support/fake-clock.ts';
 import { createProviderDependencies, createScriptedSource, plantedCredential } from './scripted-source.ts';
 

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { StaticCredentialConfig } from '../../src/config.ts';
-import { createCredentialProvider } from '../../src/credentials/create-credential-provider.ts';
-import type { CredentialProvider } from '../../src/credentials/credential-provider.ts';
+import type { StaticCredentialConfig } from '../../src/config/config.ts';
+import type { CredentialProvider } from '../../src/credentials/provider.ts';
+import { createCredentialProvider } from '../../src/credentials/sources.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { createSecretVolume, type SecretVolume } from '../support/secret-volume.ts';
@@ -40,7 +40,6 @@ function realDependencies() {
     schedule,
     fetch,
     now: Date.now,
-    hashToken: (text: string) => text,
     readTextFile: (path: string) => readFile(path, 'utf8'),
   };
   return { deps: real, logger };

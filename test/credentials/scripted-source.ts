@@ -1,7 +1,7 @@
-import type { Dependencies } from '../../src/deps.ts';
-import { NO_METRICS } from '../../src/metrics.ts';
-import type { Credential } from '../../src/signing/credentials.ts';
-import { createSharedFlight } from '../../src/single-flight.ts';
+import { NO_METRICS } from '../../src/observability/metrics.ts';
+import type { Platform, TargetPlatform } from '../../src/platform/platform.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
+import type { Credential } from '../../src/signing/credential.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 import { createRecordingLogger, type RecordingLogger } from '../support/recording-logger.ts';
 
@@ -12,13 +12,13 @@ export interface ProviderDependencies {
   /** Expiry times given to metrics.credentialLoaded. */
   readonly loaded: (number | undefined)[];
   readonly deps: Pick<
-    Dependencies,
+    TargetPlatform,
     'now' | 'schedule' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'
   >;
 }
 
 export function createProviderDependencies(
-  createSingleFlight: Dependencies['createSingleFlight'] = createSharedFlight,
+  createSingleFlight: Platform['createSingleFlight'] = createSharedFlight,
 ): ProviderDependencies {
   const clock = createFakeClock();
   const logger = createRecordingLogger();

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import packageJson from '../../package.json' with { type: 'json' };
-import { FILE_SETTINGS, parseConfig, SETTING_NAMES } from '../../src/config.ts';
+import { FILE_SETTINGS, parseConfig, SETTING_NAMES } from '../../src/config/config.ts';
 import { type DeployTools, installTools, KUBERNETES_VERSIONS } from './install-tools.ts';
 import { MANIFESTS, renderManifests } from './manifests.ts';
 import { CHART, type KubernetesObject, renderChart } from './render-chart.ts';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parser } from '@prometheus-io/lezer-promql';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { createPrometheusMetrics } from '../../src/runtime/node/metrics.ts';
+import { createPrometheusMetrics } from '../../src/runtime/node/telemetry/metrics.ts';
 
 const DEPLOY = new URL('../../deploy/', import.meta.url);
 const DOCS = new URL('../../docs/', import.meta.url);
@@ -45,11 +45,12 @@ beforeAll(async () => {
   const prometheus = createPrometheusMetrics('1.2.3');
   const { metrics } = prometheus;
   metrics.requestAnswered('/imagecaches', 'GET', 200, 1);
-  metrics.cacheAnswered('hit', 1);
-  metrics.upstreamAnswered('ok', 1);
+  const target = metrics.forTarget(undefined);
+  target.cacheAnswered('hit', 1);
+  target.upstreamAnswered('ok', 1);
   metrics.sharedStoreUsed('get', 'ok');
   prometheus.connectionOpened('plain');
-  metrics.observeCache(() => ({ entries: 1, bytes: 1 }));
+  target.observeCache(() => ({ entries: 1, bytes: 1 }));
   const text = await prometheus.render();
   const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   exported = {

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseLocalKeys } from '../../src/local-keys.ts';
+import { parseLocalKeys } from '../../src/config/documents/local-keys.ts';
 
-const SCRIPT = fileURLToPath(new URL('../../deploy/keys/keys.ts', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../../src/runtime/node/keys.ts', import.meta.url));
 const run = promisify(execFile);
 let folder: string;
 

@@ -1,11 +1,9 @@
-import { hash } from 'node:crypto';
 import { type App, createApp } from '../../src/app.ts';
-import { parseConfig, type StaticCredentialConfig } from '../../src/config.ts';
-import { staticCredentialProvider } from '../../src/credentials/credential-provider.ts';
-import type { Dependencies } from '../../src/deps.ts';
-import { NO_METRICS } from '../../src/metrics.ts';
-import { createNodeFetch } from '../../src/runtime/node/fetch.ts';
-import { createSharedFlight } from '../../src/single-flight.ts';
+import { parseConfig } from '../../src/config/config.ts';
+import { NO_METRICS } from '../../src/observability/metrics.ts';
+import type { Platform } from '../../src/platform/platform.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
+import { createNodeFetch } from '../../src/runtime/node/platform/fetch.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { createRecordingLogger, type RecordingLogger } from '../support/recording-logger.ts';
 import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
@@ -38,7 +36,7 @@ const sharedKey = createTestKey('ES256');
 /** The real app over the real fetch and the stand-in, with a clock that also moves when it is told to. */
 export async function startFaultService(
   { attemptMs, deadlineMs }: FaultTimeouts,
-  overrides: Partial<Dependencies> = {},
+  overrides: Partial<Platform> = {},
 ): Promise<FaultService> {
   const key = await sharedKey;
   const simulator = await startSimulator();
@@ -55,7 +53,7 @@ export async function startFaultService(
   });
   let offsetMs = 0;
   const now = () => Date.now() + offsetMs;
-  const { fetch, close } = createNodeFetch(config.upstream.connectTimeoutMs);
+  const { fetch, close } = createNodeFetch(config.target.upstream.connectTimeoutMs);
   const background: Promise<unknown>[] = [];
   const logger = createRecordingLogger();
   const app = createApp(
@@ -68,11 +66,9 @@ export async function startFaultService(
         return () => clearTimeout(timer);
       },
       random: () => 0,
-      hashToken: (token) => hash('sha256', token, 'base64'),
       readTextFile: async () => JSON.stringify({ keys: [key.publicJwk] }),
       waitUntil: (promise) => background.push(promise),
       createSingleFlight: createSharedFlight,
-      credentialProvider: staticCredentialProvider(config.credentials as StaticCredentialConfig),
       logger,
       metrics: NO_METRICS,
       ...overrides,

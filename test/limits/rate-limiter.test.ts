@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { SharedUse, Use } from '../../src/fleet/use.ts';
 import { createRateLimiter, type RateLimiter, TELL_AFTER_MS } from '../../src/limits/rate-limiter.ts';
-import type { SharedUse, Use } from '../../src/shared-use.ts';
 import { createFakeClock, settle } from '../support/fake-clock.ts';
 
 const T = 1_800_000_000_000;

@@ -1,19 +1,10 @@
 import { describe, expect, it, vi } from 'vitest';
-import { buildDocument } from '../../deploy/openapi/build-document.ts';
-import type { StaticCredentialConfig } from '../../src/config.ts';
-import { staticCredentialProvider } from '../../src/credentials/credential-provider.ts';
-import type { Dependencies } from '../../src/deps.ts';
-import committed from '../../src/routes/openapi.json' with { type: 'json' };
+import { buildDocument } from '../../src/pages/api/build-document.ts';
+import committed from '../../src/pages/api/openapi.json' with { type: 'json' };
+import type { Platform } from '../../src/platform/platform.ts';
 import { createTestService, type TestService, vendorEntry, vendorList } from '../support/test-service.ts';
 import { type ApiDocument, createDocumented } from './documented.ts';
 
-const KEY_PAIR: StaticCredentialConfig = {
-  source: 'static',
-  accessKeyId: 'AK',
-  secretAccessKey: 'SK',
-  securityToken: undefined,
-  files: { accessKeyId: undefined, secretAccessKey: undefined, securityToken: undefined },
-};
 const document = buildDocument() as unknown as ApiDocument;
 const documented = createDocumented(document);
 
@@ -26,7 +17,7 @@ interface Scenario {
   readonly query?: string;
   readonly headers?: Record<string, string>;
   readonly settings?: Record<string, string>;
-  readonly deps?: Partial<Dependencies>;
+  readonly deps?: Partial<Platform>;
   readonly arrange?: (service: TestService) => unknown;
   /** Only for the lists. */
   readonly listsOnly?: boolean;
@@ -60,9 +51,10 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'a fault of ours': {
     status: 500,
     deps: {
-      metrics: new Proxy({} as Dependencies['metrics'], {
-        get: (_target, name) => () => {
+      metrics: new Proxy({} as Platform['metrics'], {
+        get: (_target, name, metrics) => () => {
           if (name === 'requestAnswered') return;
+          if (name === 'forTarget') return metrics;
           if (name === 'cacheAnswered') throw new Error('broken');
         },
       }),
@@ -146,11 +138,12 @@ describe('the API document', () => {
   });
 
   it.each(['GET', 'HEAD'])('has the answers to %s when this service itself is at fault', async (method) => {
-    const usable = () => {
+    const waitUntil = (promise: Promise<unknown>) => {
+      promise.catch(() => undefined);
       throw new Error('broken');
     };
-    const credentialProvider = { ...staticCredentialProvider(KEY_PAIR), usable };
-    const broken = await serviceFor({ status: 500, deps: { credentialProvider } });
+    // Not warmed: the keys are not there, and the probe tries to load them.
+    const broken = await serviceFor({ status: 500, deps: { waitUntil } });
     const readiness = await broken.app.request('/readyz', { method });
     const service = await serviceFor({ status: 500 });
     const authorization = `Bearer ${await service.token()}`;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ProblemError } from '../../src/problem.ts';
-import { IMAGE_CACHE_NAME, parseImageCachesQuery } from '../../src/query/imagecaches-query.ts';
+import { ProblemError } from '../../src/http/problem.ts';
+import { IMAGE_CACHE_NAME, parseImageCachesQuery } from '../../src/imagecaches/query.ts';
 
 const BASE = 'http://service.test/imagecaches';
 

@@ -1,7 +1,7 @@
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { preferredCoding } from '../../src/routes/accept-encoding.ts';
-import { compress } from '../../src/runtime/node/compress.ts';
+import { preferredCoding } from '../../src/http/accept-encoding.ts';
+import { compress } from '../../src/runtime/node/platform/compress.ts';
 import { createTestService, vendorEntry, vendorList } from '../support/test-service.ts';
 
 describe('the coding that a caller likes best', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { matchesEtag } from '../../src/routes/conditional.ts';
+import { matchesEtag } from '../../src/http/etag.ts';
 
 describe('matchesEtag', () => {
   it.each([

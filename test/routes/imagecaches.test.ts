@@ -417,12 +417,15 @@ describe('upstream faults', () => {
     expect(service.calls[0]?.init.signal?.aborted).toBe(true);
     await service.arrived(2);
     await service.clock.advance(2999);
-    expect(service.clock.pending).toBe(1);
+    // That of the attempt, and the one that forgets the caller's token.
+    expect(service.clock.pending).toBe(2);
     await service.clock.advance(1);
     const response = await pending;
     expect(response.status).toBe(504);
     expect(await response.json()).toMatchObject({ code: 'upstream_timeout' });
     expect(service.calls).toHaveLength(2);
+    expect(service.clock.pending).toBe(1);
+    await service.clock.advance(60_000);
     expect(service.clock.pending).toBe(0);
   });
 
@@ -483,7 +486,7 @@ describe('everything else', () => {
     const service = await createTestService(
       {},
       {
-        hashToken: () => {
+        random: () => {
           throw new Error('PLANTED');
         },
       },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createRequestIdSource } from '../../src/routes/request-id.ts';
+import { createRequestIdSource } from '../../src/http/request-id.ts';
 
 describe('request ids', () => {
   it('look like random UUIDs and never repeat', () => {

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UNFILTERED_KEY } from '../../src/cache/cache-key.ts';
-import { reviveImageCaches } from '../../src/routes/imagecaches.ts';
-import { sanitiseImageCaches } from '../../src/upstream/sanitise.ts';
-import { serialiseImageCaches } from '../../src/upstream/serialise.ts';
+import { reviveImageCaches } from '../../src/imagecaches/routes.ts';
+import { sanitiseImageCaches } from '../../src/imagecaches/sanitise.ts';
+import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
 import { vendorEntry } from '../support/test-service.ts';
 
 const encode = (text: string) => new TextEncoder().encode(text);

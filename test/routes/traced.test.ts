@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { traced } from '../../src/routes/traced.ts';
+import { traced } from '../../src/http/trace.ts';
 import { createRecordingTracer, type RecordedSpan } from '../support/recording-tracer.ts';
 import { createTestService, vendorEntry, vendorList } from '../support/test-service.ts';
 

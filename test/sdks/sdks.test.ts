@@ -27,7 +27,13 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'imagecaches-sdks-'));
   tls = await createTlsFront(folder);
   const file = join(folder, 'keys.json');
-  const { stdout } = await run(process.execPath, ['deploy/keys/keys.ts', 'add', 'billing', '--file', file]);
+  const { stdout } = await run(process.execPath, [
+    'src/runtime/node/keys.ts',
+    'add',
+    'billing',
+    '--file',
+    file,
+  ]);
   const [, ak = '', sk = ''] = /AK=(\S+)\n.*SK=(\S+)\n/.exec(stdout) ?? [];
   localKey = { ak, sk };
   service = startProcess('src/runtime/node.ts', [], {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Credential, checkCredential } from '../../src/signing/credentials.ts';
+import { type Credential, checkCredential } from '../../src/signing/credential.ts';
 import { sign } from '../../src/signing/sign-request.ts';
 
 const GOOD: Credential = {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { EMPTY_PAYLOAD_HASH } from '../../src/signing/canonical-request.ts';
-import type { Credential } from '../../src/signing/credentials.ts';
+import type { Credential } from '../../src/signing/credential.ts';
 import { hashSha256 } from '../../src/signing/sha256.ts';
 import {
   formatSdkDate,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createNodeDigests } from '../../src/runtime/node/digests.ts';
+import { createNodeDigests } from '../../src/runtime/node/platform/digests.ts';
 import {
   buildCanonicalHeaders,
   buildCanonicalQueryString,
@@ -8,7 +8,7 @@ import {
   hashPayload,
   type NameValuePair,
 } from '../../src/signing/canonical-request.ts';
-import type { Credential } from '../../src/signing/credentials.ts';
+import type { Credential } from '../../src/signing/credential.ts';
 import { hashSha256 } from '../../src/signing/sha256.ts';
 import {
   buildStringToSign,

@@ -2,9 +2,9 @@ import { UNFILTERED_KEY } from '../../src/cache/cache-key.ts';
 import type { LoadedBody } from '../../src/cache/cached-response.ts';
 import { EARLY_WINDOW_LOADS } from '../../src/cache/early-refresh.ts';
 import { createResponseCache } from '../../src/cache/response-cache.ts';
-import { createSharedFlight } from '../../src/single-flight.ts';
-import { sanitiseImageCaches } from '../../src/upstream/sanitise.ts';
-import { serialiseImageCaches } from '../../src/upstream/serialise.ts';
+import { sanitiseImageCaches } from '../../src/imagecaches/sanitise.ts';
+import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { MAX_IMAGE_CACHES, makeImageCaches } from '../simulator/image-cache-data.ts';
 import { randomNumbers } from '../simulator/random-numbers.ts';
 

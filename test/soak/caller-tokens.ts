@@ -1,4 +1,4 @@
-import { CLOCK_TOLERANCE_SECONDS } from '../../src/auth/authenticate.ts';
+import { CLOCK_TOLERANCE_SECONDS } from '../../src/auth/verify-token.ts';
 import type { RandomStream } from './random-stream.ts';
 import type { RotatingIssuer } from './rotating-issuer.ts';
 import { rest, type Stretch } from './stretch.ts';

@@ -1,4 +1,4 @@
-import { PROBLEM_CONTENT_TYPE, PROBLEM_KINDS, type ProblemCode } from '../../src/problem.ts';
+import { PROBLEM_CONTENT_TYPE, PROBLEM_KINDS, type ProblemCode } from '../../src/http/problem.ts';
 import { type ListHistory, OLDEST_SERVED_MS } from './list-history.ts';
 import { findSecret } from './secrets.ts';
 import type { Situation } from './situation.ts';

@@ -1,5 +1,5 @@
-import { sanitiseImageCaches } from '../../src/upstream/sanitise.ts';
-import { serialiseImageCaches } from '../../src/upstream/serialise.ts';
+import { sanitiseImageCaches } from '../../src/imagecaches/sanitise.ts';
+import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
 import { findSecret } from './secrets.ts';
 import {
   ATTEMPT_TIMEOUT_MS,

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { VERIFIED_TOKEN_MAX_ENTRIES } from '../../src/auth/authenticate.ts';
+import { VERIFIED_TOKEN_MAX_ENTRIES } from '../../src/auth/verified-tokens.ts';
 import type { SoakedService } from './soaked-service.ts';
 import { rest, type Stretch } from './stretch.ts';
 import type { Tally } from './tally.ts';

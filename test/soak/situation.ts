@@ -1,5 +1,5 @@
-import type { ProblemCode } from '../../src/problem.ts';
-import { FIRST_OPEN_MS, LONGEST_OPEN_MS, OPEN_JITTER } from '../../src/upstream/circuit-breaker.ts';
+import type { ProblemCode } from '../../src/http/problem.ts';
+import { FIRST_OPEN_MS, LONGEST_OPEN_MS, OPEN_JITTER } from '../../src/upstream/guards/circuit-breaker.ts';
 import { ATTEMPT_TIMEOUT_MS, DEADLINE_MS } from './service-settings.ts';
 
 /** A loaded machine does everything a little later: 1 second. */

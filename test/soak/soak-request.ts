@@ -1,4 +1,4 @@
-import type { ProblemCode } from '../../src/problem.ts';
+import type { ProblemCode } from '../../src/http/problem.ts';
 import type { CallerToken, CallerTokens } from './caller-tokens.ts';
 import { NAMES } from './list-history.ts';
 import type { RandomStream } from './random-stream.ts';

@@ -1,4 +1,4 @@
-import type { Dependencies } from '../../src/deps.ts';
+import type { Platform } from '../../src/platform/platform.ts';
 
 interface Timer {
   readonly atMs: number;
@@ -6,7 +6,7 @@ interface Timer {
 }
 
 /** A clock that moves only when it is told to. */
-export interface FakeClock extends Pick<Dependencies, 'now' | 'schedule'> {
+export interface FakeClock extends Pick<Platform, 'now' | 'schedule'> {
   /** Moves on, calling back what falls due on the way, each at its own time. */
   advance(ms: number): Promise<void>;
   /** Resolves when a timer of just this delay has been set, now or before. */

@@ -1,5 +1,5 @@
-import type { Dependencies } from '../../src/deps.ts';
-import type { SharedEntries, SharedEntry } from '../../src/shared-entries.ts';
+import type { SharedEntries, SharedEntry } from '../../src/fleet/entries.ts';
+import type { Platform } from '../../src/platform/platform.ts';
 
 export interface MemorySharedStore {
   /** As one more instance sees it. */
@@ -11,7 +11,7 @@ export interface MemorySharedStore {
 }
 
 /** What a store has to do, with nothing of a server: turns that end when they are settled, and messages at once. */
-export function createMemorySharedStore({ schedule }: Pick<Dependencies, 'schedule'>): MemorySharedStore {
+export function createMemorySharedStore({ schedule }: Pick<Platform, 'schedule'>): MemorySharedStore {
   const entries = new Map<string, SharedEntry>();
   const turns = new Map<string, symbol>();
   const waiting = new Map<string, (() => void)[]>();

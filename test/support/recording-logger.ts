@@ -1,4 +1,4 @@
-import type { Logger } from '../../src/deps.ts';
+import type { Logger } from '../../src/observability/logger.ts';
 
 export interface LogLine {
   readonly level: string;

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { SpanOptions, Tracer } from '../../src/tracing.ts';
+import type { SpanOptions, Tracer } from '../../src/observability/tracing.ts';
 
 export interface RecordedSpan {
   readonly name: string;

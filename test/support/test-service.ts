@@ -1,11 +1,9 @@
-import { hash } from 'node:crypto';
 import { type App, createApp } from '../../src/app.ts';
-import { type Config, parseConfig, type StaticCredentialConfig } from '../../src/config.ts';
-import { staticCredentialProvider } from '../../src/credentials/credential-provider.ts';
-import type { Dependencies } from '../../src/deps.ts';
-import { NO_METRICS } from '../../src/metrics.ts';
-import type { Lifecycle } from '../../src/routes/health.ts';
-import { createSharedFlight } from '../../src/single-flight.ts';
+import { type Config, parseConfig } from '../../src/config/config.ts';
+import { NO_METRICS } from '../../src/observability/metrics.ts';
+import type { Lifecycle } from '../../src/pages/health.ts';
+import type { Platform } from '../../src/platform/platform.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';
 import { createRecordingLogger, type RecordingLogger } from './recording-logger.ts';
 import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER, type TestKey } from './test-keys.ts';
@@ -78,7 +76,7 @@ const sharedKey = createTestKey();
 /** The whole app over a scripted upstream and issuer, a fake clock and a recording logger. */
 export async function createTestService(
   environment: Record<string, string | undefined> = {},
-  overrides: Partial<Dependencies> = {},
+  overrides: Partial<Platform> = {},
 ): Promise<TestService> {
   const key = await sharedKey;
   const config = parseConfig({ ...TEST_ENVIRONMENT, ...environment });
@@ -94,7 +92,7 @@ export async function createTestService(
     return existing;
   };
 
-  const deps: Dependencies = {
+  const deps: Platform = {
     fetch: async (url, init) => {
       if (url.startsWith(TEST_ISSUER)) {
         keyCalls.push(url);
@@ -108,7 +106,6 @@ export async function createTestService(
     now: clock.now,
     schedule: clock.schedule,
     random: () => 0,
-    hashToken: (token) => hash('sha256', token, 'base64'),
     readTextFile: async () => {
       throw new Error('no files here');
     },
@@ -116,7 +113,6 @@ export async function createTestService(
       background.push(promise);
     },
     createSingleFlight: createSharedFlight,
-    credentialProvider: staticCredentialProvider(config.credentials as StaticCredentialConfig),
     logger,
     metrics: NO_METRICS,
     ...overrides,

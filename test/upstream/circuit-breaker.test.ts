@@ -10,7 +10,7 @@ import {
   type Passage,
   PROBE_WAIT_MS,
   WINDOW_SECONDS,
-} from '../../src/upstream/circuit-breaker.ts';
+} from '../../src/upstream/guards/circuit-breaker.ts';
 
 const PROBE_LEASE_MS = 9000;
 

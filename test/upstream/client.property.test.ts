@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { BreakerState } from '../../src/metrics.ts';
-import { NO_METRICS } from '../../src/metrics.ts';
-import type { Credential } from '../../src/signing/credentials.ts';
+import type { BreakerState } from '../../src/observability/metrics.ts';
+import { NO_METRICS } from '../../src/observability/metrics.ts';
+import type { Credential } from '../../src/signing/credential.ts';
 import { createUpstreamClient } from '../../src/upstream/client.ts';
-import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/refusal-guard.ts';
-import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/retry-budget.ts';
-import { UpstreamError } from '../../src/upstream/upstream-error.ts';
+import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/guards/key-guard.ts';
+import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/guards/retry-budget.ts';
+import { UpstreamError } from '../../src/vendor/upstream-error.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
 
@@ -165,7 +165,7 @@ async function run(steps: readonly Step[]): Promise<void> {
     now: clock.now,
     schedule: clock.schedule,
     random: () => 0.5,
-    credentialProvider: {
+    credentials: {
       get: () => current,
       reload: async () => false,
       usable: () => true,

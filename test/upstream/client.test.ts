@@ -1,18 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  type CredentialProvider,
-  CredentialUnavailableError,
-} from '../../src/credentials/credential-provider.ts';
-import type { Dependencies } from '../../src/deps.ts';
-import { type Metrics, NO_METRICS } from '../../src/metrics.ts';
-import type { Credential } from '../../src/signing/credentials.ts';
+import { type CredentialProvider, CredentialUnavailableError } from '../../src/credentials/provider.ts';
+import { NO_METRICS, type TargetMetrics } from '../../src/observability/metrics.ts';
+import type { Fetch } from '../../src/platform/fetch.ts';
+import type { Credential } from '../../src/signing/credential.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
-import { FIRST_OPEN_MS, LEAST_CALLS } from '../../src/upstream/circuit-breaker.ts';
-import { createUpstreamClient, TURN_CHECK_MS } from '../../src/upstream/client.ts';
-import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/refusal-guard.ts';
-import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/retry-budget.ts';
-import { UpstreamError } from '../../src/upstream/upstream-error.ts';
+import { createUpstreamClient, TURN_CHECK_MS, type UpstreamClientParts } from '../../src/upstream/client.ts';
+import { FIRST_OPEN_MS, LEAST_CALLS } from '../../src/upstream/guards/circuit-breaker.ts';
+import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/guards/key-guard.ts';
+import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/guards/retry-budget.ts';
+import { UpstreamError } from '../../src/vendor/upstream-error.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
 import { createRecordingTracer } from '../support/recording-tracer.ts';
@@ -54,7 +51,7 @@ interface Call {
   readonly url: string;
 }
 
-function setUp(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> = {}) {
+function setUp(more: Partial<UpstreamClientParts> = {}, config: Partial<typeof CONFIG> = {}) {
   const clock = createFakeClock();
   const logger = createRecordingLogger();
   const calls: Call[] = [];
@@ -74,7 +71,7 @@ function setUp(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> 
     warm: async () => undefined,
   };
   const measured: [string, unknown][] = [];
-  const metrics: Metrics = {
+  const metrics: TargetMetrics = {
     ...NO_METRICS,
     upstreamAnswered: (result) => measured.push(['answered', result]),
     upstreamRetried: () => measured.push(['retried', 1]),
@@ -101,7 +98,7 @@ function setUp(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> 
       now: clock.now,
       schedule: clock.schedule,
       random: () => 0,
-      credentialProvider: provider,
+      credentials: provider,
       logger,
       metrics,
       ...more,
@@ -442,7 +439,7 @@ describe('the credential', () => {
       usable: () => false,
       warm: async () => undefined,
     };
-    const { ask, calls, logger, measured } = setUp({ credentialProvider: provider });
+    const { ask, calls, logger, measured } = setUp({ credentials: provider });
     for (let call = 0; call < 20; call += 1) expect(await ask()).toBe('upstream_failed no_credential');
     expect(calls).toHaveLength(0);
     expect(logger.lines).toEqual([]);
@@ -517,7 +514,7 @@ describe('a credential source that hangs', () => {
       usable: () => false,
       warm: async () => undefined,
     };
-    const { ask, clock, measured } = setUp({ credentialProvider: provider });
+    const { ask, clock, measured } = setUp({ credentials: provider });
     const asked = Array.from({ length: 12 }, ask);
     for (let second = 0; second < 8; second += 1) await clock.advance(1000);
     expect(await Promise.all(asked)).toEqual(Array(12).fill('upstream_timeout timeout'));
@@ -527,7 +524,7 @@ describe('a credential source that hangs', () => {
 
   it('does not hold a refused call longer than its deadline', async () => {
     const { ask, clock, upstream } = setUp({
-      credentialProvider: {
+      credentials: {
         get: () => credential('AK1'),
         reload: () => new Promise(() => {}),
         usable: () => true,
@@ -543,7 +540,7 @@ describe('a credential source that hangs', () => {
 });
 
 describe('traces', () => {
-  function setUpTraced(more: Partial<Dependencies> = {}, config: Partial<typeof CONFIG> = {}) {
+  function setUpTraced(more: Partial<UpstreamClientParts> = {}, config: Partial<typeof CONFIG> = {}) {
     const { tracer, spans } = createRecordingTracer();
     return { ...setUp({ tracer, ...more }, config), spans };
   }
@@ -578,7 +575,7 @@ describe('traces', () => {
     expect(throttled.spans).toHaveLength(1);
 
     const keyless = setUpTraced({
-      credentialProvider: {
+      credentials: {
         get: () => Promise.reject(new CredentialUnavailableError('none')),
         reload: async () => false,
         usable: () => false,
@@ -590,7 +587,7 @@ describe('traces', () => {
   });
 
   it('tell a call that was given up from one that broke', async () => {
-    const heedful: Dependencies['fetch'] = (_url, { signal }) =>
+    const heedful: Fetch = (_url, { signal }) =>
       new Promise((_resolve, reject) => {
         signal?.addEventListener('abort', () => reject(signal.reason));
       });

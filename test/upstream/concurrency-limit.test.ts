@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createConcurrencyLimit, type Lease } from '../../src/upstream/concurrency-limit.ts';
+import { createConcurrencyLimit, type Lease } from '../../src/upstream/guards/concurrency-limit.ts';
 
 const LEASE_MS = 1000;
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addDays, MS_PER_DAY, parseGoTime } from '../../src/upstream/go-time.ts';
-import { utcEpochMs } from '../../src/utc-epoch-ms.ts';
+import { addDays, MS_PER_DAY, parseGoTime } from '../../src/imagecaches/go-time.ts';
+import { utcEpochMs } from '../../src/time/utc.ts';
 
 interface GoTimeVectors {
   readonly cases: readonly {

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseImageCaches } from '../../src/upstream/parse.ts';
-import { UpstreamError } from '../../src/upstream/upstream-error.ts';
+import { parseImageCaches } from '../../src/imagecaches/parse.ts';
+import { UpstreamError } from '../../src/vendor/upstream-error.ts';
 
 const SECRET = 'HPUA0SECRET0ACCESS0KEY';
 

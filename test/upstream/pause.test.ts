@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createPause } from '../../src/upstream/pause.ts';
+import { createPause } from '../../src/upstream/guards/pause.ts';
 
 it('a pause lasts its time, is never shortened, and can be ended', () => {
   const pause = createPause();

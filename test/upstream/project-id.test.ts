@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Credential } from '../../src/signing/credentials.ts';
 import {
   createProjectIdSource,
   MAX_REMEMBERED_KEYS,
@@ -7,7 +6,8 @@ import {
   type ProjectIdSource,
   REFUSED_PAUSE_MS,
   UNDECIDED_PAUSE_MS,
-} from '../../src/upstream/project-id.ts';
+} from '../../src/credentials/project-id.ts';
+import type { Credential } from '../../src/signing/credential.ts';
 import { createProviderDependencies } from '../credentials/scripted-source.ts';
 import { PROJECTS_PATH } from '../simulator/projects-endpoint.ts';
 import { DEFAULT_PROJECT, type Simulator, startSimulator } from '../simulator/simulator.ts';

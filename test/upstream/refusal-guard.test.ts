@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Credential } from '../../src/signing/credentials.ts';
+import type { Credential } from '../../src/signing/credential.ts';
 import {
   createRefusalGuard,
   type KeyOutcome,
@@ -8,7 +8,7 @@ import {
   MAX_REFUSALS,
   PROOF_MS,
   PROOF_WAIT_MS,
-} from '../../src/upstream/refusal-guard.ts';
+} from '../../src/upstream/guards/key-guard.ts';
 
 const LEASE_MS = 9000;
 const T = Date.UTC(2026, 0, 2);

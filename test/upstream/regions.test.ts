@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CCE_REGIONS, cceEndpointForRegion, iamEndpointForRegion } from '../../src/upstream/regions.ts';
+import { CCE_REGIONS, cceEndpointForRegion, iamEndpointForRegion } from '../../src/vendor/regions.ts';
 
 /** The regions whose endpoints do not follow the rule. */
 const CCE_EXCEPTIONS: Record<string, string> = {

@@ -5,7 +5,7 @@ import {
   createRetryBudget,
   MAX_SAVED_RETRIES,
   RETRY_RESERVE,
-} from '../../src/upstream/retry-budget.ts';
+} from '../../src/upstream/guards/retry-budget.ts';
 
 /** Takes all there is. */
 function drain(budget: ReturnType<typeof createRetryBudget>): number {

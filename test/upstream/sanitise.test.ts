@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import * as z from 'zod/mini';
-import { parseImageCaches } from '../../src/upstream/parse.ts';
+import { parseImageCaches } from '../../src/imagecaches/parse.ts';
 import {
   type ImageCache,
   ImageCacheListSchema,
   ImageCacheSchema,
   sanitiseImageCaches,
-} from '../../src/upstream/sanitise.ts';
-import { serialiseImageCaches } from '../../src/upstream/serialise.ts';
+} from '../../src/imagecaches/sanitise.ts';
+import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
 
 const MEMBERS = [
   'id',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ImageCache } from '../../src/upstream/sanitise.ts';
-import { serialiseImageCaches } from '../../src/upstream/serialise.ts';
+import type { ImageCache } from '../../src/imagecaches/sanitise.ts';
+import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
 
 function imageCache(name: string, images: string[] = []): ImageCache {
   return {

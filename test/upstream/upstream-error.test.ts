@@ -1,12 +1,9 @@
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  parseHttpDate,
-  parseRetryAfter,
-  parseUpstreamFailure,
-  UpstreamError,
-} from '../../src/upstream/upstream-error.ts';
+import { parseHttpDate, parseRetryAfter } from '../../src/time/http-date.ts';
+import { parseUpstreamFailure } from '../../src/vendor/read-failure.ts';
+import { UpstreamError } from '../../src/vendor/upstream-error.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 const NOW_HTTP = 'Fri, 02 Jan 2026 03:04:05 GMT';

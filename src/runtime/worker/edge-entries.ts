@@ -1,7 +1,8 @@
-import type { Dependencies } from '../../deps.ts';
-import { runWithin } from '../../run-within.ts';
-import type { SharedEntries, SharedEntry } from '../../shared-entries.ts';
-import { ENTRY_FORMAT, readEntryFields, writeEntryTimes } from '../entry-fields.ts';
+import type { SharedEntries, SharedEntry } from '../../fleet/entries.ts';
+import { ENTRY_FORMAT, readEntryFields, writeEntryTimes } from '../../fleet/entry-fields.ts';
+import type { SharedEntriesOptions } from '../../fleet/fleet.ts';
+import { runWithin } from '../../outbound/run-within.ts';
+import type { Platform } from '../../platform/platform.ts';
 
 /** No request waits longer for the Cache API and KV together: 200 ms, since KV may ask a far place. */
 export const EDGE_TIMEOUT_MS = 200;
@@ -31,14 +32,10 @@ export interface KvNamespace {
   delete(key: string): Promise<void>;
 }
 
-export interface EdgeEntriesOptions {
-  /** That of this place; absent where the runtime has none. */
+export interface EdgeEntriesOptions extends SharedEntriesOptions {
+  /** The Cache API of this place; undefined where the runtime has none. */
   readonly cache: EdgeCache | undefined;
   readonly kv: KvNamespace | undefined;
-  /** Made by sharedNamespace. */
-  readonly namespace: () => Promise<string>;
-  /** How long entries are kept after they were fresh: milliseconds. */
-  readonly keepStaleMs: number;
 }
 
 /** Is this binding a KV namespace? */
@@ -54,14 +51,11 @@ export function isKvNamespace(binding: unknown): binding is KvNamespace {
  */
 export function createEdgeEntries(
   { cache, kv, namespace, keepStaleMs }: EdgeEntriesOptions,
-  deps: Pick<Dependencies, 'now' | 'schedule' | 'waitUntil'>,
+  deps: Pick<Platform, 'now' | 'schedule' | 'waitUntil'>,
 ): SharedEntries {
-  /** Kept as a value: a promise would belong to the request that made it. */
-  let known: string | undefined;
-
   async function addressOf(key: string): Promise<{ readonly url: string; readonly kvKey: string }> {
-    known ??= await namespace();
-    return { url: `${ORIGIN}/${known}/${key}`, kvKey: `${known}:entry:${key}` };
+    const start = await namespace();
+    return { url: `${ORIGIN}/${start}/${key}`, kvKey: `${start}:entry:${key}` };
   }
 
   async function readCache(key: string): Promise<SharedEntry | undefined> {

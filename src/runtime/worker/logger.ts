@@ -1,6 +1,6 @@
-import type { Config } from '../../config.ts';
-import type { Logger } from '../../deps.ts';
-import { CENSOR, SECRET_MEMBERS } from '../secret-members.ts';
+import type { Config } from '../../config/config.ts';
+import type { Logger } from '../../observability/logger.ts';
+import { CENSOR, SECRET_MEMBERS } from '../../observability/secret-members.ts';
 
 /** Pino's order; silent is above all. */
 const RANKS = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60, silent: 70 } as const;

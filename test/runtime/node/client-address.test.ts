@@ -1,18 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { createClientAddress } from '../../../src/runtime/node/client-address.ts';
+import { createClientAddress } from '../../../src/runtime/node/platform/client-address.ts';
 
 function addressOf(proxies: string[], remoteAddress: string | undefined, forwardedFor?: string) {
   const request = new Request('http://a.test', {
     headers: forwardedFor === undefined ? {} : { 'x-forwarded-for': forwardedFor },
   });
-  const { method, url, headers } = request;
-  return createClientAddress(proxies)({
-    method,
-    url,
-    target: url,
-    headers,
-    env: { incoming: { socket: { remoteAddress } } },
-  });
+  return createClientAddress(proxies)(request, { incoming: { socket: { remoteAddress } } });
 }
 
 describe('the address of a client', () => {

@@ -2,8 +2,8 @@ import { createHash, createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { etagOf } from '../../../src/cache/cached-response.ts';
-import { createNodeDigests } from '../../../src/runtime/node/digests.ts';
-import type { Credential } from '../../../src/signing/credentials.ts';
+import { createNodeDigests } from '../../../src/runtime/node/platform/digests.ts';
+import type { Credential } from '../../../src/signing/credential.ts';
 import { WEB_CRYPTO_DIGESTS } from '../../../src/signing/digests.ts';
 
 const digests = createNodeDigests();

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compress } from '../../../src/runtime/node/compress.ts';
-import { createDirectListener } from '../../../src/runtime/node/direct-listener.ts';
+import { compress } from '../../../src/runtime/node/platform/compress.ts';
+import { createDirectListener } from '../../../src/runtime/node/server/direct-listener.ts';
 import { createTestService, vendorEntry, vendorList } from '../../support/test-service.ts';
 
 interface Sent {

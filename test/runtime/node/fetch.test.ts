@@ -13,9 +13,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { FetchedResponse, FetchInit } from '../../../src/deps.ts';
-import { BodyTooLargeError, readBody } from '../../../src/read-body.ts';
-import { createNodeFetch } from '../../../src/runtime/node/fetch.ts';
+import { BodyTooLargeError, readBody } from '../../../src/outbound/read-body.ts';
+import type { FetchedResponse, FetchInit } from '../../../src/platform/fetch.ts';
+import { createNodeFetch } from '../../../src/runtime/node/platform/fetch.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'imagecaches-fetch-'));
 const servers: Server[] = [];
@@ -36,8 +36,8 @@ async function serve(server: Server): Promise<number> {
 /** Fetches three times, with all garbage collected in between; a process of its own, since trust is read at its start. */
 const SOURCE = new URL('../../../src/', import.meta.url);
 const SCRIPT = `
-  import { createNodeFetch } from '${new URL('runtime/node/fetch.ts', SOURCE)}';
-  import { readBody } from '${new URL('read-body.ts', SOURCE)}';
+  import { createNodeFetch } from '${new URL('runtime/node/platform/fetch.ts', SOURCE)}';
+  import { readBody } from '${new URL('outbound/read-body.ts', SOURCE)}';
   const opened = [];
   const { fetch, close } = createNodeFetch(5000, (begin) => opened.push(begin));
   for (let call = 0; call < 3; call += 1) {

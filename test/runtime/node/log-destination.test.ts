@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createLogDestination } from '../../../src/runtime/node/log-destination.ts';
+import { createLogDestination } from '../../../src/runtime/node/telemetry/log-destination.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'imagecaches-log-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const SOURCE = fileURLToPath(new URL('../../../src/runtime/node/log-destination.ts', import.meta.url));
+const SOURCE = fileURLToPath(
+  new URL('../../../src/runtime/node/telemetry/log-destination.ts', import.meta.url),
+);
 
 /** What a process prints that logs so many lines and then does something. */
 function printedBy(lines: number, then: string): Promise<string> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createLogger } from '../../../src/runtime/node/logger.ts';
+import { createLogger } from '../../../src/runtime/node/telemetry/logger.ts';
 
 function logged(fields: object, message = 'm'): string {
   let text = '';

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
-import { createPrometheusMetrics } from '../../../src/runtime/node/metrics.ts';
+import { createPrometheusMetrics } from '../../../src/runtime/node/telemetry/metrics.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
 import { freePort } from '../../support/free-port.ts';
 import { endAll, type RunningProcess, startProcess } from './running-process.ts';
@@ -51,18 +51,19 @@ async function portOf(service: RunningProcess): Promise<number> {
 describe('the Prometheus metrics', () => {
   it('count and measure what the core reports, in base units', async () => {
     const { metrics, render } = createPrometheusMetrics('1.2.3');
+    const target = metrics.forTarget(undefined);
     metrics.requestAnswered('/imagecaches', 'GET', 200, 3);
     metrics.requestAnswered('/imagecaches', 'GET', 200, 700);
     metrics.requestAnswered('unmatched', 'BREW', 404, 1);
-    metrics.cacheAnswered('hit', 12_000);
-    metrics.upstreamAnswered('upstream_timeout', 5000);
-    metrics.upstreamRetried();
-    metrics.upstreamInFlight(1);
-    metrics.breakerChanged('open');
-    metrics.entriesDropped(3);
-    metrics.clockSkewMeasured(-90_500);
-    metrics.credentialLoaded(1_767_323_045_000);
-    metrics.observeCache(() => ({ entries: 7, bytes: 4096 }));
+    target.cacheAnswered('hit', 12_000);
+    target.upstreamAnswered('upstream_timeout', 5000);
+    target.upstreamRetried();
+    target.upstreamInFlight(1);
+    target.breakerChanged('open');
+    target.entriesDropped(3);
+    target.clockSkewMeasured(-90_500);
+    target.credentialLoaded(1_767_323_045_000);
+    target.observeCache(() => ({ entries: 7, bytes: 4096 }));
     const lines = (await render()).split('\n');
     for (const line of [
       'imagecaches_build_info{version="1.2.3"} 1',
@@ -84,7 +85,7 @@ describe('the Prometheus metrics', () => {
     ]) {
       expect(lines).toContain(line);
     }
-    metrics.credentialLoaded(undefined);
+    target.credentialLoaded(undefined);
     expect(await render()).toContain('imagecaches_credential_expiry_timestamp_seconds +Inf');
   });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createLogger } from '../../../src/runtime/node/logger.ts';
+import { createLogger } from '../../../src/runtime/node/telemetry/logger.ts';
 
 const word = fc.option(fc.string({ unit: 'binary', maxLength: 60 }), { nil: undefined });
 const members = {

@@ -2,8 +2,8 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Answer } from '../../../src/route.ts';
-import { createAnswerSender, takesHeadText } from '../../../src/runtime/node/send-answer.ts';
+import type { Answer } from '../../../src/http/route.ts';
+import { createAnswerSender, takesHeadText } from '../../../src/runtime/node/server/send-answer.ts';
 
 const KEEP_ALIVE_TIMEOUT_MS = 7000;
 const BODY = new TextEncoder().encode('{"image_caches":[]}');

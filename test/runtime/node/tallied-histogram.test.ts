@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Histogram, Registry } from 'prom-client';
 import { expect, it } from 'vitest';
-import { TalliedHistogram } from '../../../src/runtime/node/tallied-histogram.ts';
+import { TalliedHistogram } from '../../../src/runtime/node/telemetry/tallied-histogram.ts';
 
 const OPTIONS = { name: 'a_seconds', help: 'A.', labelNames: ['route'] as const, buckets: [0.5, 1, 10] };
 

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { createTokenDigest, MAX_REMEMBERED_CHARACTERS } from '../../../src/runtime/node/token-digest.ts';
+import {
+  createTokenDigest,
+  MAX_REMEMBERED_CHARACTERS,
+} from '../../../src/runtime/node/platform/token-digest.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('base64');
 

@@ -2,8 +2,8 @@ import http from 'node:http';
 import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
-import type { TracingConfig } from '../../../src/config.ts';
-import { createNodeTracing } from '../../../src/runtime/node/tracer.ts';
+import type { TracingConfig } from '../../../src/config/config.ts';
+import { createNodeTracing } from '../../../src/runtime/node/telemetry/tracer.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
@@ -363,7 +363,7 @@ describe('without OTEL_EXPORTER_OTLP_ENDPOINT', () => {
   }
 
   it('nothing of OpenTelemetry is loaded by us', async () => {
-    const isTracing = ({ url }: { url: string }) => /@opentelemetry|\/node\/tracer\.ts/.test(url);
+    const isTracing = ({ url }: { url: string }) => /@opentelemetry|\/telemetry\/tracer\.ts/.test(url);
     // The metrics' library loads the API by itself, which does nothing without an SDK.
     const ofMetrics = ({ parent }: { parent: string }) => /prom-client|@opentelemetry\/api/.test(parent);
     const modules = await modulesOf('');
@@ -376,7 +376,7 @@ describe('without OTEL_EXPORTER_OTLP_ENDPOINT', () => {
     );
     expect(traced.map(({ url }) => url)).toEqual(
       expect.arrayContaining([
-        expect.stringContaining('/node/tracer.ts'),
+        expect.stringContaining('/telemetry/tracer.ts'),
         expect.stringContaining('@opentelemetry/sdk-trace'),
         expect.stringContaining('@opentelemetry/exporter-trace-otlp-http'),
       ]),

@@ -1,5 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { SharedEntries, SharedEntry } from '../../../src/fleet/entries.ts';
+import { createSeparateFlight } from '../../../src/platform/single-flight.ts';
 import {
   createEdgeEntries,
   EDGE_TIMEOUT_MS,
@@ -7,8 +9,6 @@ import {
   isKvNamespace,
   type KvNamespace,
 } from '../../../src/runtime/worker/edge-entries.ts';
-import type { SharedEntries, SharedEntry } from '../../../src/shared-entries.ts';
-import { createSeparateFlight } from '../../../src/single-flight.ts';
 import { createTestService, vendorEntry, vendorList } from '../../support/test-service.ts';
 
 /** The real Cache API and the real KV of workerd. */
@@ -180,7 +180,8 @@ describe('isolates', () => {
   it('serve what another has loaded, only to callers who may have it, and in an outage too', async () => {
     const isolate = () => {
       const { settled, ...sharedEntries } = open({ cache: CACHE, kv: KV });
-      return createTestService({}, { sharedEntries, createSingleFlight: createSeparateFlight });
+      const fleet = { openEntries: () => sharedEntries };
+      return createTestService({}, { fleet, createSingleFlight: createSeparateFlight });
     };
     const first = await isolate();
     // The fake clock stands; the store believes entries by the real one.

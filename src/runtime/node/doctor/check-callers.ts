@@ -1,11 +1,11 @@
-import { createKeyLoader } from '../../../auth/issuers.ts';
-import type { Config, IssuerConfig } from '../../../config.ts';
-import type { Dependencies } from '../../../deps.ts';
+import { createKeyLoader } from '../../../auth/issuer-keys.ts';
+import type { Config, IssuerConfig } from '../../../config/config.ts';
+import type { Platform } from '../../../platform/platform.ts';
 import { codeOf, plain, within } from './check-network.ts';
 import { failed, type Outcome, ok, warning } from './findings.ts';
 
 /** Can an issuer's keys be had, and are there any that its tokens may be signed with? */
-export async function checkIssuer(issuer: IssuerConfig, deps: Dependencies): Promise<Outcome> {
+export async function checkIssuer(issuer: IssuerConfig, deps: Platform): Promise<Outcome> {
   const { keys, algorithms } = issuer;
   try {
     const jwks = await within(createKeyLoader(issuer, deps)());

@@ -1,15 +1,18 @@
-import type { Config } from '../../../config.ts';
-import { createCredentialProvider } from '../../../credentials/create-credential-provider.ts';
-import { CredentialUnavailableError } from '../../../credentials/credential-provider.ts';
-import type { Dependencies, FetchedResponse } from '../../../deps.ts';
-import { readBody } from '../../../read-body.ts';
-import type { Credential } from '../../../signing/credentials.ts';
+import type { Config, CredentialConfig } from '../../../config/config.ts';
+import { createProjectIdSource } from '../../../credentials/project-id.ts';
+import { CredentialUnavailableError } from '../../../credentials/provider.ts';
+import { createCredentialProvider } from '../../../credentials/sources.ts';
+import { parseImageCaches } from '../../../imagecaches/parse.ts';
+import { sanitiseImageCaches } from '../../../imagecaches/sanitise.ts';
+import { readBody } from '../../../outbound/read-body.ts';
+import type { FetchedResponse } from '../../../platform/fetch.ts';
+import type { Platform } from '../../../platform/platform.ts';
+import type { Credential } from '../../../signing/credential.ts';
 import { signRequest } from '../../../signing/sign-request.ts';
+import { parseHttpDate } from '../../../time/http-date.ts';
 import { MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES } from '../../../upstream/client.ts';
-import { parseImageCaches } from '../../../upstream/parse.ts';
-import { createProjectIdSource } from '../../../upstream/project-id.ts';
-import { sanitiseImageCaches } from '../../../upstream/sanitise.ts';
-import { parseHttpDate, parseUpstreamFailure, UpstreamError } from '../../../upstream/upstream-error.ts';
+import { parseUpstreamFailure } from '../../../vendor/read-failure.ts';
+import { UpstreamError } from '../../../vendor/upstream-error.ts';
 import { codeOf, STEP_TIMEOUT_MS, within } from './check-network.ts';
 import { failed, type Outcome, ok, skipped, warning } from './findings.ts';
 
@@ -26,8 +29,8 @@ export interface GatewayReport {
 
 /** One call without a signature, which counts against no key: is this the vendor, and what time is it there? */
 export async function askGateway(
-  { upstream }: Config,
-  deps: Pick<Dependencies, 'fetch' | 'now'>,
+  { target: { upstream } }: Config,
+  deps: Pick<Platform, 'fetch' | 'now'>,
 ): Promise<GatewayReport> {
   const unknown = skipped('the gateway said no time');
   try {
@@ -83,7 +86,7 @@ export interface CredentialReport {
 }
 
 const SOURCES: Readonly<
-  Record<Config['credentials']['source'], { readonly name: string; readonly remedy: string }>
+  Record<CredentialConfig['source'], { readonly name: string; readonly remedy: string }>
 > = {
   static: {
     name: 'a key pair of the settings',
@@ -102,11 +105,16 @@ const SOURCES: Readonly<
 };
 
 /** Which source gives a credential, and until when it is good. Of the access key id the last four only. */
-export async function getCredential(config: Config, deps: Dependencies): Promise<CredentialReport> {
-  const { name, remedy } = SOURCES[config.credentials.source];
+export async function getCredential(config: Config, deps: Platform): Promise<CredentialReport> {
+  const { name, remedy } = SOURCES[config.target.credentials.source];
   try {
     const credential = await within(
-      Promise.resolve(createCredentialProvider(config.credentials, deps).get()),
+      Promise.resolve(
+        createCredentialProvider(config.target.credentials, {
+          ...deps,
+          metrics: deps.metrics.forTarget(undefined),
+        }).get(),
+      ),
       2 * STEP_TIMEOUT_MS,
     );
     const { expiresAtMs } = credential;
@@ -131,9 +139,9 @@ export interface ProjectReport {
 export async function findProject(
   config: Config,
   credential: Credential,
-  deps: Dependencies,
+  deps: Platform,
 ): Promise<ProjectReport> {
-  const { projectLookup, upstream } = config;
+  const { projectLookup, upstream } = config.target;
   if (projectLookup === undefined)
     return {
       outcome: ok(
@@ -176,11 +184,11 @@ export interface CallReport {
 
 /** The one signed call to CCE: no more, since the vendor locks a key that is refused again and again. */
 export async function callCce(
-  { upstream }: Config,
+  { target: { upstream } }: Config,
   credential: Credential,
   projectId: string | undefined,
   skewMs: number,
-  deps: Pick<Dependencies, 'fetch' | 'now'>,
+  deps: Pick<Platform, 'fetch' | 'now'>,
 ): Promise<CallReport> {
   const notKnown = skipped('the call did not get that far');
   try {

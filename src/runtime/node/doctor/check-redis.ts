@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import type { SharedStoreConfig } from '../../../config.ts';
-import { parseRedisUrl } from '../../../redis-url.ts';
+import type { SharedStoreConfig } from '../../../config/config.ts';
+import { parseRedisUrl } from '../../../config/redis-url.ts';
 import { openRedis } from '../redis/open-redis.ts';
 import { codeOf, within } from './check-network.ts';
 import { failed, type Outcome, ok, warning } from './findings.ts';

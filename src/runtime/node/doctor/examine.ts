@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { type Config, ConfigError, parseConfig } from '../../../config.ts';
-import type { Dependencies } from '../../../deps.ts';
-import { NO_METRICS } from '../../../metrics.ts';
-import type { Credential } from '../../../signing/credentials.ts';
-import { createSharedFlight } from '../../../single-flight.ts';
-import { createNodeFetch } from '../fetch.ts';
-import { readSettingFiles } from '../read-setting-files.ts';
+import { type Config, ConfigError, parseConfig } from '../../../config/config.ts';
+import type { Logger } from '../../../observability/logger.ts';
+import { NO_METRICS } from '../../../observability/metrics.ts';
+import type { Platform } from '../../../platform/platform.ts';
+import type { Credential } from '../../../signing/credential.ts';
+import { createNodePlatform } from '../platform/platform.ts';
+import { readSettingFiles } from '../platform/read-setting-files.ts';
 import { checkIssuer, checkSdkKeys } from './check-callers.ts';
 import { askGateway, callCce, findProject, getCredential } from './check-cloud.ts';
 import { checkConnection, checkDns, checkPort } from './check-network.ts';
@@ -18,6 +17,8 @@ export interface Listener {
 }
 
 const silent = () => undefined;
+/** The doctor's report is its only output. */
+const SILENT_LOGGER: Logger = { debug: silent, info: silent, warn: silent, error: silent };
 
 /**
  * Examines a configuration and everything that it needs, in the order in which one thing needs the other. A check that
@@ -49,32 +50,11 @@ export async function examine(environment: NodeJS.ProcessEnv, listener: Listener
   if (config === undefined) return findings;
   const known = config;
 
-  const { fetch, close } = createNodeFetch(known.upstream.connectTimeoutMs);
-  const deps: Dependencies = {
-    fetch,
-    now: Date.now,
-    schedule: (callback, delayMs) => {
-      const timer = setTimeout(callback, delayMs);
-      return () => clearTimeout(timer);
-    },
-    random: Math.random,
-    hashToken: () => '',
-    readTextFile: (path) => readFile(path, 'utf8'),
-    waitUntil: silent,
-    createSingleFlight: createSharedFlight,
-    credentialProvider: {
-      get: silent as never,
-      reload: async () => false,
-      usable: () => false,
-      warm: async () => {},
-    },
-    logger: { debug: silent, info: silent, warn: silent, error: silent },
-    metrics: NO_METRICS,
-  };
+  const { platform, close } = createNodePlatform(known, { logger: SILENT_LOGGER, metrics: NO_METRICS });
   try {
-    await examineCloud(known, deps, check);
+    await examineCloud(known, platform, check);
     for (const issuer of known.issuers)
-      await check(`issuer ${new URL(issuer.issuer).host}`, () => checkIssuer(issuer, deps));
+      await check(`issuer ${new URL(issuer.issuer).host}`, () => checkIssuer(issuer, platform));
     const sdkKeys = checkSdkKeys(known, Date.now());
     if (sdkKeys !== undefined) await check('SDK key pairs', () => sdkKeys);
     const { sharedStore, listen, metrics } = known;
@@ -90,10 +70,10 @@ export async function examine(environment: NodeJS.ProcessEnv, listener: Listener
 
 async function examineCloud(
   config: Config,
-  deps: Dependencies,
+  platform: Platform,
   check: (name: string, work: () => Outcome | Promise<Outcome>) => Promise<boolean>,
 ): Promise<void> {
-  const endpoint = new URL(config.upstream.endpoint);
+  const endpoint = new URL(config.target.upstream.endpoint);
   const needs = (isGood: boolean, what: string, work: () => Outcome | Promise<Outcome>) =>
     isGood ? work() : skipped(`needs ${what}`);
 
@@ -105,7 +85,7 @@ async function examineCloud(
   let clock = skipped('needs the gateway');
   const isGateway = await check('gateway', () =>
     needs(isConnected, 'the connection', async () => {
-      const report = await askGateway(config, deps);
+      const report = await askGateway(config, platform);
       ({ skewMs, clock } = report);
       return report.gateway;
     }),
@@ -114,7 +94,7 @@ async function examineCloud(
 
   let credential: Credential | undefined;
   await check('credential', async () => {
-    const report = await getCredential(config, deps);
+    const report = await getCredential(config, platform);
     ({ credential } = report);
     return report.outcome;
   });
@@ -123,8 +103,8 @@ async function examineCloud(
   const isProject = await check('project', () =>
     held === undefined
       ? skipped('needs the credential')
-      : needs(isConnected || config.projectLookup === undefined, 'the connection', async () => {
-          const report = await findProject(config, held, deps);
+      : needs(isConnected || config.target.projectLookup === undefined, 'the connection', async () => {
+          const report = await findProject(config, held, platform);
           ({ projectId } = report);
           return report.outcome;
         }),
@@ -134,7 +114,7 @@ async function examineCloud(
     if (held === undefined) return skipped('needs the credential');
     if (!isGateway) return skipped('needs the gateway');
     return needs(isProject, 'the project', async () => {
-      const report = await callCce(config, held, projectId, skewMs, deps);
+      const report = await callCce(config, held, projectId, skewMs, platform);
       ({ permission } = report);
       return report.signature;
     });

@@ -1,42 +1,27 @@
-import type { SharedStoreConfig } from '../../../config.ts';
-import type { Dependencies } from '../../../deps.ts';
-import { parseRedisUrl } from '../../../redis-url.ts';
-import type { SharedEntries } from '../../../shared-entries.ts';
-import type { SharedUse } from '../../../shared-use.ts';
+import type { SharedStoreConfig } from '../../../config/config.ts';
+import { parseRedisUrl } from '../../../config/redis-url.ts';
+import type { Fleet } from '../../../fleet/fleet.ts';
+import type { Platform } from '../../../platform/platform.ts';
 import { keepRedisConnection } from './redis-connection.ts';
 import { createRedisEntries } from './redis-entries.ts';
 import { createRedisUse } from './redis-use.ts';
 
-export interface RedisStore {
-  readonly entries: SharedEntries;
-  readonly use: SharedUse;
+export interface RedisStore extends Required<Fleet> {
   readonly stop: () => void;
 }
 
-export interface RedisStoreOptions extends SharedStoreConfig {
-  /** Made by sharedNamespace. */
-  readonly namespace: string;
-  /** How long entries are kept after they were fresh: milliseconds. */
-  readonly keepStaleMs: number;
-}
-
-/** Entries and limits that instances share in Redis. Connects in the background, and does not fail. */
+/** Lists and limits that instances share in Redis, over one connection. Connects in the background, and does not fail. */
 export function createRedisStore(
-  { url, file, namespace, keepStaleMs }: RedisStoreOptions,
-  deps: Pick<Dependencies, 'now' | 'schedule' | 'random' | 'logger' | 'metrics' | 'readTextFile'>,
+  { url, file }: SharedStoreConfig,
+  platform: Pick<Platform, 'now' | 'schedule' | 'random' | 'logger' | 'metrics' | 'readTextFile'>,
 ): RedisStore {
-  const entries = createRedisEntries({ namespace, keepStaleMs }, () => connection, deps);
   const connection = keepRedisConnection(
-    {
-      locate: async () => parseRedisUrl(file === undefined ? url : (await deps.readTextFile(file)).trim()),
-      channel: namespace,
-      onMessage: entries.onMessage,
-    },
-    deps,
+    async () => parseRedisUrl(file === undefined ? url : (await platform.readTextFile(file)).trim()),
+    platform,
   );
   return {
-    entries,
-    use: createRedisUse(namespace, () => connection),
+    openEntries: (options) => createRedisEntries(options, connection, platform),
+    openUse: (namespace) => createRedisUse(namespace, connection),
     stop: connection.stop,
   };
 }

@@ -1,5 +1,5 @@
 import { createClient, createCluster, createSentinel } from '@redis/client';
-import type { RedisLocation } from '../../../redis-url.ts';
+import type { RedisLocation } from '../../../config/redis-url.ts';
 
 /** The commands in use, which are the same for one server, a cluster and sentinels. */
 export interface RedisCommands {

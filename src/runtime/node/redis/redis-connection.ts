@@ -1,9 +1,9 @@
-import type { Dependencies } from '../../../deps.ts';
-import { describeError } from '../../../describe-error.ts';
-import type { SharedOperation } from '../../../metrics.ts';
-import { pauseAfterFailures } from '../../../pause-after-failures.ts';
-import type { RedisLocation } from '../../../redis-url.ts';
-import { runWithin } from '../../../run-within.ts';
+import type { RedisLocation } from '../../../config/redis-url.ts';
+import { describeError } from '../../../observability/describe-error.ts';
+import type { SharedOperation } from '../../../observability/metrics.ts';
+import { pauseAfterFailures } from '../../../outbound/backoff.ts';
+import { runWithin } from '../../../outbound/run-within.ts';
+import type { Platform } from '../../../platform/platform.ts';
 import { openRedis, type RedisClient, type RedisCommands } from './open-redis.ts';
 
 /** No request waits longer for Redis: 50 ms. */
@@ -25,15 +25,13 @@ export interface RedisConnection {
     operation: SharedOperation,
     work: (redis: RedisCommands) => Promise<Value>,
   ): Promise<Value | undefined>;
-  /** Messages of the channel reach us now. */
-  readonly isReady: () => boolean;
+  /** Listens to a channel from now on, also after the connection was replaced. */
+  subscribe(channel: () => Promise<string>, onMessage: (message: string) => void): void;
   stop(): void;
 }
 
-export interface RedisConnectionOptions {
-  /** Asked each time a connection is opened, so that a changed password is found. */
-  readonly locate: () => Promise<RedisLocation | undefined>;
-  readonly channel: string;
+interface Subscription {
+  readonly channel: () => Promise<string>;
   readonly onMessage: (message: string) => void;
 }
 
@@ -44,11 +42,14 @@ class RedisTimeoutError extends Error {
 /**
  * Keeps a connection to Redis, and the rest of the service from waiting for it: while it is gone, or slow, it is not
  * asked. One line of the log for each change, and metrics.
+ *
+ * @param locate asked each time a connection is opened, so that a changed password is found
  */
 export function keepRedisConnection(
-  { locate, channel, onMessage }: RedisConnectionOptions,
-  deps: Pick<Dependencies, 'now' | 'schedule' | 'random' | 'logger' | 'metrics'>,
+  locate: () => Promise<RedisLocation | undefined>,
+  deps: Pick<Platform, 'now' | 'schedule' | 'random' | 'logger' | 'metrics'>,
 ): RedisConnection {
+  const subscriptions: Subscription[] = [];
   let client: RedisClient | undefined;
   /** Undefined until the first connection, or its failure. */
   let isUp: boolean | undefined;
@@ -95,11 +96,15 @@ export function keepRedisConnection(
         if (opened === client && isUp === false) noteUp();
       });
       await opened.connect();
-      await opened.subscribe(channel, onMessage);
+      for (const subscription of subscriptions) await listen(opened, subscription);
       if (opened === client) noteUp();
     } catch (error) {
       noteDown(error);
     }
+  }
+
+  async function listen(opened: RedisClient, { channel, onMessage }: Subscription): Promise<void> {
+    await opened.subscribe(await channel(), onMessage);
   }
 
   function replaceIfStuck(): void {
@@ -149,7 +154,12 @@ export function keepRedisConnection(
         return undefined;
       }
     },
-    isReady: () => client?.isReady === true,
+    subscribe(channel, onMessage) {
+      const subscription = { channel, onMessage };
+      subscriptions.push(subscription);
+      // A connection that is still being opened subscribes by itself.
+      if (client?.isReady) listen(client, subscription).catch(noteDown);
+    },
     stop() {
       isStopped = true;
       end(client);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { SharedUse } from '../../../shared-use.ts';
+import type { SharedUse } from '../../../fleet/use.ts';
 import type { RedisConnection } from './redis-connection.ts';
 
 /**
@@ -16,15 +16,16 @@ redis.call('SET', KEYS[1], string.format('%.3f', til), 'PX', math.max(1, math.ce
 return string.format('%.3f', til - now)`;
 
 /** Uses of limits in Redis. Who used them is written as a digest only. */
-export function createRedisUse(namespace: string, connection: () => RedisConnection): SharedUse {
-  const keyOf = (key: string) =>
-    `${namespace}:use:{${createHash('sha256').update(key).digest('base64url').slice(0, 22)}}`;
+export function createRedisUse(namespace: () => Promise<string>, connection: RedisConnection): SharedUse {
+  const keyOf = (start: string, key: string) =>
+    `${start}:use:{${createHash('sha256').update(key).digest('base64url').slice(0, 22)}}`;
   return {
     async add(uses, limitMs) {
-      const answers = await connection().run('limits', (redis) =>
+      const start = await namespace();
+      const answers = await connection.run('limits', (redis) =>
         Promise.all(
           uses.map(({ key, addedMs }) =>
-            redis.eval(ADD, { keys: [keyOf(key)], arguments: [addedMs.toFixed(3), String(limitMs)] }),
+            redis.eval(ADD, { keys: [keyOf(start, key)], arguments: [addedMs.toFixed(3), String(limitMs)] }),
           ),
         ),
       );

@@ -4,16 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from '@redis/client';
 import { afterEach, describe, expect, it } from 'vitest';
-import { NO_METRICS } from '../../../../src/metrics.ts';
-import { createRedisStore, type RedisStore } from '../../../../src/runtime/node/redis/create-redis-store.ts';
-import type { LookUp, SharedEntry } from '../../../../src/shared-entries.ts';
+import type { LookUp, SharedEntries, SharedEntry } from '../../../../src/fleet/entries.ts';
+import type { SharedUse } from '../../../../src/fleet/use.ts';
+import { NO_METRICS } from '../../../../src/observability/metrics.ts';
+import { createRedisStore } from '../../../../src/runtime/node/redis/create-redis-store.ts';
 import { createRecordingLogger, type RecordingLogger } from '../../../support/recording-logger.ts';
 import { hasRedisServer, type RedisServer, startRedisServer } from './redis-server.ts';
 
 const NAMESPACE = 'imagecaches-bff:1:test';
 const PASSWORD = 'PlantedRedisPassword0001';
 
-interface TestStore extends RedisStore {
+interface TestStore {
+  readonly stop: () => void;
+  readonly entries: SharedEntries;
+  readonly use: SharedUse;
   readonly logger: RecordingLogger;
   /** operation:result, in order. */
   readonly used: string[];
@@ -49,7 +53,7 @@ function openStore(
   const changes = { true: 0, false: 0 };
   const listeners = new Set<() => void>();
   const store = createRedisStore(
-    { url, file, namespace: NAMESPACE, keepStaleMs: 60_000 },
+    { url, file },
     {
       now,
       schedule: (callback, delayMs) => {
@@ -69,16 +73,20 @@ function openStore(
       },
     },
   );
+  const entries = store.openEntries({ namespace: async () => NAMESPACE, keepStaleMs: 60_000 });
+  const use = store.openUse(async () => NAMESPACE);
   const shared: string[] = [];
   let sharedNext = Promise.withResolvers<string>();
-  store.entries.onShared?.((key) => {
+  entries.onShared?.((key) => {
     shared.push(key);
     sharedNext.resolve(key);
     sharedNext = Promise.withResolvers<string>();
   });
   closing.push(store.stop);
   return {
-    ...store,
+    stop: store.stop,
+    entries,
+    use,
     logger,
     used,
     shared,
@@ -114,7 +122,7 @@ const textOf = (found: SharedEntry | undefined) => found && new TextDecoder().de
 const never = () => false;
 const always = () => true;
 
-async function takeTurn(store: RedisStore, key: string): Promise<Extract<LookUp, { state: 'ours' }>> {
+async function takeTurn(store: TestStore, key: string): Promise<Extract<LookUp, { state: 'ours' }>> {
   const found = await store.entries.lookUp(key, never);
   if (found.state !== 'ours') throw new Error(`the turn is ${found.state}`);
   return found;

@@ -1,0 +1,142 @@
+import * as z from 'zod';
+import { isSecureUrl } from '../secure-url.ts';
+import { parseDocument } from './parse-document.ts';
+
+/** Verified with jose; every one is asymmetric, so a public key can never be taken for a shared secret. */
+export const ASYMMETRIC_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+] as const;
+
+export const DEFAULT_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const;
+export const DEFAULT_SCOPE = 'imagecaches:read';
+export const DEFAULT_SCOPE_CLAIMS = ['scope', 'scp'] as const;
+
+/** Where an issuer's public keys come from. */
+export type KeyLocation =
+  | { readonly kind: 'discovery' }
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'file'; readonly path: string };
+
+export interface IssuerConfig {
+  readonly issuer: string;
+  readonly audiences: readonly string[];
+  readonly keys: KeyLocation;
+  readonly algorithms: readonly string[];
+  /** A caller needs all of them; none where allowedSubjects says who may come. */
+  readonly requiredScopes: readonly string[];
+  /** Claims that may hold scopes: a space-separated string or an array. */
+  readonly scopeClaims: readonly string[];
+  /** Exact, or with a trailing `*` all that begin like it; undefined: any. */
+  readonly allowedSubjects: readonly string[] | undefined;
+}
+
+export const visibleAscii = z.string().regex(/^[\x21-\x7e]{1,4096}$/);
+/** A scope-token of RFC 6749, section 3.3. */
+export const scopeToken = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/);
+export const claimName = z.string().regex(/^[\x21-\x7e]{1,256}$/);
+export const secureUrl = z.string().refine(isSecureUrl);
+
+export const SECURE_URL_RULE = 'an https URL, or http on loopback, without user name, password or fragment';
+
+const IssuerSchema = z
+  .strictObject({
+    issuer: secureUrl.meta({ description: `The claim iss of its tokens: ${SECURE_URL_RULE}.` }),
+    audiences: z
+      .array(visibleAscii)
+      .min(1)
+      .meta({ description: 'One of them must be in the claim aud of a token.' }),
+    jwksUrl: secureUrl
+      .optional()
+      .meta({ description: "Its keys; without it and jwksFile from the issuer's OpenID configuration." }),
+    jwksFile: z.string().min(1).optional().meta({ description: 'The path of a JWKS file.' }),
+    algorithms: z
+      .array(z.enum(ASYMMETRIC_ALGORITHMS))
+      .min(1)
+      .default([...DEFAULT_ALGORITHMS]),
+    requiredScopes: z
+      .array(scopeToken)
+      .default([DEFAULT_SCOPE])
+      .meta({ description: 'A token needs all of them. Empty only together with allowedSubjects.' }),
+    scopeClaims: z
+      .array(claimName)
+      .min(1)
+      .default([...DEFAULT_SCOPE_CLAIMS])
+      .meta({ description: 'Claims that hold scopes, as a string with spaces or as an array.' }),
+    allowedSubjects: z
+      .array(z.string().regex(/^[^*]{1,256}\*?$/))
+      .min(1)
+      .optional()
+      .meta({ description: 'Who may come: the claim sub, exact or with a trailing *.' }),
+  })
+  .refine(({ jwksUrl, jwksFile }) => jwksUrl === undefined || jwksFile === undefined, {
+    path: ['jwksFile'],
+  })
+  // With neither, every token of a public issuer would do.
+  .refine(({ requiredScopes, allowedSubjects }) => requiredScopes.length > 0 || allowedSubjects, {
+    path: ['requiredScopes'],
+  });
+
+/** The document in AUTH_ISSUERS_FILE. */
+export const IssuersSchema = z
+  .strictObject({
+    $schema: z.string().optional().meta({ description: 'For editors.' }),
+    issuers: z.array(IssuerSchema).min(1).max(100),
+  })
+  .refine(({ issuers }) => new Set(issuers.map(({ issuer }) => issuer)).size === issuers.length, {
+    path: ['issuers'],
+  });
+
+/** What each member must be, said in place of a library's message, which could quote a value. */
+const RULES: Readonly<Record<string, string>> = {
+  issuer: `must be ${SECURE_URL_RULE}`,
+  audiences: 'must be an array of one or more audiences',
+  jwksUrl: `must be ${SECURE_URL_RULE}`,
+  jwksFile: 'must be a path, and not stand beside jwksUrl',
+  algorithms: `must be an array of one or more of ${ASYMMETRIC_ALGORITHMS.join(', ')}`,
+  requiredScopes: 'must be an array of scopes, with at least one unless allowedSubjects is set',
+  scopeClaims: 'must be an array of one or more claim names',
+  allowedSubjects: "must be an array of subjects, each exact or with one '*' at its end",
+  issuers: 'must be an array of 1 to 100 issuers, each named once',
+};
+
+/**
+ * Reads the document in AUTH_ISSUERS_FILE.
+ *
+ * @returns the issuers, or what is wrong, each fault with the member's path and no value
+ */
+export function parseIssuers(text: string): IssuerConfig[] | { readonly faults: readonly string[] } {
+  const result = parseDocument(text, IssuersSchema, faultOf);
+  if ('faults' in result) return result;
+  return result.value.issuers.map(({ jwksUrl, jwksFile, allowedSubjects, ...issuer }) => ({
+    ...issuer,
+    allowedSubjects,
+    keys:
+      jwksUrl !== undefined
+        ? { kind: 'url', url: jwksUrl }
+        : jwksFile !== undefined
+          ? { kind: 'file', path: jwksFile }
+          : { kind: 'discovery' },
+  }));
+}
+
+function faultOf({ code, path }: z.core.$ZodIssue): string {
+  const names = path.filter((part) => typeof part === 'string');
+  const where = path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '');
+  if (code === 'unrecognized_keys')
+    return `${where === '' ? 'the document' : where} has a member that is not known`;
+  const rule = RULES[names.at(-1) ?? ''];
+  return rule === undefined ? "must be an object with the member 'issuers'" : `${where} ${rule}`;
+}

@@ -1,0 +1,73 @@
+import { type Credential, checkCredential } from '../signing/credential.ts';
+
+/** Where the credential comes from. It is asked at each signing, so that a replaced key is in use at once. */
+export interface CredentialProvider {
+  /**
+   * The credential to sign with now. The same object as long as it is the same credential.
+   *
+   * @throws CredentialUnavailableError (or rejects with it) when there is none that may be used
+   */
+  get(): Credential | Promise<Credential>;
+  /**
+   * The vendor has refused this credential: asks the source whether it has another by now. Never rejects.
+   *
+   * @returns true when `get` answers another credential than the refused one
+   */
+  reload(refused: Credential): Promise<boolean>;
+  /**
+   * True while a credential is held that may be used. For readiness: it answers at once and waits for nobody,
+   * but a refresh that is due may begin, so that a service without traffic does not lose its credential.
+   */
+  usable(): boolean;
+  /** Gets a credential if none is held and the pause after a failure is over. Never rejects. */
+  warm(): Promise<void>;
+}
+
+/**
+ * There is no credential to sign with, or no project id to send with it. The code is a fixed word of ours, for
+ * the log: `no_credential` and `credential_expired` of the refreshing provider, `project_none`,
+ * `project_several`, `project_refused` and `project_lookup_failed` of the project look-up.
+ */
+export class CredentialUnavailableError extends Error {
+  override readonly name = 'CredentialUnavailableError';
+  readonly code: string;
+  constructor(code: string) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/** True when both sign alike: the expiry may differ. */
+export function isSameCredential(a: Credential, b: Credential): boolean {
+  return (
+    a.accessKeyId === b.accessKeyId &&
+    a.secretAccessKey === b.secretAccessKey &&
+    a.securityToken === b.securityToken
+  );
+}
+
+/**
+ * Checks a credential and copies what belongs to it into a frozen object.
+ *
+ * @throws TypeError when it cannot be used, see checkCredential
+ */
+export function freezeCredential(credential: Credential): Credential {
+  checkCredential(credential);
+  const { accessKeyId, secretAccessKey, securityToken, expiresAtMs } = credential;
+  return Object.freeze({ accessKeyId, secretAccessKey, securityToken, expiresAtMs });
+}
+
+/**
+ * A provider that always answers the same credential, a frozen copy of the one given.
+ *
+ * @throws TypeError at once when the credential cannot be used, see checkCredential
+ */
+export function staticCredentialProvider(credential: Credential): CredentialProvider {
+  const frozen = freezeCredential(credential);
+  return {
+    get: () => frozen,
+    reload: async () => false,
+    usable: () => true,
+    warm: async () => undefined,
+  };
+}

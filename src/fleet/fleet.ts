@@ -1,0 +1,17 @@
+import type { SharedEntries } from './entries.ts';
+import type { SharedUse } from './use.ts';
+
+export interface SharedEntriesOptions {
+  /** The start of every key, see createNamespace. A function, since digests may be asynchronous. */
+  readonly namespace: () => Promise<string>;
+  /** Time that entries are kept after they were fresh: milliseconds. */
+  readonly keepStaleMs: number;
+}
+
+/** The store that replicas share, as a runtime opens it. */
+export interface Fleet {
+  /** The lists of one target. */
+  openEntries(options: SharedEntriesOptions): SharedEntries;
+  /** The uses of limits; absent where each instance counts alone. */
+  readonly openUse?: (namespace: () => Promise<string>) => SharedUse;
+}

@@ -1,0 +1,33 @@
+import type { TargetConfig } from '../config/config.ts';
+import { hashSha256 } from '../signing/sha256.ts';
+
+/** Digits of the digest that tell accounts and projects apart: 96 bits. */
+const DIGITS = 24;
+/** Changes with the form of keys and entries, so that versions that read them differently share nothing. */
+const VERSION = 2;
+
+/**
+ * The start of every shared key: the same for instances that ask the same endpoints for the same projects, and for
+ * nobody else. It reveals neither.
+ *
+ * @returns a function that makes it when it is first asked, and keeps it as a value: on Workers a promise would belong to
+ *   the request that made it
+ */
+export function createNamespace(
+  targets: readonly Pick<TargetConfig, 'upstream' | 'credentials'>[],
+): () => Promise<string> {
+  let known: string | undefined;
+  return async () => {
+    known ??= `imagecaches-bff:${VERSION}:${(await digestOf(targets)).slice(0, DIGITS)}`;
+    return known;
+  };
+}
+
+function digestOf(targets: readonly Pick<TargetConfig, 'upstream' | 'credentials'>[]): Promise<string> {
+  const identities = targets.map(({ upstream: { endpoint, projectId }, credentials }) => {
+    // Without a project the key pair decides whose lists come; parseConfig requires one of the two.
+    const owner = projectId ?? (credentials.source === 'static' ? credentials.accessKeyId : '');
+    return [endpoint, projectId !== undefined, owner];
+  });
+  return hashSha256(JSON.stringify(identities));
+}

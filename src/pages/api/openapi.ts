@@ -1,0 +1,54 @@
+import { etagOf } from '../../cache/cached-response.ts';
+import type { Config } from '../../config/config.ts';
+import { matchesEtag } from '../../http/etag.ts';
+import type { ScopedHandler } from '../../http/request-scope.ts';
+import { SECURITY_HEADERS } from '../../http/security-headers.ts';
+import document from './openapi.json' with { type: 'json' };
+
+interface PathItem {
+  readonly [method: string]: { readonly security?: readonly object[] } & object;
+}
+
+/** The document without what this configuration does not serve. */
+export function documentFor({ sdkClients }: Pick<Config, 'sdkClients'>): object {
+  if (sdkClients !== undefined) return document;
+  const { '/v3/projects': _projects, ...paths } = document.paths;
+  const { signature: _signature, ...securitySchemes } = document.components.securitySchemes;
+  const { Projects: _schema, ...schemas } = document.components.schemas;
+  const { Region: _region, ...parameters } = document.components.parameters;
+  return {
+    ...document,
+    paths: Object.fromEntries(Object.entries(paths).map(([path, item]) => [path, withoutSignature(item)])),
+    components: { ...document.components, schemas, parameters, securitySchemes },
+  };
+}
+
+function withoutSignature(item: object): PathItem {
+  return Object.fromEntries(
+    Object.entries(item as PathItem).map(([method, { security = [], ...operation }]) => [
+      method,
+      { ...operation, security: security.filter((scheme) => !('signature' in scheme)) },
+    ]),
+  );
+}
+
+/** `GET /openapi.json`: OpenAPI 3.1 of what this service answers, for anyone. */
+export function openApiHandler(config: Pick<Config, 'sdkClients'>): ScopedHandler {
+  /** Made by the first request, and kept as a value: a promise would belong to that request. */
+  let made: { readonly body: Uint8Array<ArrayBuffer>; readonly etag: string } | undefined;
+  return async (request, { requestId }) => {
+    if (made === undefined) {
+      const body = new TextEncoder().encode(JSON.stringify(documentFor(config)));
+      made = { body, etag: await etagOf(body) };
+    }
+    const { body, etag } = made;
+    const headers = {
+      etag,
+      'cache-control': 'public, max-age=300',
+      ...SECURITY_HEADERS,
+    };
+    if (matchesEtag(request.headers.get('if-none-match'), etag))
+      return { status: 304, headers, requestId, body: null };
+    return { status: 200, headers: { ...headers, 'content-type': 'application/json' }, requestId, body };
+  };
+}

@@ -1,0 +1,32 @@
+import type { AuthenticateCaller } from '../auth/authenticate-caller.ts';
+import type { ScopedHandler } from '../http/request-scope.ts';
+import { SECURITY_HEADERS } from '../http/security-headers.ts';
+import { hashSha256 } from '../signing/sha256.ts';
+import { parseProjectsQuery } from './projects-query.ts';
+
+/** A project id has 32 hexadecimal digits (IAM, KeystoneListProjects). */
+const PROJECT_ID_DIGITS = 32;
+
+/**
+ * `GET /v3/projects?name=<region>`: what the vendor's SDKs ask IAM for before their first call, when they are given
+ * a region and no project id. There is one project for each region, made up from its name: it means nothing in the
+ * cloud, and is not looked at when it comes back.
+ */
+export function projectsHandler(authenticate: AuthenticateCaller): ScopedHandler {
+  return async (request, scope) => {
+    await authenticate(request, scope);
+    const region = parseProjectsQuery(request.url);
+    const id = (await hashSha256(`imagecaches-bff project ${region}`)).slice(0, PROJECT_ID_DIGITS);
+    const project = { id, name: region, enabled: true, is_domain: false, description: '' };
+    return {
+      status: 200,
+      body: JSON.stringify({ projects: [project], links: {} }),
+      headers: {
+        'content-type': 'application/json',
+        'cache-control': 'private, no-store',
+        ...SECURITY_HEADERS,
+      },
+      requestId: scope.requestId,
+    };
+  };
+}

@@ -1,0 +1,27 @@
+/** The part of a response that the core reads; the standard Response has it. */
+export interface FetchedResponse {
+  readonly status: number;
+  readonly headers: Pick<Headers, 'get'>;
+  /** After any content coding. A reader that stops before the end cancels it. */
+  readonly body: {
+    getReader(): {
+      read(): Promise<{ readonly done?: boolean | undefined; readonly value?: Uint8Array | undefined }>;
+      cancel(): Promise<void>;
+    };
+    cancel(): Promise<void>;
+  } | null;
+}
+
+/** A request of the core. */
+export interface FetchInit {
+  /** Default: GET. */
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** A redirect is an answer like any other, and never followed. */
+  readonly redirect: 'manual';
+  readonly signal?: AbortSignal;
+}
+
+/** Rejects when there is no answer. The runtime sets the connect timeout. */
+export type Fetch = (url: string, init: FetchInit) => Promise<FetchedResponse>;

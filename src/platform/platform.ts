@@ -1,0 +1,56 @@
+import type { Fleet } from '../fleet/fleet.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics, TargetMetrics } from '../observability/metrics.ts';
+import type { Tracer } from '../observability/tracing.ts';
+import type { Digests } from '../signing/digests.ts';
+import type { Fetch } from './fetch.ts';
+import type { PageFiles } from './page-file.ts';
+import type { Schedule } from './schedule.ts';
+import type { SingleFlight } from './single-flight.ts';
+
+/** The part of a request that tells where it came from. */
+export interface ClientRequest {
+  readonly headers: { get(name: string): string | null };
+}
+
+/**
+ * Everything that comes from outside, and only that: the core builds the rest from it. Its shape is the same on Node,
+ * on Workers, in the doctor and in tests, which pass a fake clock, a scripted fetch and a recording logger.
+ */
+export interface Platform {
+  readonly fetch: Fetch;
+  /** Time in milliseconds since 1970. */
+  readonly now: () => number;
+  /** On the same clock as `now`. */
+  readonly schedule: Schedule;
+  /** A number from 0 (inclusive) to 1 (exclusive), for jitter. */
+  readonly random: () => number;
+  /** Faster digests than those of WebCrypto, where the runtime has some. */
+  readonly digests?: Digests;
+  /** Compresses a body without blocking other requests; absent where a proxy in front does it. */
+  readonly compress?: (
+    body: Uint8Array<ArrayBuffer>,
+    coding: 'br' | 'gzip',
+  ) => Promise<Uint8Array<ArrayBuffer>>;
+  /** Reads a text file; rejects on runtimes without files. */
+  readonly readTextFile: (path: string) => Promise<string>;
+  /** Keeps the runtime alive until background work ends. The promise never rejects. */
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+  /** Joins concurrent work where the runtime lets one request wait for another, else starts it each time. */
+  readonly createSingleFlight: () => SingleFlight;
+  /** The address of the client, past the proxies that are trusted; absent: not known. */
+  readonly clientAddress?: (request: ClientRequest, env: unknown) => string | undefined;
+  /** The store that replicas share; absent where each instance is alone. */
+  readonly fleet?: Fleet;
+  /** The files of the page that shows the API document; absent where the runtime has no files. */
+  readonly docsFiles?: PageFiles;
+  /** The files of the console; absent where the runtime has no files. */
+  readonly consoleFiles?: PageFiles;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Absent when nothing is traced. */
+  readonly tracer?: Tracer;
+}
+
+/** The platform as the parts of one target see it: what they report is the target's. */
+export type TargetPlatform = Omit<Platform, 'metrics'> & { readonly metrics: TargetMetrics };

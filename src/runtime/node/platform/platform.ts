@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import type { Config } from '../../../config/config.ts';
+import type { Logger } from '../../../observability/logger.ts';
+import type { Metrics } from '../../../observability/metrics.ts';
+import type { Platform } from '../../../platform/platform.ts';
+import { createSharedFlight } from '../../../platform/single-flight.ts';
+import { createClientAddress } from './client-address.ts';
+import { compress } from './compress.ts';
+import { createConsoleFiles } from './console-files.ts';
+import { createNodeDigests } from './digests.ts';
+import { createDocsFiles } from './docs-files.ts';
+import { type ConnectionBegin, createNodeFetch } from './fetch.ts';
+
+export interface NodePlatformOptions {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Told of each outbound connection. */
+  readonly connectionOpened?: (begin: ConnectionBegin) => void;
+}
+
+export interface NodePlatform {
+  readonly platform: Platform;
+  /** Resolves when no background work is left. */
+  readonly backgroundEnded: () => Promise<unknown>;
+  /** Closes outbound connections. */
+  readonly close: () => Promise<void>;
+}
+
+/** What the core needs from Node. The shared store and the tracer, which are loaded only where wanted, are added to it. */
+export function createNodePlatform(
+  config: Config,
+  { logger, metrics, connectionOpened }: NodePlatformOptions,
+): NodePlatform {
+  const { fetch, close } = createNodeFetch(config.target.upstream.connectTimeoutMs, connectionOpened);
+  const background = new Set<Promise<unknown>>();
+  return {
+    platform: {
+      fetch,
+      now: Date.now,
+      schedule: (callback, delayMs) => {
+        const timer = setTimeout(callback, delayMs);
+        return () => clearTimeout(timer);
+      },
+      random: Math.random,
+      digests: createNodeDigests(),
+      compress,
+      readTextFile: (path) => readFile(path, 'utf8'),
+      waitUntil: (promise) => {
+        background.add(promise);
+        promise.finally(() => background.delete(promise));
+      },
+      createSingleFlight: createSharedFlight,
+      docsFiles: createDocsFiles(),
+      consoleFiles: createConsoleFiles(),
+      logger,
+      metrics,
+      ...(config.trustedProxies && { clientAddress: createClientAddress(config.trustedProxies) }),
+    },
+    backgroundEnded: () => Promise.allSettled(background),
+    close,
+  };
+}
