@@ -1,7 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { SdkClientsConfig } from '../config/config.ts';
 import { ProblemError } from '../http/problem.ts';
-import type { RouteRequest } from '../http/route.ts';
 import type { Platform } from '../platform/platform.ts';
 import {
   buildCanonicalHeaders,
@@ -40,6 +39,14 @@ const PAYLOAD_HASHES = [
 /** For a signature of an unknown key: its check must take as long. No one has this pair. */
 const NO_KEY: Credential = Object.freeze({ accessKeyId: 'none', secretAccessKey: 'none' });
 
+/** The parts of a request that can be signed. */
+export interface SignedRequest {
+  readonly method: string;
+  /** Absolute, with the query. */
+  readonly url: string;
+  readonly headers: { get(name: string): string | null };
+}
+
 export interface SignatureVerifier {
   /**
    * Who signed this request?
@@ -47,7 +54,7 @@ export interface SignatureVerifier {
    * @param clientAddress where it came from, for replay protection; undefined where it is not known
    * @throws ProblemError (rejects with it) `unauthenticated`
    */
-  verify(request: RouteRequest, clientAddress: string | undefined): Promise<Principal>;
+  verify(request: SignedRequest, clientAddress: string | undefined): Promise<Principal>;
 }
 
 /** Is this the Authorization header of one of the vendor's SDKs? */
@@ -97,7 +104,7 @@ export function createSignatureVerifier(
 
   /** In one of the forms that it may have been signed in; the first is that of nearly all. */
   async function isSigned(
-    request: RouteRequest,
+    request: SignedRequest,
     names: readonly string[],
     sdkDate: string,
     credential: Credential,
@@ -156,14 +163,14 @@ export function createSignatureVerifier(
 }
 
 /** The hosts that may have been signed; one, of no importance, where none was. */
-function hostsOf(request: RouteRequest, names: readonly string[], publicHost: string | undefined): string[] {
+function hostsOf(request: SignedRequest, names: readonly string[], publicHost: string | undefined): string[] {
   const arrived = request.headers.get('host') ?? new URL(request.url).host;
   return names.includes('host') && publicHost !== undefined ? [arrived, publicHost] : [arrived];
 }
 
 /** What the key would have signed; empty where nobody could have signed such a request. */
 async function expectedSignature(
-  request: RouteRequest,
+  request: SignedRequest,
   names: readonly string[],
   host: string,
   payloadHash: string,

@@ -15,14 +15,16 @@ export const CLOCK_TOLERANCE_SECONDS = 30;
 const MAX_SUBJECT_CHARACTERS = 256;
 
 export interface Authenticator {
+  /** The principal of a token that was verified lately; undefined: it has to be authenticated. */
+  recall(token: string): Principal | undefined;
   /**
-   * Who sent this Authorization header? Answers at once for a token seen lately.
+   * Who sent this Authorization header?
    *
    * @param authorization the header's value; null when absent
    * @param beforeCheck called before a signature is checked; what it throws ends the matter
-   * @throws ProblemError (or rejects with it) `unauthenticated` or `keys_unavailable`
+   * @throws ProblemError (rejects with it) `unauthenticated` or `keys_unavailable`
    */
-  authenticate(authorization: string | null, beforeCheck?: () => void): Principal | Promise<Principal>;
+  authenticate(authorization: string | null, beforeCheck?: () => void): Promise<Principal>;
   /** True while every issuer has keys that may be used. */
   keysUsable(): boolean;
   /** Loads the keys that are missing. Never rejects. */
@@ -95,7 +97,8 @@ export function createAuthenticator(
   }
 
   return {
-    authenticate(authorization, beforeCheck) {
+    recall: verifiedTokens.recall,
+    async authenticate(authorization, beforeCheck) {
       const token = readBearerToken(authorization);
       const principal = verifiedTokens.recall(token);
       if (principal !== undefined) return principal;

@@ -9,6 +9,7 @@ export type ProblemCode =
   | 'request_timeout'
   | 'rate_limited'
   | 'headers_too_large'
+  | 'expectation_failed'
   | 'internal'
   | 'upstream_rejected'
   | 'upstream_failed'

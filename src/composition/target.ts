@@ -6,6 +6,7 @@ import type { SharedEntries } from '../fleet/entries.ts';
 import { createNamespace } from '../fleet/namespace.ts';
 import type { Platform, TargetPlatform } from '../platform/platform.ts';
 import { createUpstreamClient, type UpstreamClient } from '../upstream/client.ts';
+import type { ReadinessCheck } from './readiness.ts';
 
 /** One account, region and project of the vendor, with everything that is kept apart for it. */
 export interface Target {
@@ -16,6 +17,7 @@ export interface Target {
   readonly upstream: UpstreamClient;
   /** The lists that replicas share; absent where each instance is alone. */
   readonly entries: SharedEntries | undefined;
+  readonly readiness: readonly ReadinessCheck[];
   /** Loads what the first call would wait for: the credential and, where it is looked up, the project id. Never rejects. */
   readonly warm: () => Promise<void>;
 }
@@ -42,6 +44,7 @@ export function createTarget(config: TargetConfig, platform: Platform): Target {
     credentials,
     upstream,
     entries,
+    readiness: [{ name: 'credentials', isReady: credentials.usable, recover: credentials.warm }],
     warm: async () => {
       await credentials.warm();
       if (resolveProjectId === undefined || !credentials.usable()) return;

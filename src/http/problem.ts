@@ -3,7 +3,7 @@
  * Adding a code here is all it takes; the compiler then asks for its title and status.
  */
 
-import type { Answer } from './route.ts';
+import { answer } from './answer.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
 
 interface ProblemKind {
@@ -20,6 +20,7 @@ export const PROBLEM_KINDS = {
   not_found: { status: 404, title: 'Not found' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
   request_timeout: { status: 408, title: 'The request took too long to arrive' },
+  expectation_failed: { status: 417, title: 'Expectation failed' },
   rate_limited: { status: 429, title: 'Too many requests' },
   headers_too_large: { status: 431, title: 'Request headers too large' },
   internal: { status: 500, title: 'Internal error' },
@@ -45,6 +46,8 @@ export interface ProblemErrorOptions {
   readonly retryAfterSeconds?: number;
   /** For the log only: a short word of our own that tells two causes with the same code apart. */
   readonly reason?: string;
+  /** Another status than the table has for the code. Default: the table's. */
+  readonly status?: number;
 }
 
 /** An error with a place in the contract. Whatever is thrown and is not one of these becomes `internal`. */
@@ -59,7 +62,7 @@ export class ProblemError extends Error {
   constructor(code: ProblemCode, options: ProblemErrorOptions = {}) {
     super(code);
     this.code = code;
-    this.status = PROBLEM_KINDS[code].status;
+    this.status = options.status ?? PROBLEM_KINDS[code].status;
     this.detail = options.detail;
     this.reason = options.reason;
     this.headers =
@@ -75,10 +78,31 @@ export function problemTitle(code: ProblemCode): string {
 }
 
 /**
+ * The problem for a status that a library answers with: the first code of that status, else `bad_request` or `internal`;
+ * the status stays as it is.
+ */
+export function problemOfStatus(status: number): ProblemError {
+  const codes = Object.keys(PROBLEM_KINDS) as ProblemCode[];
+  const code = codes.find((each) => PROBLEM_KINDS[each].status === status);
+  return new ProblemError(code ?? (status < 500 ? 'bad_request' : 'internal'), {
+    status,
+    reason: 'http_exception',
+  });
+}
+
+/** A problem as it goes out, for answers that are written without a Response. */
+export interface RenderedProblem {
+  readonly status: number;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/**
  * The answer for a problem (RFC 9457). `instance` is the request id, which is also in X-Request-Id and
  * in the log, so that a caller's report leads to the line that says more.
  */
-export function problemAnswer(problem: ProblemError, requestId: string): Answer {
+export function renderProblem(problem: ProblemError, requestId: string): RenderedProblem {
   const body = JSON.stringify({
     type: `urn:imagecaches-bff:problem:${problem.code}`,
     title: problemTitle(problem.code),
@@ -88,14 +112,20 @@ export function problemAnswer(problem: ProblemError, requestId: string): Answer 
     code: problem.code,
   });
   return {
-    body,
     status: problem.status,
     headers: {
       'content-type': PROBLEM_CONTENT_TYPE,
       'cache-control': 'no-store',
       ...SECURITY_HEADERS,
+      'x-request-id': requestId,
       ...problem.headers,
     },
-    requestId,
+    body,
   };
+}
+
+/** The same as a Response. */
+export function problemResponse(problem: ProblemError, requestId: string): Response {
+  const { status, headers, body } = renderProblem(problem, requestId);
+  return answer(status, body, headers);
 }

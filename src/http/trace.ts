@@ -1,59 +1,42 @@
-import type { ActiveSpan, Tracer } from '../observability/tracing.ts';
-import { whenReady } from '../platform/when-ready.ts';
-import { UpstreamError } from '../vendor/upstream-error.ts';
+import { createMiddleware } from 'hono/factory';
+import type { TraceDecision, Tracer } from '../observability/tracing.ts';
+import type { AppEnv } from './env.ts';
 import { KNOWN_METHODS } from './known-methods.ts';
-import type { Answer, Route } from './route.ts';
+import { routeOf, UNMATCHED } from './observe.ts';
+
+/** Where a server that has asked the tracer already puts its decision, so that it is drawn once. */
+export interface TracedBindings {
+  readonly traceDecision?: TraceDecision | undefined;
+}
 
 /**
- * Wraps a route with the `server` span of a request. Names and attributes are those of
- * the OpenTelemetry semantic conventions for HTTP, without any that a caller can choose freely: no URL, no
- * query, no header. Where nothing is traced the route stays as it is, and a request pays nothing.
- *
- * @param pattern the route's; undefined where none matched
+ * The `server` span of a request. Names and attributes are those of the OpenTelemetry semantic conventions for HTTP,
+ * without any that a caller can choose freely: no URL, no query, no header.
  */
-export function traced(tracer: Tracer | undefined, pattern: string | undefined, route: Route): Route {
-  if (tracer === undefined) return route;
-  return (request) => {
-    const isKnown = KNOWN_METHODS.has(request.method);
-    const name = isKnown ? request.method : 'HTTP';
+export const trace = (tracer: Tracer) =>
+  createMiddleware<AppEnv>((c, next) => {
+    const { method } = c.req;
+    const isKnown = KNOWN_METHODS.has(method);
+    const name = isKnown ? method : 'HTTP';
+    const route = routeOf(c, c.get('record'));
+    const hasRoute = route !== UNMATCHED;
     return tracer.inSpan(
       {
-        name: pattern === undefined ? name : `${name} ${pattern}`,
+        name: hasRoute ? `${name} ${route}` : name,
         kind: 'server',
-        parentHeaders: request.headers,
+        parentHeaders: c.req.raw.headers,
+        decision: (c.env as TracedBindings | undefined)?.traceDecision,
         attributes: {
-          'http.request.method': isKnown ? request.method : '_OTHER',
-          ...(pattern === undefined ? {} : { 'http.route': pattern }),
+          'http.request.method': isKnown ? method : '_OTHER',
+          ...(hasRoute ? { 'http.route': route } : {}),
         },
       },
-      (span) => whenReady(route(request), (answer) => answered(span, answer)),
+      async (span) => {
+        await next();
+        const { status } = c.res;
+        span.setAttribute('http.response.status_code', status);
+        // The caller's faults are no failures of ours.
+        if (status >= 500) span.fail(String(status));
+      },
     );
-  };
-}
-
-/** The caller's faults are no failures of ours: only a 5xx marks the span. */
-function answered(span: ActiveSpan, answer: Answer): Answer {
-  span.setAttribute('http.response.status_code', answer.status);
-  if (answer.status >= 500) span.fail(String(answer.status));
-  return answer;
-}
-
-/**
- * Puts a refresh that nobody waits for into a trace of its own, linked to the request that happened to start
- * it: it goes on after that request's answer, and would make the caller's trace seem to last as long.
- */
-export function tracedRefresh(
-  tracer: Tracer,
-  route: string,
-): <Value>(refresh: () => Promise<Value>) => Promise<Value> {
-  const options = { name: `refresh ${route}`, kind: 'internal', beginsTrace: true } as const;
-  return (refresh) =>
-    tracer.inSpan(options, async (span) => {
-      try {
-        return await refresh();
-      } catch (error) {
-        span.fail(error instanceof UpstreamError ? error.reason : 'internal');
-        throw error;
-      }
-    });
-}
+  });

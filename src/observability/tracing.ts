@@ -14,6 +14,15 @@ export interface SpanOptions {
   /** Begins a trace of its own, linked to the span that the work would otherwise have been a child of. */
   readonly beginsTrace?: boolean;
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  /** A decision of this tracer on the same headers, so that it is not drawn a second time. */
+  readonly decision?: TraceDecision | undefined;
+}
+
+/** Whether a request will be traced. */
+export interface TraceDecision {
+  readonly isSampled: boolean;
+  /** The id of the trace that it begins; undefined where it continues the caller's. */
+  readonly traceId: string | undefined;
 }
 
 /**
@@ -21,6 +30,8 @@ export interface SpanOptions {
  * The trace context is accepted from callers and never sent on to the vendor.
  */
 export interface Tracer {
+  /** Decides whether a request with these headers will be traced. Starts nothing. */
+  decide(parentHeaders: { get(name: string): string | null }): TraceDecision;
   /**
    * Runs the work inside a span that ends with it, as its parent for whatever the work starts. The work begins
    * before this returns, and what it returns is returned.

@@ -1,6 +1,6 @@
-import type { AuthenticateCaller } from '../auth/authenticate-caller.ts';
-import type { ScopedHandler } from '../http/request-scope.ts';
-import { SECURITY_HEADERS } from '../http/security-headers.ts';
+import { Hono, type MiddlewareHandler } from 'hono';
+import type { CallerEnv } from '../auth/authenticate-caller.ts';
+import { jsonAnswer } from '../http/answer.ts';
 import { hashSha256 } from '../signing/sha256.ts';
 import { parseProjectsQuery } from './projects-query.ts';
 
@@ -12,21 +12,11 @@ const PROJECT_ID_DIGITS = 32;
  * a region and no project id. There is one project for each region, made up from its name: it means nothing in the
  * cloud, and is not looked at when it comes back.
  */
-export function projectsHandler(authenticate: AuthenticateCaller): ScopedHandler {
-  return async (request, scope) => {
-    await authenticate(request, scope);
-    const region = parseProjectsQuery(request.url);
+export function projects(authenticate: MiddlewareHandler<CallerEnv>): Hono<CallerEnv> {
+  return new Hono<CallerEnv>().get('/projects', authenticate, async (c) => {
+    const region = parseProjectsQuery(c.req.url);
     const id = (await hashSha256(`imagecaches-bff project ${region}`)).slice(0, PROJECT_ID_DIGITS);
     const project = { id, name: region, enabled: true, is_domain: false, description: '' };
-    return {
-      status: 200,
-      body: JSON.stringify({ projects: [project], links: {} }),
-      headers: {
-        'content-type': 'application/json',
-        'cache-control': 'private, no-store',
-        ...SECURITY_HEADERS,
-      },
-      requestId: scope.requestId,
-    };
-  };
+    return jsonAnswer(200, { projects: [project], links: {} }, { 'cache-control': 'private, no-store' });
+  });
 }

@@ -1,8 +1,6 @@
-import type { Hono } from 'hono';
-import { createApp } from '../app.ts';
+import { type App, createApp } from '../app.ts';
 import { ConfigError, parseConfig } from '../config/config.ts';
-import { ProblemError, problemAnswer } from '../http/problem.ts';
-import { toResponse } from '../http/route.ts';
+import { ProblemError, problemResponse } from '../http/problem.ts';
 import { createConsoleLogger } from './worker/logger.ts';
 import { createWorkerPlatform } from './worker/platform.ts';
 
@@ -12,9 +10,9 @@ type Bindings = Readonly<Record<string, unknown>>;
  * The app of this isolate. It is made by the first request, since bindings may be read then only, and kept, as other
  * bindings come with other isolates: it holds values and never a promise that another request would wait for.
  */
-let isolateFetch: Hono['fetch'] | undefined;
+let isolateFetch: App['fetch'] | undefined;
 
-function createIsolateApp(bindings: Bindings): Hono['fetch'] {
+function createIsolateApp(bindings: Bindings): App['fetch'] {
   const config = parseConfig(bindings);
   if (config.target.credentials.source !== 'static') {
     throw new ConfigError([
@@ -35,13 +33,11 @@ function createIsolateApp(bindings: Bindings): Hono['fetch'] {
 /** A Worker cannot refuse to start: every request is answered 500, and the log says what is wrong, without a value. */
 function misconfigured(error: ConfigError): Response {
   createConsoleLogger('error', Date.now).error({ faults: error.faults }, 'the configuration has faults');
-  return toResponse(
-    problemAnswer(new ProblemError('internal', { reason: 'configuration' }), crypto.randomUUID()),
-  );
+  return problemResponse(new ProblemError('internal', { reason: 'configuration' }), crypto.randomUUID());
 }
 
 export default {
-  fetch(request: Request, bindings: Bindings, context: unknown): Response | Promise<Response> {
+  fetch(request: Request, bindings: Bindings, context: unknown): Promise<Response> | Response {
     try {
       isolateFetch ??= createIsolateApp(bindings);
       return isolateFetch(request, bindings, context as never);

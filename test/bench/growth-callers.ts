@@ -1,9 +1,7 @@
-import type { Answer, Route } from '../../src/http/route.ts';
 import { createTestService, vendorEntry, vendorList } from '../support/test-service.ts';
 import { median, type Row, round, type Section } from './report.ts';
 
 const UPSTREAM_MS = 50;
-const ORIGIN = 'http://127.0.0.1';
 
 interface Case {
   readonly what: string;
@@ -84,20 +82,8 @@ async function missAtOnce({ callers, keys, hasNewToken = false, isHeld = false }
   };
   const authorization = `Bearer ${await service.token({ exp: Math.floor(Date.now() / 1000) + 3600 })}`;
   await service.app.warm();
-  // As the server on Node asks: without a fetch request and response.
-  const route = service.app.routes['/imagecaches'] as Route;
-  const headers = new Headers({ authorization });
   const ask = (query: string, status: number) =>
-    expectStatus(
-      route({
-        method: 'GET',
-        url: `${ORIGIN}/imagecaches${query}`,
-        target: `/imagecaches${query}`,
-        headers,
-        env: {},
-      }),
-      status,
-    );
+    expectStatus(service.app.request(`/imagecaches${query}`, { headers: { authorization } }), status);
   // Authenticated, then refused: the token is known after that, and nothing is loaded.
   if (!hasNewToken) await ask('?name=', 400);
   if (isHeld) await ask('', 200);
@@ -122,9 +108,9 @@ async function missAtOnce({ callers, keys, hasNewToken = false, isHeld = false }
 
 function ignore(): void {}
 
-async function expectStatus(answer: Answer | Promise<Answer>, expected: number): Promise<string> {
-  const { status, body } = await answer;
-  const text = typeof body === 'string' ? body : Buffer.from(body ?? []).toString();
-  if (status !== expected) throw new Error(`${status} instead of ${expected}: ${text}`);
+async function expectStatus(answer: Response | Promise<Response>, expected: number): Promise<string> {
+  const response = await answer;
+  const text = await response.text();
+  if (response.status !== expected) throw new Error(`${response.status} instead of ${expected}: ${text}`);
   return text;
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UNFILTERED_KEY } from '../../src/cache/cache-key.ts';
-import { reviveImageCaches } from '../../src/imagecaches/routes.ts';
+import { reviveImageCaches } from '../../src/imagecaches/load.ts';
 import { sanitiseImageCaches } from '../../src/imagecaches/sanitise.ts';
 import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
 import { vendorEntry } from '../support/test-service.ts';

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { traced } from '../../src/http/trace.ts';
 import { createRecordingTracer, type RecordedSpan } from '../support/recording-tracer.ts';
 import { createTestService, vendorEntry, vendorList } from '../support/test-service.ts';
 
@@ -11,13 +10,6 @@ async function setUp(environment: Record<string, string> = {}) {
   const named = (name: string) => spans.filter((span) => span.name === name);
   return { service, spans, named };
 }
-
-describe('without a tracer', () => {
-  it('a route stays what it is', () => {
-    const route = () => ({ status: 200, headers: {}, requestId: 'a', body: null });
-    expect(traced(undefined, '/imagecaches', route)).toBe(route);
-  });
-});
 
 describe('the span of a request', () => {
   it('continues the trace of the caller and is the parent of the call upstream that it waits for', async () => {

@@ -1,7 +1,7 @@
 import { type App, createApp } from '../../src/app.ts';
+import type { Lifecycle } from '../../src/composition/readiness.ts';
 import { type Config, parseConfig } from '../../src/config/config.ts';
 import { NO_METRICS } from '../../src/observability/metrics.ts';
-import type { Lifecycle } from '../../src/pages/health.ts';
 import type { Platform } from '../../src/platform/platform.ts';
 import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { createFakeClock, type FakeClock } from './fake-clock.ts';

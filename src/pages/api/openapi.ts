@@ -1,8 +1,9 @@
+import { Hono } from 'hono';
 import { etagOf } from '../../cache/cached-response.ts';
 import type { Config } from '../../config/config.ts';
+import { answer } from '../../http/answer.ts';
+import type { AppEnv } from '../../http/env.ts';
 import { matchesEtag } from '../../http/etag.ts';
-import type { ScopedHandler } from '../../http/request-scope.ts';
-import { SECURITY_HEADERS } from '../../http/security-headers.ts';
 import document from './openapi.json' with { type: 'json' };
 
 interface PathItem {
@@ -33,22 +34,17 @@ function withoutSignature(item: object): PathItem {
 }
 
 /** `GET /openapi.json`: OpenAPI 3.1 of what this service answers, for anyone. */
-export function openApiHandler(config: Pick<Config, 'sdkClients'>): ScopedHandler {
+export function openApi(config: Pick<Config, 'sdkClients'>): Hono<AppEnv> {
   /** Made by the first request, and kept as a value: a promise would belong to that request. */
   let made: { readonly body: Uint8Array<ArrayBuffer>; readonly etag: string } | undefined;
-  return async (request, { requestId }) => {
+  return new Hono<AppEnv>().get('/openapi.json', async (c) => {
     if (made === undefined) {
       const body = new TextEncoder().encode(JSON.stringify(documentFor(config)));
       made = { body, etag: await etagOf(body) };
     }
     const { body, etag } = made;
-    const headers = {
-      etag,
-      'cache-control': 'public, max-age=300',
-      ...SECURITY_HEADERS,
-    };
-    if (matchesEtag(request.headers.get('if-none-match'), etag))
-      return { status: 304, headers, requestId, body: null };
-    return { status: 200, headers: { ...headers, 'content-type': 'application/json' }, requestId, body };
-  };
+    const headers = { etag, 'cache-control': 'public, max-age=300' };
+    if (matchesEtag(c.req.header('if-none-match') ?? null, etag)) return c.body(null, 304, headers);
+    return answer(200, body, { ...headers, 'content-type': 'application/json' });
+  });
 }

@@ -1,7 +1,8 @@
+import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { Config } from '../../config/config.ts';
-import type { ScopedHandler } from '../../http/request-scope.ts';
-import { SECURITY_HEADERS } from '../../http/security-headers.ts';
+import { answer } from '../../http/answer.ts';
+import type { AppEnv } from '../../http/env.ts';
 
 const NONCE_BYTES = 18;
 
@@ -9,12 +10,12 @@ const NONCE_BYTES = 18;
  * `GET /console`: one page for operators. It holds no data: its script asks for the list with the token that the
  * operator brings, and keeps that in memory only.
  */
-export function consoleHandler({ console: options, refreshScope, issuers }: Config): ScopedHandler {
+export function consolePage({ console: options, refreshScope, issuers }: Config): Hono<AppEnv> {
   const login = options?.login;
   const scopeClaims = [...new Set(issuers.flatMap((issuer) => issuer.scopeClaims))].join(',');
   // The one place outside of this service that the page may speak to.
   const connect = login === undefined ? "'self'" : `'self' ${new URL(login.issuer).origin}`;
-  return async (_request, { requestId }) => {
+  return new Hono<AppEnv>().get('/console', async () => {
     const nonce = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(NONCE_BYTES))));
     const page = await html`<!doctype html>
 <html lang="en">
@@ -78,17 +79,11 @@ ${login === undefined ? '' : html`<button id="login" type="button">Sign in at ${
 </body>
 </html>
 `;
-    return {
-      status: 200,
-      body: String(page),
-      headers: {
-        'content-type': 'text/html; charset=utf-8',
-        'cache-control': 'no-store',
-        ...SECURITY_HEADERS,
-        'content-security-policy': `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'; img-src data:; connect-src ${connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
-        'cross-origin-opener-policy': 'same-origin',
-      },
-      requestId,
-    };
-  };
+    return answer(200, String(page), {
+      'content-type': 'text/html; charset=utf-8',
+      'cache-control': 'no-store',
+      'content-security-policy': `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'; img-src data:; connect-src ${connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+      'cross-origin-opener-policy': 'same-origin',
+    });
+  });
 }

@@ -21,8 +21,11 @@ import {
   AlwaysOffSampler,
   AlwaysOnSampler,
   BatchSpanProcessor,
+  type IdGenerator,
   ParentBasedSampler,
+  RandomIdGenerator,
   type Sampler,
+  SamplingDecision,
   type SpanExporter,
   TraceIdRatioBasedSampler,
   TracerProvider,
@@ -59,15 +62,18 @@ export async function createNodeTracing(
   logger: Logger,
 ): Promise<NodeTracing> {
   const exporter = reporting(await createExporter(config), logger);
+  const sampler = createSampler(config);
+  const ids = new DecidedIds();
   const provider = new TracerProvider({
     resource: defaultResource()
       .merge(resourceFromAttributes({ 'service.name': SERVICE_NAME, 'service.version': version }))
       .merge(detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] })),
-    sampler: createSampler(config),
+    sampler,
+    idGenerator: ids,
     spanProcessors: [new BatchSpanProcessor({ exporter })],
   });
   return {
-    tracer: createTracer(provider.getTracer(SERVICE_NAME, version)),
+    tracer: createTracer(provider.getTracer(SERVICE_NAME, version), sampler, ids),
     stop: () => stopWithin(FLUSH_TIMEOUT_MS, provider, logger),
   };
 }
@@ -116,15 +122,45 @@ function reporting(exporter: SpanExporter, logger: Logger): SpanExporter {
   };
 }
 
+/** Random ids, but for a trace whose id was decided on before: samplers decide by it. */
+class DecidedIds implements IdGenerator {
+  readonly #random = new RandomIdGenerator();
+  /** The id of the next trace that begins. */
+  decided: string | undefined;
+
+  generateTraceId(): string {
+    const traceId = this.decided ?? this.#random.generateTraceId();
+    this.decided = undefined;
+    return traceId;
+  }
+
+  generateSpanId(): string {
+    return this.#random.generateSpanId();
+  }
+}
+
 /** The context is our own storage and not the API's global one: two services fit into one process. */
-function createTracer(tracer: ApiTracer): Tracer {
+function createTracer(tracer: ApiTracer, sampler: Sampler, ids: DecidedIds): Tracer {
   const contexts = new AsyncLocalStorage<Context>();
   return {
+    decide(parentHeaders) {
+      const context = remoteContext(parentHeaders);
+      const parent = trace.getSpanContext(context);
+      const traceId = parent?.traceId ?? ids.generateTraceId();
+      // None of the samplers looks at the name, the kind or the attributes.
+      const { decision } = sampler.shouldSample(context, traceId, '', SpanKind.SERVER, {}, []);
+      return {
+        isSampled: decision === SamplingDecision.RECORD_AND_SAMPLED,
+        traceId: parent === undefined ? traceId : undefined,
+      };
+    },
     inSpan<Result>(options: SpanOptions, work: (span: ActiveSpan) => Result): Result {
       const active = contexts.getStore() ?? ROOT_CONTEXT;
       const parent = options.parentHeaders ? remoteContext(options.parentHeaders) : active;
       const cause = options.beginsTrace === true ? trace.getSpanContext(parent) : undefined;
       const context = options.beginsTrace === true ? ROOT_CONTEXT : parent;
+      // Taken by startSpan, which waits for nothing.
+      ids.decided = options.decision?.traceId;
       const span = tracer.startSpan(
         options.name,
         {

@@ -1,0 +1,123 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { getRequestListener } from '@hono/node-server';
+import type { App } from '../../../app.ts';
+import { answer } from '../../../http/answer.ts';
+import type { ProblemCode, RenderedProblem } from '../../../http/problem.ts';
+import type { Platform } from '../../../platform/platform.ts';
+import { createRefuseUnrouted, endSocket, type RefuseUnrouted } from './unrouted.ts';
+
+/** All request headers together: above a 16 KiB token, so that one over the limit gets its 401 from us. */
+const MAX_HEADER_BYTES = 32_768;
+/** Time for a client to send its headers: 10 seconds. */
+const HEADERS_TIMEOUT_MS = 10_000;
+/** Time for a client to send its whole request: 15 seconds. */
+const REQUEST_TIMEOUT_MS = 15_000;
+/** Interval at which connections are checked for these times. */
+const CONNECTION_CHECK_MS = 2000;
+/** Nothing here reads a body; a longer one, or one of unknown length, ends its connection with the answer: 64 KiB. */
+const MAX_BODY_BYTES = 65_536;
+/** Idle connections stay open longer than those of common load balancers (60 s), so that they close first. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+
+export interface HttpServerOptions {
+  /** The host of requests that name none (HTTP/1.0). */
+  readonly hostname: string;
+  /** True: every connection is closed with its answer. Asked for each request. */
+  readonly isDraining: () => boolean;
+}
+
+/** The server that callers reach: it bounds what a client may send and how long it may take, and leads to the app. */
+export function createHttpServer(
+  app: Pick<App, 'fetch'>,
+  { hostname, isDraining }: HttpServerOptions,
+  platform: Pick<Platform, 'logger' | 'metrics'>,
+): Server {
+  const refuse = createRefuseUnrouted(platform);
+  const throughHono = createHonoListener(app, hostname, refuse);
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CONNECTION_CHECK_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      // Two Authorization headers become one bad one; by default Node would silently take the first.
+      joinDuplicateHeaders: true,
+      // A request without Host is refused below, as a problem.
+      requireHostHeader: false,
+      // No events of a body that is not there. Nothing here reads one.
+      optimizeEmptyRequests: true,
+    },
+    (incoming, outgoing) => {
+      if (isDraining() || hasLargeBody(incoming)) outgoing.setHeader('connection', 'close');
+      if (isHostMissing(incoming))
+        send(outgoing, refuse('bad_request', 'the Host header is missing', of(incoming)));
+      else throughHono(incoming, outgoing);
+    },
+  );
+  server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    send(outgoing, refuse('expectation_failed', undefined, of(incoming)));
+  });
+  server.on('connect', (incoming: IncomingMessage, socket: Duplex) => {
+    socket.on('error', ignore);
+    endSocket(socket, refuse('method_not_allowed', 'only GET and HEAD are allowed here', of(incoming)));
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
+    else endSocket(socket, refuse(CLIENT_ERROR_PROBLEMS[error.code ?? ''] ?? 'bad_request'));
+  });
+  return server;
+}
+
+/** A listener that leads to the app; a request that never becomes one, by its Host or its target, is refused. */
+function createHonoListener(
+  app: Pick<App, 'fetch'>,
+  hostname: string,
+  refuse: RefuseUnrouted,
+): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
+  const listener = getRequestListener(app.fetch, {
+    hostname,
+    errorHandler: () => {
+      const { status, headers, body } = refuse(
+        'bad_request',
+        'the request line or the Host header is not valid',
+      );
+      return answer(status, body, headers);
+    },
+  });
+  return (incoming, outgoing) => void listener(incoming, outgoing);
+}
+
+const CLIENT_ERROR_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+};
+
+/** RFC 9112, section 3.2: every request of HTTP/1.1 has one. */
+function isHostMissing({ headers, httpVersionMinor }: IncomingMessage): boolean {
+  return headers.host === undefined && httpVersionMinor > 0;
+}
+
+function hasLargeBody({ headers }: IncomingMessage): boolean {
+  return (
+    headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > MAX_BODY_BYTES
+  );
+}
+
+function of({ method, headers }: IncomingMessage): {
+  method: string | undefined;
+  sentId: string | undefined;
+} {
+  const sentId = headers['x-request-id'];
+  return { method, sentId: typeof sentId === 'string' ? sentId : undefined };
+}
+
+function send(outgoing: ServerResponse, { status, headers, body }: RenderedProblem): void {
+  outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' });
+  outgoing.end(outgoing.req.method === 'HEAD' ? undefined : body);
+}
+
+function ignore(): void {
+  // The connection is gone: there is nobody to answer.
+}
