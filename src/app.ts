@@ -4,7 +4,7 @@ import { createAuthenticateCaller, createCallerLimits } from './auth/authenticat
 import { createSignatureVerifier } from './auth/inbound-signature.ts';
 import { createAuthenticator } from './auth/verify-token.ts';
 import { createEncodedBodies } from './cache/encoded-bodies.ts';
-import { createResponseCache } from './cache/response-cache.ts';
+import { createListCache } from './cache/list-cache.ts';
 import { createTarget } from './composition/target.ts';
 import type { Config } from './config/config.ts';
 import { createNamespace } from './fleet/namespace.ts';
@@ -13,7 +13,8 @@ import { type ErrorForm, type ScopedHandler, scoped } from './http/request-scope
 import { type Route, toResponse } from './http/route.ts';
 import { traced, tracedRefresh } from './http/trace.ts';
 import { vendorErrorAnswer } from './http/vendor-error.ts';
-import { imageCachesHandler, imageCachesLoader, reviveImageCaches } from './imagecaches/routes.ts';
+import { imageCachesLoader, reviveImageCaches } from './imagecaches/load.ts';
+import { imageCachesHandler } from './imagecaches/routes.ts';
 import { describeError } from './observability/describe-error.ts';
 import { docsHandler } from './pages/api/docs.ts';
 import { openApiHandler } from './pages/api/openapi.ts';
@@ -49,11 +50,14 @@ export function createApp(config: Config, deps: Platform, lifecycle: () => Lifec
   const authenticator = createAuthenticator(config, deps);
   const target = createTarget(config.target, deps);
   const use = deps.fleet?.openUse?.(createNamespace([config.target]));
-  const cache = createResponseCache(
+  const cache = createListCache(
     {
       ...target.config.cache,
+      target: target.config.name,
+      resource: 'imagecaches',
       load: imageCachesLoader(target.upstream, target.platform),
-      isRefusal: (error) => error instanceof UpstreamError && error.kind === 'upstream_rejected',
+      revive: reviveImageCaches,
+      isRejection: (error) => error instanceof UpstreamError && error.kind === 'upstream_rejected',
       // The client has logged each fault of upstream; what is left is a fault of ours.
       reportFailure: (error) => {
         if (!(error instanceof UpstreamError))
@@ -62,7 +66,6 @@ export function createApp(config: Config, deps: Platform, lifecycle: () => Lifec
       ...(target.entries && {
         shared: {
           entries: target.entries,
-          revive: reviveImageCaches,
           reportInvalid: () => {
             target.platform.metrics.sharedEntryRejected();
             deps.logger.warn({}, 'a shared entry that no load can have given was dropped');

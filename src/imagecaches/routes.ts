@@ -1,9 +1,8 @@
 import type { AuthenticateCaller } from '../auth/authenticate-caller.ts';
 import type { Principal } from '../auth/principal.ts';
-import { cacheKeyFor, nameOfKey, UNFILTERED_KEY } from '../cache/cache-key.ts';
-import type { CachedResponse, LoadedBody } from '../cache/cached-response.ts';
+import type { CachedResponse } from '../cache/cached-response.ts';
 import type { EncodedBodies, Representation } from '../cache/encoded-bodies.ts';
-import type { CacheAnswer, ResponseCache } from '../cache/response-cache.ts';
+import type { CacheAnswer, ListCache } from '../cache/list-cache.ts';
 import type { Config } from '../config/config.ts';
 import { preferredCoding } from '../http/accept-encoding.ts';
 import { matchesEtag } from '../http/etag.ts';
@@ -13,14 +12,7 @@ import { SECURITY_HEADERS } from '../http/security-headers.ts';
 import type { CacheOutcome } from '../observability/metrics.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import { whenReady } from '../platform/when-ready.ts';
-import type { UpstreamClient } from '../upstream/client.ts';
-import { parseImageCaches } from './parse.ts';
 import { parseImageCachesQuery } from './query.ts';
-import { type ImageCache, sanitiseImageCaches } from './sanitise.ts';
-import { serialiseImageCaches } from './serialise.ts';
-
-/** Of a list full of broken entries so many are named in the log. */
-const MAX_LOGGED_DROPS = 20;
 
 /**
  * The pipeline of `GET /imagecaches`, in its only place: authenticate, authorise, limit (see
@@ -32,7 +24,7 @@ const MAX_LOGGED_DROPS = 20;
  */
 export function imageCachesHandler(
   authenticate: AuthenticateCaller,
-  cache: ResponseCache,
+  cache: ListCache,
   encodedBodies: EncodedBodies | undefined,
   config: Pick<Config, 'refreshScope'>,
   deps: Pick<TargetPlatform, 'now' | 'metrics'>,
@@ -52,7 +44,7 @@ export function imageCachesHandler(
       const { name } = parseImageCachesQuery(request.target);
       scope.name = name;
       const isForced = asksForRefresh(request.headers) && principal.scopes.includes(config.refreshScope);
-      const read = cache.read(cacheKeyFor({ name }), { forceRefresh: isForced });
+      const read = (isForced ? undefined : cache.peek(name)) ?? cache.read(name, { forceRefresh: isForced });
       return whenReady(read, (answer) => {
         const nowMs = deps.now();
         deps.metrics.cacheAnswered(answer.outcome, nowMs - answer.response.storedAtMs);
@@ -66,56 +58,6 @@ export function imageCachesHandler(
 
     return whenReady(authenticate(request, scope), answerTo);
   };
-}
-
-/** The miss, in its only place: one signed call upstream, parsed, sanitised, as the bytes to be stored. */
-export function imageCachesLoader(
-  upstream: UpstreamClient,
-  deps: Pick<TargetPlatform, 'logger' | 'metrics'>,
-): (key: string) => Promise<LoadedBody> {
-  return async (key) => {
-    const name = nameOfKey(key);
-    const query = name === undefined ? [] : ([['name', name]] as const);
-    const entries = await upstream.get('/v5/imagecaches', query, parseImageCaches);
-    const { imageCaches, dropped } = sanitiseImageCaches(entries);
-    if (dropped.length > 0) {
-      deps.metrics.entriesDropped(dropped.length);
-      // Indices and members only: a value could be anything.
-      const fields = { dropped: dropped.length, first: dropped.slice(0, MAX_LOGGED_DROPS) };
-      deps.logger.warn(fields, 'entries that break the model were dropped');
-    }
-    return toLoadedBody(key, imageCaches);
-  };
-}
-
-/**
- * The bytes of a list that an instance has shared, as its load gave them. They come from a store that others can write
- * to, so they are taken through the same steps as upstream's, and have to come out unchanged.
- *
- * @returns undefined when no load of this key gives these bytes
- */
-export function reviveImageCaches(key: string, body: Uint8Array<ArrayBuffer>): LoadedBody | undefined {
-  let entries: unknown[];
-  try {
-    entries = parseImageCaches(body);
-  } catch {
-    return undefined;
-  }
-  const { imageCaches } = sanitiseImageCaches(entries);
-  const name = nameOfKey(key);
-  if (name !== undefined && imageCaches.some((imageCache) => imageCache.name !== name)) return undefined;
-  const revived = toLoadedBody(key, imageCaches);
-  return hasEqualBytes(revived.body, body) ? revived : undefined;
-}
-
-function toLoadedBody(key: string, imageCaches: readonly ImageCache[]): LoadedBody {
-  const { body, select, empty } = serialiseImageCaches(imageCaches);
-  const isEmpty = imageCaches.length === 0;
-  return key === UNFILTERED_KEY ? { body, isEmpty, filter: { select, empty } } : { body, isEmpty };
-}
-
-function hasEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index]);
 }
 
 /** `no-cache` of a request (RFC 9111, section 5.2.1.4). Looked for only where the header is, for speed. */

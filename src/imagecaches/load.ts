@@ -1,0 +1,65 @@
+import type { LoadedBody } from '../cache/cached-response.ts';
+import type { TargetPlatform } from '../platform/platform.ts';
+import type { UpstreamClient } from '../upstream/client.ts';
+import { parseImageCaches } from './parse.ts';
+import { type ImageCache, sanitiseImageCaches } from './sanitise.ts';
+import { serialiseImageCaches } from './serialise.ts';
+
+/** Entries named in one log line when a list has broken ones: 20 at most. */
+const MAX_LOGGED_DROPS = 20;
+
+/**
+ * The cache miss: one signed call upstream, parsed and sanitised, as the bytes to be stored.
+ *
+ * @returns loads the list of one name, or the whole list for undefined
+ */
+export function imageCachesLoader(
+  upstream: UpstreamClient,
+  platform: Pick<TargetPlatform, 'logger' | 'metrics'>,
+): (name: string | undefined) => Promise<LoadedBody> {
+  return async (name) => {
+    const query = name === undefined ? [] : ([['name', name]] as const);
+    const entries = await upstream.get('/v5/imagecaches', query, parseImageCaches);
+    const { imageCaches, dropped } = sanitiseImageCaches(entries);
+    if (dropped.length > 0) {
+      platform.metrics.entriesDropped(dropped.length);
+      // Indices and members only: a value could be anything.
+      const fields = { dropped: dropped.length, first: dropped.slice(0, MAX_LOGGED_DROPS) };
+      platform.logger.warn(fields, 'entries that break the model were dropped');
+    }
+    return toLoadedBody(name, imageCaches);
+  };
+}
+
+/**
+ * Turns bytes of the shared store back into what a load gave. Others can write to that store, so the bytes go through
+ * the same steps as upstream's and must come out unchanged.
+ *
+ * @param name the filter that the list was loaded with; undefined for the whole list
+ * @returns undefined when no load with this filter gives these bytes
+ */
+export function reviveImageCaches(
+  name: string | undefined,
+  body: Uint8Array<ArrayBuffer>,
+): LoadedBody | undefined {
+  let entries: unknown[];
+  try {
+    entries = parseImageCaches(body);
+  } catch {
+    return undefined;
+  }
+  const { imageCaches } = sanitiseImageCaches(entries);
+  if (name !== undefined && imageCaches.some((imageCache) => imageCache.name !== name)) return undefined;
+  const revived = toLoadedBody(name, imageCaches);
+  return hasEqualBytes(revived.body, body) ? revived : undefined;
+}
+
+function toLoadedBody(name: string | undefined, imageCaches: readonly ImageCache[]): LoadedBody {
+  const { body, select, empty } = serialiseImageCaches(imageCaches);
+  const isEmpty = imageCaches.length === 0;
+  return name === undefined ? { body, isEmpty, filter: { select, empty } } : { body, isEmpty };
+}
+
+function hasEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index]);
+}
