@@ -6,6 +6,7 @@ import type { Lifecycle, ReadinessCheck } from './composition/readiness.ts';
 import { createShared } from './composition/shared.ts';
 import { createTarget } from './composition/target.ts';
 import type { Config } from './config/config.ts';
+import { createHits, type Hits } from './hits.ts';
 import { corsOptions } from './http/cors-options.ts';
 import type { AppEnv } from './http/env.ts';
 import { observe } from './http/observe.ts';
@@ -38,6 +39,8 @@ export interface App {
   readonly fetch: (request: Request, env?: object, context?: never) => Promise<Response>;
   /** The same for a path and RequestInit, for tests. */
   readonly request: Hono<AppEnv>['request'];
+  /** What a server may ask first: see createHits. */
+  readonly hits: Hits;
   /** Loads what the first request would wait for. Never rejects. */
   readonly warm: () => Promise<void>;
 }
@@ -88,6 +91,7 @@ export function createApp(config: Config, platform: Platform, lifecycle: () => L
       }
     },
     request: app.request,
+    hits: createHits(shared, lists),
     warm: async () => {
       await Promise.all([shared.authenticator.warm(), target.warm()]);
     },

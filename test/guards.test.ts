@@ -84,6 +84,7 @@ describe('the core knows no runtime', () => {
 const ROOMS = [
   'runtime',
   'app.ts',
+  'hits.ts',
   'pages',
   'imagecaches',
   'composition',

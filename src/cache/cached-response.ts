@@ -1,19 +1,19 @@
-/** Of the SHA-256 of a body so many bytes make its entity tag: 128 bits, enough that no two bodies share one. */
+/** ETag length: the first 128 bits of the body's SHA-256. */
 const ETAG_BYTES = 16;
 
-/** What a load gives to the cache: the bytes that will be sent. */
+/** Result of a load: the bytes that will be sent. */
 export interface LoadedBody {
   readonly body: Uint8Array<ArrayBuffer>;
-  /** An empty answer lives shorter: it is what a caller sees just before its cache is made. */
+  /** True when the list has no entries. Its fresh life is shorter: callers see it just before their image cache is made. */
   readonly isEmpty: boolean;
-  /** For the unfiltered list: how name filters are answered from it. */
+  /** How filters by name are answered from a whole list; absent on lists that are filtered already. */
   readonly filter?: ListFilter;
 }
 
 export interface ListFilter {
-  /** The very bytes that a filter by this name would have loaded; undefined when nothing matches. */
+  /** The bytes that a load with this name would have given; undefined when nothing matches. */
   readonly select: (name: string) => Uint8Array<ArrayBuffer> | undefined;
-  /** The bytes for when nothing matches. */
+  /** The bytes of an answer in which nothing matches. */
   readonly empty: Uint8Array<ArrayBuffer>;
 }
 
@@ -25,14 +25,17 @@ export interface CachedResponse {
   readonly freshUntilMs: number;
 }
 
+/** The SHA-256 of bytes, in hexadecimal. */
+export type BodyDigest = (body: Uint8Array<ArrayBuffer>) => string | Promise<string>;
+
 /**
- * The strong entity tag of a body: equal bytes have equal tags, wherever they were made.
+ * The strong entity tag of a body. Equal bytes have equal tags on every instance.
  *
- * @param sha256 of bytes, in hexadecimal; by default that of WebCrypto
+ * @param sha256 default: WebCrypto's
  */
 export async function etagOf(
   body: Uint8Array<ArrayBuffer>,
-  sha256: (body: Uint8Array<ArrayBuffer>) => string | Promise<string> = sha256OfBytes,
+  sha256: BodyDigest = sha256OfBytes,
 ): Promise<string> {
   return `"${(await sha256(body)).slice(0, 2 * ETAG_BYTES)}"`;
 }

@@ -1,41 +1,47 @@
-import { UNFILTERED_KEY } from './cache-key.ts';
-import { type CachedResponse, etagOf, type ListFilter } from './cached-response.ts';
-
-/** Answers to name filters, taken from one unfiltered list: exact match and no paging make them the same. */
-export interface DerivedAnswers {
-  /** The answer to a name; a promise only the first time it is asked for. */
-  derive(name: string): CachedResponse | Promise<CachedResponse>;
-}
+import { type BodyDigest, type CachedResponse, etagOf, type ListFilter } from './cached-response.ts';
 
 /**
- * Cuts answers out of a list as they are asked for, and keeps them with it. There are at most as many as the
- * list has names, and one more for all names that it lacks, however many of those are asked for.
- *
- * @param list they live and end with it
- * @param sha256 see etagOf
+ * Answers to filters by name, cut out of one whole list as they are asked for and kept with it. Exact match and no
+ * paging make them equal to what a load would give. There is at most one for each name in the list, and one more for
+ * all names that are not in it.
  */
-export function createDerivedAnswers(
-  list: CachedResponse,
-  filter: ListFilter,
-  sha256?: (body: Uint8Array<ArrayBuffer>) => string | Promise<string>,
-): DerivedAnswers {
-  const made = new Map<string, CachedResponse>();
+export class DerivedAnswers {
+  readonly #list: CachedResponse;
+  readonly #filter: ListFilter;
+  readonly #sha256: BodyDigest | undefined;
+  readonly #made = new Map<string, CachedResponse>();
+  #empty: CachedResponse | undefined;
 
-  async function make(slot: string, body: Uint8Array<ArrayBuffer>): Promise<CachedResponse> {
-    const { storedAtMs, freshUntilMs } = list;
-    const response = { body, etag: await etagOf(body, sha256), storedAtMs, freshUntilMs };
-    made.set(slot, response);
-    return response;
+  /** @param list has the times of every answer */
+  constructor(list: CachedResponse, filter: ListFilter, sha256?: BodyDigest) {
+    this.#list = list;
+    this.#filter = filter;
+    this.#sha256 = sha256;
   }
 
-  return {
-    derive(name) {
-      const known = made.get(name);
-      if (known !== undefined) return known;
-      const body = filter.select(name);
-      if (body !== undefined) return make(name, body);
-      // Under the key of the list, which is no name.
-      return made.get(UNFILTERED_KEY) ?? make(UNFILTERED_KEY, filter.empty);
-    },
-  };
+  /** The answer to a name. */
+  async derive(name: string): Promise<CachedResponse> {
+    const known = this.#made.get(name);
+    if (known !== undefined) return known;
+    const body = this.#filter.select(name);
+    if (body !== undefined) {
+      const response = await this.#toResponse(body);
+      this.#made.set(name, response);
+      return response;
+    }
+    this.#empty ??= await this.#toResponse(this.#filter.empty);
+    return this.#empty;
+  }
+
+  /** The answer to a name, if it has been derived before. */
+  peek(name: string): CachedResponse | undefined {
+    const known = this.#made.get(name);
+    if (known !== undefined || this.#empty === undefined) return known;
+    return this.#filter.select(name) === undefined ? this.#empty : undefined;
+  }
+
+  async #toResponse(body: Uint8Array<ArrayBuffer>): Promise<CachedResponse> {
+    const { storedAtMs, freshUntilMs } = this.#list;
+    return { body, etag: await etagOf(body, this.#sha256), storedAtMs, freshUntilMs };
+  }
 }

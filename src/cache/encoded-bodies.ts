@@ -6,12 +6,12 @@ import type { CachedResponse } from './cached-response.ts';
 export const CONTENT_CODINGS = ['br', 'gzip'] as const;
 export type ContentCoding = (typeof CONTENT_CODINGS)[number];
 
-/** Smaller bodies go out as they are: they fill one packet anyway. 1 KiB. */
+/** Smaller bodies are sent as they are, since they fit one packet anyway: 1 KiB. */
 export const LEAST_ENCODED_BYTES = 1024;
-/** Of the bytes that lists may take, so much more for their compressed copies. */
+/** Memory for compressed copies, as a share of what lists may take and on top of it: a quarter. */
 const SHARE_OF_MAX_BYTES = 0.25;
 
-/** A body in a coding, and the entity tag of that. */
+/** A body in a coding, and its entity tag. */
 export interface Representation {
   readonly body: Uint8Array<ArrayBuffer>;
   readonly etag: string;
@@ -21,45 +21,51 @@ export interface Representation {
 
 export interface EncodedBodies {
   /**
-   * The response in this coding: at once when it has been asked for lately, and the response itself when it is too
-   * small to gain by it.
+   * The response in a coding: at once when that copy is held, and the response itself when it is too small to gain by
+   * it.
    */
   get(response: CachedResponse, coding: ContentCoding): Representation | Promise<Representation>;
+  /** What `get` would give at once; undefined when it would compress. Starts nothing. */
+  peek(response: CachedResponse, coding: ContentCoding): Representation | undefined;
 }
 
 /**
- * Compressed copies of the bodies that callers ask for, each made once for equal bodies: they are kept by entity tag, so
- * a list that a refresh finds unchanged is not compressed again.
+ * Compressed copies of the bodies that callers ask for. Each is made once for equal bodies: copies are kept by entity
+ * tag, so a list that a refresh finds unchanged is not compressed again.
  *
- * @param maxBytes what lists may take; copies may take a quarter of it besides
+ * @param maxBytes what lists may take; copies may take a quarter of it on top
  */
 export function createEncodedBodies(
   maxBytes: number,
-  deps: Pick<Platform, 'createSingleFlight'> & Required<Pick<Platform, 'compress'>>,
+  platform: Pick<Platform, 'createSingleFlight'> & Required<Pick<Platform, 'compress'>>,
 ): EncodedBodies {
   const made = new LRUCache<string, Representation>({
     maxSize: Math.max(1, Math.floor(maxBytes * SHARE_OF_MAX_BYTES)),
     sizeCalculation: ({ body }) => body.byteLength,
   });
-  const flights = deps.createSingleFlight();
+  const flights = platform.createSingleFlight();
+
+  function peek(response: CachedResponse, coding: ContentCoding): Representation | undefined {
+    if (response.body.byteLength < LEAST_ENCODED_BYTES) return response;
+    return made.get(encodedEtag(response.etag, coding));
+  }
+
+  async function encode(response: CachedResponse, coding: ContentCoding): Promise<Representation> {
+    const etag = encodedEtag(response.etag, coding);
+    const representation = { body: await platform.compress(response.body, coding), etag, coding };
+    made.set(etag, representation);
+    return representation;
+  }
 
   return {
-    get(response, coding) {
-      if (response.body.byteLength < LEAST_ENCODED_BYTES) return response;
-      const key = encodedEtag(response.etag, coding);
-      const known = made.get(key);
-      if (known !== undefined) return known;
-      const { promise } = flights.run(key, async () => {
-        const representation = { body: await deps.compress(response.body, coding), etag: key, coding };
-        made.set(key, representation);
-        return representation;
-      });
-      return promise;
-    },
+    peek,
+    get: (response, coding) =>
+      peek(response, coding) ??
+      flights.run(encodedEtag(response.etag, coding), () => encode(response, coding)).promise,
   };
 }
 
-/** Strong tags tell representations apart, not lists (RFC 9110, section 8.8.3.3). */
+/** The tag of a coded body. Strong tags tell representations apart, not lists (RFC 9110, section 8.8.3.3). */
 export function encodedEtag(etag: string, coding: ContentCoding): string {
   return `${etag.slice(0, -1)}-${coding}"`;
 }

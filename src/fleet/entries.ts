@@ -1,13 +1,13 @@
-/** A list that instances share: the very bytes that are sent, with its times by the clock of who loaded it. */
+/** A list that replicas share: the bytes that are sent, with times by the clock of the replica that loaded it. */
 export interface SharedEntry {
   readonly body: Uint8Array<ArrayBuffer>;
-  /** When its load began. */
+  /** Start of its load. */
   readonly begunAtMs: number;
   readonly storedAtMs: number;
   readonly freshUntilMs: number;
 }
 
-/** What was found for a key, and who loads it if that does not serve. */
+/** What was found under a key, and who loads the value otherwise. */
 export type LookUp =
   | { readonly state: 'served' }
   | {
@@ -17,27 +17,31 @@ export type LookUp =
     }
   | {
       readonly state: 'taken';
-      /** Resolves when it is worth while to look again. Never rejects. */
+      /** Resolves when another look is worthwhile. Never rejects. */
       readonly changed: Promise<void>;
     };
 
 /**
- * The second level of the cache, behind the one in memory: shared by instances, and not relied on. Nothing in it
- * rejects, and nothing waits longer than a bound of its own (50 ms for Redis, 200 ms for KV): without it each instance is
- * as it would be alone.
+ * The second level of the cache, behind the one in memory. It is optional: nothing in it rejects, and each wait has a
+ * bound of its own (50 ms for Redis, 200 ms for KV); without it each replica works as if it were alone.
+ *
+ * Keys are those of toSharedKey; all resources of a target share one store.
  */
 export interface SharedEntries {
   /**
-   * Looks for an entry that serves. When none does, tries to take the turn to load the key, for all instances; where
-   * instances cannot agree, the turn is always ours.
+   * Looks for an entry that serves. If there is no such entry, tries to take the turn to load the value for all
+   * replicas; where replicas cannot agree, the turn is always ours.
    *
-   * @param serves asked with each entry of the right form that is found
+   * @param serves called with each well-formed entry that is found
    */
   lookUp(key: string, serves: (entry: SharedEntry) => boolean): Promise<LookUp>;
-  /** What is held, however old. */
+  /** The entry of a key, however old. */
   get(key: string): Promise<SharedEntry | undefined>;
-  /** Removes an entry that is not what this service puts there. */
+  /** Removes an entry that this service cannot have put there. */
   discard(key: string): void;
-  /** Tells of each key that another instance has put anew; absent where nobody would tell. */
+  /**
+   * Adds a listener for the keys that other replicas put, of every resource; absent where nobody tells. May be called
+   * several times.
+   */
   readonly onShared?: (listener: (key: string) => void) => void;
 }

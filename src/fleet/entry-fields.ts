@@ -1,14 +1,15 @@
 import type { SharedEntry } from './entries.ts';
 
-/** Part of each value: an entry of another format is none. */
+/** Format of stored entries, part of each; entries in another format are ignored. */
 export const ENTRY_FORMAT = '1';
-/** The clocks of instances may differ by so much; an entry from further ahead is none: 60 seconds. */
+/** Largest difference between the clocks of replicas; entries from further ahead are ignored: 60 seconds. */
 export const CLOCK_TOLERANCE_MS = 60_000;
-/** More than any body that upstream is let give. */
+/** Largest body of an entry: 8 MiB, as much as is read from upstream. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
+/** Latest time that a Date can hold. */
 const MAX_TIME_MS = 8.64e15;
 
-/** An entry as a store holds it. */
+/** An entry as a store holds it: its fields may have any value. */
 export interface EntryFields {
   readonly format?: string | undefined;
   readonly begun?: string | undefined;
@@ -17,7 +18,7 @@ export interface EntryFields {
   readonly body?: Uint8Array<ArrayBuffer> | undefined;
 }
 
-/** Whole milliseconds in decimal digits. */
+/** The times of an entry as whole milliseconds, in decimal digits. */
 export function writeEntryTimes(entry: SharedEntry): {
   readonly begun: string;
   readonly stored: string;
@@ -30,9 +31,9 @@ export function writeEntryTimes(entry: SharedEntry): {
 }
 
 /**
- * Reads what a store holds and anybody may have written.
+ * Reads an entry from a store that others can write to.
  *
- * @returns undefined when these are not the fields of an entry, or its times cannot be
+ * @returns undefined when a field is missing or malformed, or when the times contradict each other or the clock
  */
 export function readEntryFields(
   { format, begun, stored, fresh, body }: EntryFields,

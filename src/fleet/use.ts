@@ -1,18 +1,18 @@
-/** What one key has used of a limit since it was last told. */
+/** What one key has used of a limit since it was last reported. */
 export interface Use {
   readonly key: string;
-  /** The time that the uses take to come back. */
+  /** Time after which the uses have come back. */
   readonly addedMs: number;
 }
 
-/** The uses of limits that instances add up. */
+/** Uses of limits, added up over all replicas. */
 export interface SharedUse {
   /**
-   * Adds to what all instances have used.
+   * Adds to the uses of all replicas.
    *
-   * @param limitMs no key is counted further than this into the future
-   * @returns for each, in how many milliseconds all that was used will have come back; undefined when that is not
-   *   known. Never rejects.
+   * @param limitMs furthest point in the future that a key is counted to, from now
+   * @returns for each use, in the same order, the milliseconds until all uses of its key have come back; undefined when
+   *   that is not known. Never rejects.
    */
   add(uses: readonly Use[], limitMs: number): Promise<readonly (number | undefined)[]>;
 }

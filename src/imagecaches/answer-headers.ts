@@ -1,5 +1,5 @@
 import type { Representation } from '../cache/encoded-bodies.ts';
-import type { CacheAnswer } from '../cache/response-cache.ts';
+import type { CacheAnswer } from '../cache/list-cache.ts';
 import { SECURITY_HEADERS } from '../http/security-headers.ts';
 import type { CacheOutcome } from '../observability/metrics.ts';
 

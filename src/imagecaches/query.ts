@@ -55,3 +55,29 @@ function echo(text: string): string {
   const characters = Array.from(text.slice(0, 2 * MAX_ECHO_CHARACTERS + 2)).slice(0, MAX_ECHO_CHARACTERS);
   return characters.map((character) => (/^[ -~]$/.test(character) ? character : '?')).join('');
 }
+
+/** `no-cache` of a request (RFC 9111, section 5.2.1.4). */
+export function asksForRefresh(cacheControl: string | null): boolean {
+  return cacheControl !== null && /(?:^|,)\s*no-cache\s*(?:,|$)/i.test(cacheControl);
+}
+
+/** The plain spellings of a list's path and query, with the name in the vendor's grammar. */
+const PLAIN_TARGET = /^((?:\/v5)?\/imagecaches)(?:\?name=([a-z](?:[a-z0-9-]{0,126}[a-z0-9])?))?$/;
+
+/** A request for a list, read without making a URL of it. */
+export interface PlainTarget {
+  /** The pattern of its route. */
+  readonly route: string;
+  readonly name: string | undefined;
+}
+
+/**
+ * Reads the target of a request for a list where it is plainly spelled, as nearly all are.
+ *
+ * @param target path and query, as sent
+ * @returns undefined for anything else, which may be a request for a list all the same
+ */
+export function readPlainTarget(target: string): PlainTarget | undefined {
+  const [, route, name] = PLAIN_TARGET.exec(target) ?? [];
+  return route === undefined ? undefined : { route, name };
+}

@@ -1,10 +1,9 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import type { CallerEnv } from '../auth/authenticate-caller.ts';
-import { cacheKeyFor } from '../cache/cache-key.ts';
 import { matchesEtag } from '../http/etag.ts';
 import { listHeaders } from './answer-headers.ts';
 import { IMAGE_CACHES_PATH, type ImageCacheLists } from './lists.ts';
-import { parseImageCachesQuery } from './query.ts';
+import { asksForRefresh, parseImageCachesQuery } from './query.ts';
 
 /**
  * `GET /imagecaches`, in the order of its steps: authenticate, authorise and limit (the middleware), validate the query,
@@ -27,7 +26,7 @@ export function imageCaches(
     record.name = name;
     const isForced =
       asksForRefresh(headers.get('cache-control')) && c.get('caller').scopes.includes(refreshScope);
-    const found = await cache.read(cacheKeyFor({ name }), { forceRefresh: isForced });
+    const found = await cache.read(name, { forceRefresh: isForced });
     const nowMs = now();
     metrics.cacheAnswered(found.outcome, nowMs - found.response.storedAtMs);
     record.cache = found.outcome;
@@ -37,9 +36,4 @@ export function imageCaches(
       ? c.body(null, 304, always)
       : c.body(representation.body, 200, full);
   });
-}
-
-/** `no-cache` of a request (RFC 9111, section 5.2.1.4). */
-export function asksForRefresh(cacheControl: string | null | undefined): boolean {
-  return cacheControl != null && /(?:^|,)\s*no-cache\s*(?:,|$)/i.test(cacheControl);
 }

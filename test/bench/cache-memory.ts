@@ -2,7 +2,7 @@
  * Prints what cached lists cost in memory: 1,000 of 50 entries, or as many as the arguments say,
  * `cache-memory.ts [entries] [lists]`. Run with --expose-gc.
  */
-import { createResponseCache, type ResponseCache } from '../../src/cache/response-cache.ts';
+import { createListCache, type ListCache } from '../../src/cache/list-cache.ts';
 import { sanitiseImageCaches } from '../../src/imagecaches/sanitise.ts';
 import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
 import { createSharedFlight } from '../../src/platform/single-flight.ts';
@@ -25,8 +25,8 @@ const entries = makeImageCaches(Number(entriesArgument));
 let nowMs = 0;
 
 /** A cache that has been read once. */
-async function createCache(): Promise<ResponseCache> {
-  const cache = createResponseCache(
+async function createCache(): Promise<ListCache> {
+  const cache = createListCache(
     {
       ttlMs: 3_600_000,
       emptyTtlMs: 5000,
@@ -34,11 +34,13 @@ async function createCache(): Promise<ResponseCache> {
       staleIfErrorMs: 0,
       maxEntries: 10 * LISTS,
       maxBytes: 17_179_869_184,
+      resource: 'imagecaches',
+      revive: () => undefined,
       load: async () => ({
         body: serialiseImageCaches(sanitiseImageCaches(entries).imageCaches).body,
         isEmpty: false,
       }),
-      isRefusal: () => false,
+      isRejection: () => false,
       reportFailure: () => undefined,
     },
     {
@@ -53,7 +55,7 @@ async function createCache(): Promise<ResponseCache> {
 }
 
 /** Each list is loaded in a fresh life of its own, so that no flood of names is seen. */
-async function fill(cache: ResponseCache): Promise<void> {
+async function fill(cache: ListCache): Promise<void> {
   for (let list = 0; list < LISTS; list += 1) {
     nowMs += 3_600_000;
     await cache.read(`list-${list}`);

@@ -1,7 +1,6 @@
-import { UNFILTERED_KEY } from '../../src/cache/cache-key.ts';
 import type { LoadedBody } from '../../src/cache/cached-response.ts';
 import { EARLY_WINDOW_LOADS } from '../../src/cache/early-refresh.ts';
-import { createResponseCache } from '../../src/cache/response-cache.ts';
+import { createListCache } from '../../src/cache/list-cache.ts';
 import { sanitiseImageCaches } from '../../src/imagecaches/sanitise.ts';
 import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
 import { createSharedFlight } from '../../src/platform/single-flight.ts';
@@ -47,7 +46,7 @@ const MAX_REQUESTS_PER_MS = 2;
 const WAITS: ReadonlySet<string> = new Set(['miss', 'collapsed', 'refreshed', 'stale_error']);
 
 interface PendingLoad {
-  readonly key: string;
+  readonly name: string | undefined;
   readonly dueMs: number;
   readonly finish: () => void;
 }
@@ -68,22 +67,24 @@ export async function simulateReplica(workload: ReplicaWorkload): Promise<Replic
   let upstreamCalls = 0;
   let listFreshUntilMs = 0;
 
-  const load = (key: string): Promise<LoadedBody> => {
+  const load = (name: string | undefined): Promise<LoadedBody> => {
     upstreamCalls += 1;
     const loaded: LoadedBody =
-      key === UNFILTERED_KEY
+      name === undefined
         ? { body: list.body, isEmpty: false, filter: list }
-        : { body: list.select(key) ?? list.empty, isEmpty: list.select(key) === undefined };
+        : { body: list.select(name) ?? list.empty, isEmpty: list.select(name) === undefined };
     return new Promise((resolve) => {
-      pending.push({ key, dueMs: nowMs + workload.upstreamMs, finish: () => resolve(loaded) });
+      pending.push({ name, dueMs: nowMs + workload.upstreamMs, finish: () => resolve(loaded) });
     });
   };
-  const cache = createResponseCache(
+  const cache = createListCache(
     {
       ...POLICY,
       ttlMs: workload.ttlMs,
+      resource: 'imagecaches',
       load,
-      isRefusal: () => false,
+      revive: () => undefined,
+      isRejection: () => false,
       reportFailure: (error) => {
         throw error;
       },
@@ -99,13 +100,13 @@ export async function simulateReplica(workload: ReplicaWorkload): Promise<Replic
   /** Finishes the loads that are due by then, each at its time, and lets the cache store them. */
   async function finishLoads(untilMs: number): Promise<void> {
     while (pending[0] !== undefined && pending[0].dueMs <= untilMs) {
-      const { key, dueMs, finish } = pending.shift() as PendingLoad;
+      const { name, dueMs, finish } = pending.shift() as PendingLoad;
       nowMs = dueMs;
       finish();
       // One load is one background promise, in the same order.
       await background.shift();
       // A hit, which changes nothing.
-      if (key === UNFILTERED_KEY) listFreshUntilMs = (await cache.read(key)).response.freshUntilMs;
+      if (name === undefined) listFreshUntilMs = (await cache.read(name)).response.freshUntilMs;
     }
   }
 
@@ -137,13 +138,13 @@ export async function simulateReplica(workload: ReplicaWorkload): Promise<Replic
       isWarm = true;
       callsBefore = upstreamCalls;
     }
-    const answer = cache.read(random() < workload.listShare ? UNFILTERED_KEY : pickName());
+    const name = random() < workload.listShare ? undefined : pickName();
     // One stands for more where they come faster than is simulated.
     const weight = meanGapMs * requestsPerMs;
     if (isWarm) requests += weight;
-    if (!(answer instanceof Promise)) continue;
+    if (cache.peek(name) !== undefined) continue;
     const isCounted = isWarm;
-    const answered = answer.then(({ outcome }) => {
+    const answered = cache.read(name).then(({ outcome }) => {
       if (isCounted && WAITS.has(outcome)) waited += weight;
     });
     waiting.push(answered);

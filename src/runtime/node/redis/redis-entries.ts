@@ -18,8 +18,10 @@ export function createRedisEntries(
   connection: RedisConnection,
   platform: Pick<Platform, 'now' | 'schedule'>,
 ): SharedEntries {
-  let listener: (key: string) => void = () => undefined;
-  const changes = createRedisChanges(platform.schedule, (key) => listener(key));
+  const listeners: ((key: string) => void)[] = [];
+  const changes = createRedisChanges(platform.schedule, (key) => {
+    for (const listener of listeners) listener(key);
+  });
   connection.subscribe(namespace, changes.receive);
 
   async function namesOf(key: string): Promise<RedisNames> {
@@ -74,8 +76,8 @@ export function createRedisEntries(
     discard(key) {
       void namesOf(key).then(({ entry }) => connection.run('share', (redis) => redis.del(entry)));
     },
-    onShared(newListener) {
-      listener = newListener;
+    onShared(listener) {
+      listeners.push(listener);
     },
   };
 }

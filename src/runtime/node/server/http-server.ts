@@ -4,7 +4,9 @@ import { getRequestListener } from '@hono/node-server';
 import type { App } from '../../../app.ts';
 import { answer } from '../../../http/answer.ts';
 import type { ProblemCode, RenderedProblem } from '../../../http/problem.ts';
+import type { TracedBindings } from '../../../http/trace.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import { answerHit, type TraceDecisions } from './answer-hit.ts';
 import { createRefuseUnrouted, endSocket, type RefuseUnrouted } from './unrouted.ts';
 
 /** All request headers together: above a 16 KiB token, so that one over the limit gets its 401 from us. */
@@ -29,12 +31,13 @@ export interface HttpServerOptions {
 
 /** The server that callers reach: it bounds what a client may send and how long it may take, and leads to the app. */
 export function createHttpServer(
-  app: Pick<App, 'fetch'>,
+  app: Pick<App, 'fetch' | 'hits'>,
   { hostname, isDraining }: HttpServerOptions,
   platform: Pick<Platform, 'logger' | 'metrics'>,
 ): Server {
   const refuse = createRefuseUnrouted(platform);
-  const throughHono = createHonoListener(app, hostname, refuse);
+  const decisions: TraceDecisions = new WeakMap();
+  const throughHono = createHonoListener(app, { hostname, refuse, decisions });
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -53,7 +56,7 @@ export function createHttpServer(
       if (isDraining() || hasLargeBody(incoming)) outgoing.setHeader('connection', 'close');
       if (isHostMissing(incoming))
         send(outgoing, refuse('bad_request', 'the Host header is missing', of(incoming)));
-      else throughHono(incoming, outgoing);
+      else if (!answerHit(app.hits, incoming, outgoing, decisions)) throughHono(incoming, outgoing);
     },
   );
   server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
@@ -70,13 +73,24 @@ export function createHttpServer(
   return server;
 }
 
+interface NodeBindings extends TracedBindings {
+  readonly incoming: IncomingMessage;
+}
+
+interface HonoListenerOptions {
+  readonly hostname: string;
+  readonly refuse: RefuseUnrouted;
+  readonly decisions: TraceDecisions;
+}
+
 /** A listener that leads to the app; a request that never becomes one, by its Host or its target, is refused. */
 function createHonoListener(
   app: Pick<App, 'fetch'>,
-  hostname: string,
-  refuse: RefuseUnrouted,
+  { hostname, refuse, decisions }: HonoListenerOptions,
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
-  const listener = getRequestListener(app.fetch, {
+  const fetch = (request: Request, env: NodeBindings) =>
+    app.fetch(request, { ...env, traceDecision: decisions.get(env.incoming) });
+  const listener = getRequestListener((request, env) => fetch(request, env as NodeBindings), {
     hostname,
     errorHandler: () => {
       const { status, headers, body } = refuse(

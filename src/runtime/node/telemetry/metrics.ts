@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { metricLabels } from '../../../cache/list-key.ts';
 import { KNOWN_METHODS } from '../../../http/known-methods.ts';
 import type { BreakerState, CacheOutcome, Metrics, TargetMetrics } from '../../../observability/metrics.ts';
 import type { ConnectionBegin } from '../platform/fetch.ts';
@@ -110,7 +111,7 @@ function createTargetMetrics(registry: Registry): Metrics['forTarget'] {
   const cache = createCacheMetrics(registry);
   const upstream = createUpstreamMetrics([registry]);
   return (target) => {
-    const labels: TargetLabels = target === undefined ? {} : { target };
+    const labels: TargetLabels = metricLabels({ target });
     return { ...cache(labels), ...upstream(labels) };
   };
 }

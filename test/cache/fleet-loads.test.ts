@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { UNFILTERED_KEY } from '../../src/cache/cache-key.ts';
 import type { LoadedBody } from '../../src/cache/cached-response.ts';
-import { createResponseCache, type ResponseCacheOptions } from '../../src/cache/response-cache.ts';
+import { createListCache, type ListCacheOptions } from '../../src/cache/list-cache.ts';
 import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { createFakeClock, settle } from '../support/fake-clock.ts';
 import { createMemorySharedStore } from '../support/memory-shared-store.ts';
@@ -18,7 +17,9 @@ const CONFIG = {
   maxEntries: 100,
   maxBytes: 1_048_576,
 };
-const REFUSED = new Error('refused');
+/** The whole list, where tests write names. */
+const LIST = '*';
+const REJECTED = new Error('rejected');
 const DOWN = new Error('down');
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -28,7 +29,7 @@ const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 function toLoaded(key: string, body: Uint8Array<ArrayBuffer>): LoadedBody {
   const text = decode(body);
   const isEmpty = text === '';
-  if (key !== UNFILTERED_KEY) return { body, isEmpty };
+  if (key !== LIST) return { body, isEmpty };
   const select = (name: string) => {
     const words = text.split(' ').filter((word) => word.startsWith(`${name}=`));
     return words.length === 0 ? undefined : encode(words.join(' '));
@@ -46,19 +47,20 @@ function setUp() {
   const counts = { invalid: 0 };
   const upstream = { load: async (key: string) => `${key}=${loads.length}` };
 
-  function createInstance(more: Partial<ResponseCacheOptions> = {}, skewMs = 0) {
-    const cache = createResponseCache(
+  function createInstance(more: Partial<ListCacheOptions> = {}, skewMs = 0) {
+    const cache = createListCache(
       {
         ...CONFIG,
-        load: async (key) => {
-          loads.push(key);
-          return toLoaded(key, encode(await upstream.load(key)));
+        resource: 'imagecaches',
+        load: async (name = LIST) => {
+          loads.push(name);
+          return toLoaded(name, encode(await upstream.load(name)));
         },
-        isRefusal: (error) => error === REFUSED,
+        revive: (name = LIST, body) => (decode(body).startsWith('poison') ? undefined : toLoaded(name, body)),
+        isRejection: (error) => error === REJECTED,
         reportFailure: (error) => reported.push(error),
         shared: {
           entries: store.connect(),
-          revive: (key, body) => (decode(body).startsWith('poison') ? undefined : toLoaded(key, body)),
           reportInvalid: () => {
             counts.invalid += 1;
           },
@@ -76,7 +78,9 @@ function setUp() {
     return {
       cache,
       read: async (key: string, forceRefresh = false) => {
-        const { response, outcome, forwarded, stored } = await cache.read(key, { forceRefresh });
+        const { response, outcome, forwarded, stored } = await cache.read(key === LIST ? undefined : key, {
+          forceRefresh,
+        });
         const ageMs = clock.now() + skewMs - response.storedAtMs;
         const freshMs = response.freshUntilMs - (clock.now() + skewMs);
         return { text: decode(response.body), outcome, forwarded, stored, ageMs, freshMs };
@@ -182,10 +186,10 @@ describe('a fleet that shares', () => {
     const { loads, upstream, createInstance } = setUp();
     const [one, two] = [createInstance(), createInstance()];
     upstream.load = async () => 'a=1 b=2';
-    await one.read(UNFILTERED_KEY);
-    expect((await two.read(UNFILTERED_KEY)).outcome).toBe('shared');
+    await one.read(LIST);
+    expect((await two.read(LIST)).outcome).toBe('shared');
     expect(await two.read('b')).toMatchObject({ text: 'b=2', outcome: 'derived' });
-    expect(loads).toEqual([UNFILTERED_KEY]);
+    expect(loads).toEqual([LIST]);
   });
 
   it('keeps an entry no longer than it would keep its own', async () => {
@@ -208,7 +212,7 @@ describe('a fleet that shares', () => {
   it('drops what no load can have given, and loads', async () => {
     const { clock, store, loads, counts, createInstance } = setUp();
     const nowMs = clock.now();
-    store.entries.set('a', {
+    store.entries.set('imagecaches/a', {
       body: encode('poison'),
       begunAtMs: nowMs,
       storedAtMs: nowMs,
@@ -216,7 +220,7 @@ describe('a fleet that shares', () => {
     });
     const one = createInstance();
     expect(await one.read('a')).toMatchObject({ text: 'a=1', outcome: 'miss' });
-    expect(store.discarded).toEqual(['a']);
+    expect(store.discarded).toEqual(['imagecaches/a']);
     expect(counts.invalid).toBe(1);
     expect(loads).toEqual(['a']);
   });
@@ -254,7 +258,7 @@ describe('what others have loaded, in an outage', () => {
   it('serves a name from the list', async () => {
     const { clock, upstream, createInstance } = setUp();
     upstream.load = async () => 'a=1 b=2';
-    await createInstance().read(UNFILTERED_KEY);
+    await createInstance().read(LIST);
     await clock.advance(10 * MINUTE);
     upstream.load = () => Promise.reject(DOWN);
     expect(await createInstance().read('b')).toMatchObject({ text: 'b=2', outcome: 'stale_error' });
@@ -272,8 +276,8 @@ describe('what others have loaded, in an outage', () => {
     const { clock, upstream, createInstance } = setUp();
     await createInstance().read('a');
     await clock.advance(10 * MINUTE);
-    upstream.load = () => Promise.reject(REFUSED);
-    await expect(createInstance().read('a')).rejects.toBe(REFUSED);
+    upstream.load = () => Promise.reject(REJECTED);
+    await expect(createInstance().read('a')).rejects.toBe(REJECTED);
   });
 
   it('loaded after a refusal, ends its effect', async () => {
@@ -281,10 +285,10 @@ describe('what others have loaded, in an outage', () => {
     const [refused, other] = [createInstance(), createInstance()];
     await refused.read('a');
     await clock.advance(MINUTE);
-    upstream.load = () => Promise.reject(REFUSED);
+    upstream.load = () => Promise.reject(REJECTED);
     expect((await refused.read('a')).outcome).toBe('stale');
     await clock.advance(2 * MINUTE);
-    await expect(refused.read('a')).rejects.toBe(REFUSED);
+    await expect(refused.read('a')).rejects.toBe(REJECTED);
     upstream.load = async () => 'a=again';
     await other.read('a');
     await settle();

@@ -1,0 +1,110 @@
+import type { Principal } from './auth/principal.ts';
+import type { Shared } from './composition/shared.ts';
+import { corsHeadersOf } from './http/cors-options.ts';
+import { createRequestRecord } from './http/env.ts';
+import { matchesEtag } from './http/etag.ts';
+import { reportAnswer } from './http/observe.ts';
+import { requestIdFor } from './http/request-id.ts';
+import { listHeaders } from './imagecaches/answer-headers.ts';
+import type { ImageCacheLists } from './imagecaches/lists.ts';
+import { asksForRefresh, readPlainTarget } from './imagecaches/query.ts';
+import type { TraceDecision } from './observability/tracing.ts';
+
+/** As nearly all callers spell it; any other case and spacing is for the app. */
+const TOKEN_SCHEME = 'Bearer ';
+
+/** A request as a server has it, before it becomes one of fetch. */
+export interface HitRequest {
+  readonly method: string;
+  /** Path and query, as sent. */
+  readonly target: string;
+  /** A header by its name in lower case; null when absent. */
+  get(name: string): string | null;
+  /** Set where the tracer was asked: for the app, so that the decision is drawn once. */
+  traceDecision?: TraceDecision;
+}
+
+/** The answer to a hit. */
+export interface Hit {
+  readonly status: 200 | 304;
+  /** Names in lower case. One object for many answers. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Goes out as X-Request-Id. */
+  readonly requestId: string;
+  readonly body: Uint8Array<ArrayBuffer> | null;
+}
+
+/**
+ * Answers a cache hit for a recently verified token, without a promise and without the app.
+ *
+ * @returns undefined when the app has to be asked: then nothing was counted, limited, logged, loaded or drawn, but for
+ *   `traceDecision`
+ */
+export type Hits = (request: HitRequest) => Hit | undefined;
+
+/**
+ * The one way past Hono. It answers as the app would, to the byte, what most requests are: GET and HEAD of a list, plainly
+ * spelled, with a token that was verified lately, for a list that is fresh, or stale while its refresh is paused or under
+ * way. It starts no load. The rate limit is taken last, so that a request that the app is asked for counts once.
+ */
+export function createHits(
+  { authenticator, config, limits, platform }: Shared,
+  lists: ImageCacheLists,
+): Hits {
+  const { now, tracer } = platform;
+  const { metrics } = lists.target.platform;
+  const { perPrincipal } = limits;
+  const isCors = config.corsOrigins.length > 0;
+
+  function recall(authorization: string | null): Principal | undefined {
+    if (authorization === null || !authorization.startsWith(TOKEN_SCHEME)) return undefined;
+    const principal = authenticator.recall(authorization.slice(TOKEN_SCHEME.length));
+    return principal?.refusal === undefined ? principal : undefined;
+  }
+
+  function isTraced(request: HitRequest): boolean {
+    if (tracer === undefined) return false;
+    request.traceDecision = tracer.decide(request);
+    return request.traceDecision.isSampled;
+  }
+
+  return (request) => {
+    const startedAtMs = now();
+    const { method, target } = request;
+    if (method !== 'GET' && method !== 'HEAD') return undefined;
+    const wanted = readPlainTarget(target);
+    if (wanted === undefined || asksForRefresh(request.get('cache-control'))) return undefined;
+    const principal = recall(request.get('authorization'));
+    if (principal === undefined) return undefined;
+    const found = lists.cache.peek(wanted.name);
+    if (found === undefined) return undefined;
+    const representation = lists.peekRepresentation(found.response, request.get('accept-encoding'));
+    if (representation === undefined || isTraced(request)) return undefined;
+    if (perPrincipal?.take(principal.limitKey, startedAtMs) !== undefined) return undefined;
+
+    metrics.cacheAnswered(found.outcome, startedAtMs - found.response.storedAtMs);
+    const requestId = requestIdFor(request.get('x-request-id'));
+    const isHeld = matchesEtag(request.get('if-none-match'), representation.etag);
+    const status = isHeld ? 304 : 200;
+    const { always, full } = listHeaders(representation, found, {
+      isForced: false,
+      vary: lists.vary,
+      nowMs: startedAtMs,
+    });
+    const headers = isHeld ? always : full;
+    const record = createRequestRecord();
+    record.subject = principal.subject;
+    record.issuer = principal.issuer;
+    record.access = 'granted';
+    record.name = wanted.name;
+    record.cache = found.outcome;
+    const { route } = wanted;
+    reportAnswer(platform, { requestId, method, route, status, ms: now() - startedAtMs }, record);
+    return {
+      status,
+      headers: isCors ? corsHeadersOf(headers, request.get('origin'), config.corsOrigins) : headers,
+      requestId,
+      body: isHeld ? null : representation.body,
+    };
+  };
+}
