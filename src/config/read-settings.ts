@@ -1,5 +1,5 @@
 import type { ConfigFault } from './config-error.ts';
-import type { Setting, SettingRows } from './setting.ts';
+import { nameInWords, type Setting, type SettingRows } from './setting.ts';
 
 type SettingValue<Row> =
   Row extends Setting<infer Value>
@@ -98,11 +98,6 @@ export function readSettings<Rows extends SettingRows>(
     },
     reported,
   };
-}
-
-/** The name by which documentation and faults speak of a setting. */
-export function nameInWords(name: string, row: Setting | undefined): string {
-  return row?.file === 'usual' ? `${name}_FILE` : name;
 }
 
 function faultsOf(row: Setting, issues: readonly { readonly message: string }[]): readonly string[] {

@@ -72,3 +72,8 @@ export function flag(defaultChoice: 'on' | 'off'): DefaultedSetting<boolean> {
     example: defaultChoice === 'on' ? 'off' : 'on',
   };
 }
+
+/** The name by which documentation and faults speak of a setting. */
+export function nameInWords(name: string, row: Setting | undefined): string {
+  return row?.file === 'usual' ? `${name}_FILE` : name;
+}
