@@ -1,12 +1,23 @@
 /**
- * `npm run schemas`: writes the JSON Schemas of the documents that operators write, for their editors, and the API
- * document, for the service to serve.
+ * `npm run schemas`: writes the JSON Schemas of the documents that operators write, for their editors, the settings in
+ * docs/configure.md and in the chart's schema, and the API document, for the service to serve.
  */
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { documentText } from '../../src/pages/api/build-document.ts';
 import { SCHEMAS, schemaText } from './schemas.ts';
+import { withChartSettings, withSettingsTable } from './settings.ts';
 
 for (const name of Object.keys(SCHEMAS))
   await writeFile(new URL(name, import.meta.url), schemaText(name as keyof typeof SCHEMAS));
+
+async function rewrite(path: string, change: (text: string) => string): Promise<void> {
+  const url = new URL(path, import.meta.url);
+  await writeFile(url, change(await readFile(url, 'utf8')));
+}
+await rewrite('../../docs/configure.md', withSettingsTable);
+await rewrite(
+  '../helm/imagecaches-bff/values.schema.json',
+  (text) => `${JSON.stringify(withChartSettings(JSON.parse(text)), null, 2)}\n`,
+);
 
 await writeFile(new URL('../../src/pages/api/openapi.json', import.meta.url), documentText());

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import * as z from 'zod';
 import type { IssuerConfig } from '../config/config.ts';
-import { isSecureUrl } from '../config/secure-url.ts';
+import { isSecureUrl } from '../config/urls.ts';
 import { ProblemError } from '../http/problem.ts';
 import { describeError } from '../observability/describe-error.ts';
 import { readBody } from '../outbound/read-body.ts';

@@ -316,7 +316,9 @@ describe('the chart', () => {
 
   it('takes the settings of this version, and no secret among them', async () => {
     const schema = JSON.parse(await readFile(join(CHART, 'values.schema.json'), 'utf8'));
-    const allowed: string[] = schema.properties.settings.propertyNames.enum;
+    const { properties, additionalProperties } = schema.properties.settings;
+    expect(additionalProperties).toBe(false);
+    const allowed = Object.keys(properties);
     const managed = ['HOST', 'PORT', 'METRICS_PORT', 'HUAWEICLOUD_CREDENTIALS'];
     const secret = FILE_SETTINGS.filter((name) => name !== 'HUAWEICLOUD_SDK_PROJECT_ID');
     const expected = SETTING_NAMES.filter(

@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { isSecureUrl } from '../secure-url.ts';
+import { claimName, filePath, scopeToken, secureUrl, visibleAscii } from '../forms.ts';
+import { SECURE_URL_RULE } from '../urls.ts';
 import { parseDocument } from './parse-document.ts';
 
 /** Verified with jose; every one is asymmetric, so a public key can never be taken for a shared secret. */
@@ -40,13 +41,7 @@ export interface IssuerConfig {
   readonly allowedSubjects: readonly string[] | undefined;
 }
 
-export const visibleAscii = z.string().regex(/^[\x21-\x7e]{1,4096}$/);
-/** A scope-token of RFC 6749, section 3.3. */
-export const scopeToken = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/);
-export const claimName = z.string().regex(/^[\x21-\x7e]{1,256}$/);
-export const secureUrl = z.string().refine(isSecureUrl);
-
-export const SECURE_URL_RULE = 'an https URL, or http on loopback, without user name, password or fragment';
+const MAX_ISSUERS = 100;
 
 const IssuerSchema = z
   .strictObject({
@@ -58,7 +53,7 @@ const IssuerSchema = z
     jwksUrl: secureUrl
       .optional()
       .meta({ description: "Its keys; without it and jwksFile from the issuer's OpenID configuration." }),
-    jwksFile: z.string().min(1).optional().meta({ description: 'The path of a JWKS file.' }),
+    jwksFile: filePath.optional().meta({ description: 'The path of a JWKS file.' }),
     algorithms: z
       .array(z.enum(ASYMMETRIC_ALGORITHMS))
       .min(1)
@@ -90,7 +85,7 @@ const IssuerSchema = z
 export const IssuersSchema = z
   .strictObject({
     $schema: z.string().optional().meta({ description: 'For editors.' }),
-    issuers: z.array(IssuerSchema).min(1).max(100),
+    issuers: z.array(IssuerSchema).min(1).max(MAX_ISSUERS),
   })
   .refine(({ issuers }) => new Set(issuers.map(({ issuer }) => issuer)).size === issuers.length, {
     path: ['issuers'],
@@ -106,7 +101,7 @@ const RULES: Readonly<Record<string, string>> = {
   requiredScopes: 'must be an array of scopes, with at least one unless allowedSubjects is set',
   scopeClaims: 'must be an array of one or more claim names',
   allowedSubjects: "must be an array of subjects, each exact or with one '*' at its end",
-  issuers: 'must be an array of 1 to 100 issuers, each named once',
+  issuers: `must be an array of 1 to ${MAX_ISSUERS} issuers, each named once`,
 };
 
 /**

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { scopeToken } from './issuers.ts';
+import { scopeToken } from '../forms.ts';
 import { parseDocument } from './parse-document.ts';
 
 /** A key pair made for a caller that uses one of the vendor's SDKs. It means nothing in the cloud. */
@@ -13,6 +13,8 @@ export interface LocalKey {
   /** Milliseconds since the epoch; undefined: it does not expire. */
   readonly expiresAtMs: number | undefined;
 }
+
+const MAX_KEYS = 10_000;
 
 const LocalKeySchema = z.strictObject({
   accessKeyId: z
@@ -38,7 +40,7 @@ const LocalKeySchema = z.strictObject({
 export const LocalKeysSchema = z
   .strictObject({
     $schema: z.string().optional().meta({ description: 'For editors.' }),
-    keys: z.array(LocalKeySchema).max(10_000),
+    keys: z.array(LocalKeySchema).max(MAX_KEYS),
   })
   .refine(({ keys }) => new Set(keys.map(({ accessKeyId }) => accessKeyId)).size === keys.length, {
     path: ['keys'],
@@ -51,7 +53,7 @@ const RULES: Readonly<Record<string, string>> = {
   subject: 'must be 1 to 256 characters',
   scopes: 'must be an array of scopes',
   expiresAt: 'must be a date and time of RFC 3339, for example 2027-01-31T00:00:00Z',
-  keys: 'must be an array of at most 10000 key pairs, each access key id once',
+  keys: `must be an array of at most ${MAX_KEYS} key pairs, each access key id once`,
 };
 
 /**

@@ -2,9 +2,11 @@
  * The health check of the image: `node src/runtime/node/check-health.ts`. Asks the service of this container whether it
  * can serve, by the settings HOST and PORT that it was started with. Exit codes: 0 it can, 1 it does not answer.
  */
+import { DEFAULT_HOST, DEFAULT_PORT } from '../../config/groups/listen-defaults.ts';
+
 const TIMEOUT_MS = 2000;
 
-const { HOST = '127.0.0.1', PORT = '8080' } = process.env;
+const { HOST = DEFAULT_HOST, PORT = DEFAULT_PORT } = process.env;
 /** An address that stands for all of this machine's is reached by loopback. */
 const host = HOST === '0.0.0.0' ? '127.0.0.1' : HOST === '::' ? '::1' : HOST;
 try {

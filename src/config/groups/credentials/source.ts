@@ -1,0 +1,14 @@
+import type { Faults, Settings } from '../../read-settings.ts';
+import type { SettingRows } from '../../setting.ts';
+
+/** One place that credentials come from: its settings and its part of the configuration. */
+export interface CredentialSource<Rows extends SettingRows, Part> {
+  readonly rows: Rows;
+  /** With HUAWEICLOUD_CREDENTIALS=auto the first source that is offered is used. */
+  isOffered(settings: Settings<Rows>): boolean;
+  /** Reports what is wrong where this source is used. */
+  reportUsed?(settings: Settings<Rows>, faults: Faults<Rows>): void;
+  /** Reports what is wrong where another one is used. */
+  reportUnused?(settings: Settings<Rows>, faults: Faults<Rows>, used: string): void;
+  toConfig(settings: Settings<Rows>): Part;
+}

@@ -1,0 +1,94 @@
+import * as z from 'zod';
+import { visibleAscii } from '../../forms.ts';
+import type { Setting, SettingRows } from '../../setting.ts';
+import type { CredentialSource } from './source.ts';
+
+const SECRET = { file: 'possible', isSecret: true } as const;
+const ACCESS_KEY_ID = {
+  form: visibleAscii,
+  rule: 'an access key id without white space',
+  example: '<access key id>',
+  ...SECRET,
+} satisfies Setting;
+const SECRET_ACCESS_KEY = {
+  form: visibleAscii,
+  rule: 'a secret access key without white space',
+  example: '<secret access key>',
+  ...SECRET,
+} satisfies Setting;
+
+const ROWS = {
+  HUAWEICLOUD_SDK_AK: ACCESS_KEY_ID,
+  HUAWEICLOUD_SDK_SK: SECRET_ACCESS_KEY,
+  HUAWEICLOUD_SDK_SECURITY_TOKEN: {
+    form: z.string().regex(/^[\x21-\x7e]{1,16384}$/),
+    rule: 'a security token without white space',
+    example: '<security token>',
+    ...SECRET,
+  },
+  CLOUD_SDK_AK: ACCESS_KEY_ID,
+  CLOUD_SDK_SK: SECRET_ACCESS_KEY,
+} satisfies SettingRows;
+
+/** Both names of each half are read, since the vendor's SDKs differ in them. */
+const KEY_PAIR = [
+  ['HUAWEICLOUD_SDK_AK', 'CLOUD_SDK_AK'],
+  ['HUAWEICLOUD_SDK_SK', 'CLOUD_SDK_SK'],
+] as const;
+const NAMES = [...KEY_PAIR.flat(), 'HUAWEICLOUD_SDK_SECURITY_TOKEN'] as const;
+
+/** A key pair of the settings. */
+export interface StaticCredentialConfig {
+  readonly source: 'static';
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly securityToken: string | undefined;
+  /** The files whose changes are followed, for each of the three that is in one. */
+  readonly files: {
+    readonly accessKeyId: string | undefined;
+    readonly secretAccessKey: string | undefined;
+    readonly securityToken: string | undefined;
+  };
+}
+
+export const staticSource: CredentialSource<typeof ROWS, StaticCredentialConfig> = {
+  rows: ROWS,
+
+  isOffered: ({ isGiven }) => NAMES.some(isGiven),
+
+  reportUsed({ values, isGiven }, { report, reportMissing }) {
+    for (const [preferred, alias] of KEY_PAIR) {
+      if (
+        values[preferred] !== undefined &&
+        values[alias] !== undefined &&
+        values[preferred] !== values[alias]
+      ) {
+        report(alias, `differs from ${preferred}; set only one of them`);
+      }
+      if (!isGiven(preferred) && !isGiven(alias)) reportMissing(preferred);
+    }
+  },
+
+  reportUnused({ isGiven }, { report }, used) {
+    for (const name of NAMES) {
+      if (isGiven(name)) report(name, `contradicts HUAWEICLOUD_CREDENTIALS=${used}; remove one of them`);
+    }
+  },
+
+  toConfig({ values, fileOf }) {
+    const nameOf = ([preferred, alias]: (typeof KEY_PAIR)[number]) =>
+      values[preferred] === undefined ? alias : preferred;
+    const [accessKeyId, secretAccessKey] = [nameOf(KEY_PAIR[0]), nameOf(KEY_PAIR[1])];
+    return {
+      source: 'static',
+      accessKeyId: values[accessKeyId] as string,
+      secretAccessKey: values[secretAccessKey] as string,
+      securityToken: values.HUAWEICLOUD_SDK_SECURITY_TOKEN,
+      files: {
+        accessKeyId: fileOf(accessKeyId),
+        secretAccessKey: fileOf(secretAccessKey),
+        securityToken: fileOf('HUAWEICLOUD_SDK_SECURITY_TOKEN'),
+      },
+    };
+  },
+};

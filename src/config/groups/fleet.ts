@@ -1,0 +1,56 @@
+import * as z from 'zod';
+import type { SettingGroup } from '../read-settings.ts';
+import { parseRedisUrl, REDIS_URL_RULE } from '../redis-url.ts';
+import type { SettingRows } from '../setting.ts';
+import { type CredentialRows, usedSource } from './credentials.ts';
+import { isProjectLookedUp, type UpstreamRows } from './upstream.ts';
+
+const ROWS = {
+  REDIS_URL: {
+    form: z.string().refine((text) => parseRedisUrl(text) !== undefined),
+    rule: REDIS_URL_RULE,
+    example: 'rediss://:<password>@redis.example.com:6379',
+    file: 'possible',
+    isSecret: true,
+  },
+} satisfies SettingRows;
+
+/** Redis or Valkey, for several replicas. */
+export interface SharedStoreConfig {
+  /** A URL that parseRedisUrl reads. */
+  readonly url: string;
+  /** Whose content is read again when a connection is opened. */
+  readonly file: string | undefined;
+}
+
+export interface FleetPart {
+  /** Undefined: each instance caches and counts alone. */
+  readonly sharedStore: SharedStoreConfig | undefined;
+}
+
+type ReadRows = typeof ROWS & CredentialRows & Pick<UpstreamRows, 'HUAWEICLOUD_SDK_PROJECT_ID'>;
+
+/** What replicas share. */
+export const fleetGroup: SettingGroup<typeof ROWS, FleetPart, ReadRows> = {
+  rows: ROWS,
+
+  reportContradictions(settings, { report }) {
+    const { isGiven } = settings;
+    const source = usedSource(settings);
+    if (
+      isGiven('REDIS_URL') &&
+      source !== 'static' &&
+      (isProjectLookedUp(settings) || !isGiven('HUAWEICLOUD_SDK_PROJECT_ID'))
+    ) {
+      report(
+        'REDIS_URL',
+        `needs the project id in HUAWEICLOUD_SDK_PROJECT_ID where credentials are ${source}: entries of different projects are kept apart by it`,
+      );
+    }
+  },
+
+  toConfig: ({ values, fileOf }) => ({
+    sharedStore:
+      values.REDIS_URL === undefined ? undefined : { url: values.REDIS_URL, file: fileOf('REDIS_URL') },
+  }),
+};

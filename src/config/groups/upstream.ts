@@ -1,0 +1,117 @@
+import * as z from 'zod';
+import { cceEndpointForRegion, iamEndpointForRegion } from '../../vendor/regions.ts';
+import { endpoint } from '../forms.ts';
+import type { SettingGroup, Settings } from '../read-settings.ts';
+import { type SettingRows, wholeNumber } from '../setting.ts';
+import { isSecureUrl, SECURE_URL_RULE } from '../urls.ts';
+
+const endpointUrl = endpoint(isSecureUrl);
+const ENDPOINT_RULE = `${SECURE_URL_RULE} or query`;
+
+/** The project id that stands for a look-up in IAM. */
+const LOOKED_UP = 'auto';
+
+const ROWS = {
+  CCE_REGION: {
+    form: z.string().refine((region) => cceEndpointForRegion(region) !== undefined),
+    rule: 'a region known to this version; for any other set CCE_ENDPOINT',
+    example: 'cn-north-4',
+  },
+  CCE_ENDPOINT: {
+    form: endpointUrl,
+    rule: ENDPOINT_RULE,
+    example: 'https://cce.cn-north-4.myhuaweicloud.com',
+  },
+  HUAWEICLOUD_SDK_PROJECT_ID: {
+    form: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+    rule: `a project id (letters, digits, - and _), or '${LOOKED_UP}' to ask IAM for it`,
+    example: '0123456789abcdef0123456789abcdef',
+    file: 'possible',
+  },
+  HUAWEICLOUD_SDK_IAM_ENDPOINT: {
+    form: endpointUrl,
+    rule: ENDPOINT_RULE,
+    example: 'https://iam.cn-north-4.myhuaweicloud.com',
+  },
+  UPSTREAM_CONNECT_TIMEOUT_MS: wholeNumber(1, 60_000, 2000),
+  UPSTREAM_ATTEMPT_TIMEOUT_MS: wholeNumber(1, 120_000, 5000),
+  UPSTREAM_DEADLINE_MS: wholeNumber(1, 300_000, 8000),
+  UPSTREAM_MAX_CONCURRENT: wholeNumber(1, 10_000, 32),
+} satisfies SettingRows;
+
+export type UpstreamRows = typeof ROWS;
+
+/** How the project id is looked up in IAM. */
+export interface ProjectLookupConfig {
+  readonly region: string;
+  /** Scheme, host and port; no slash at the end. */
+  readonly iamEndpoint: string;
+}
+
+export interface UpstreamPart {
+  readonly upstream: {
+    /** Scheme, host and port, and a base path where a gateway needs one; no slash at the end. */
+    readonly endpoint: string;
+    readonly projectId: string | undefined;
+    readonly connectTimeoutMs: number;
+    readonly attemptTimeoutMs: number;
+    readonly deadlineMs: number;
+    /** Calls under way at once; more are shed. */
+    readonly maxConcurrent: number;
+  };
+  /** With HUAWEICLOUD_SDK_PROJECT_ID=auto only. */
+  readonly projectLookup: ProjectLookupConfig | undefined;
+}
+
+/** Where CCE is, for which project, and how long and how often it is called. */
+export const upstreamGroup: SettingGroup<UpstreamRows, UpstreamPart> = {
+  rows: ROWS,
+
+  reportContradictions(settings, { report, reportMissing }) {
+    const { values, isGiven } = settings;
+    if (!isGiven('CCE_REGION') && !isGiven('CCE_ENDPOINT'))
+      reportMissing('CCE_REGION', ', and so is CCE_ENDPOINT');
+    if (isProjectLookedUp(settings) && !isGiven('CCE_REGION')) {
+      report(
+        'HUAWEICLOUD_SDK_PROJECT_ID',
+        `cannot be '${LOOKED_UP}' without CCE_REGION, whose name the look-up needs; set both, or the project id`,
+      );
+    }
+    for (const [shorter, longer] of [
+      ['UPSTREAM_CONNECT_TIMEOUT_MS', 'UPSTREAM_ATTEMPT_TIMEOUT_MS'],
+      ['UPSTREAM_ATTEMPT_TIMEOUT_MS', 'UPSTREAM_DEADLINE_MS'],
+    ] as const) {
+      if (values[shorter] > values[longer])
+        report(shorter, `must not be longer than ${longer} (default ${ROWS[longer].default})`);
+    }
+  },
+
+  toConfig: (settings) => {
+    const { values } = settings;
+    return {
+      upstream: {
+        // One of the two is there, and the region is known.
+        endpoint: values.CCE_ENDPOINT ?? (cceEndpointForRegion(values.CCE_REGION as string) as string),
+        projectId: isProjectLookedUp(settings) ? undefined : values.HUAWEICLOUD_SDK_PROJECT_ID,
+        connectTimeoutMs: values.UPSTREAM_CONNECT_TIMEOUT_MS,
+        attemptTimeoutMs: values.UPSTREAM_ATTEMPT_TIMEOUT_MS,
+        deadlineMs: values.UPSTREAM_DEADLINE_MS,
+        maxConcurrent: values.UPSTREAM_MAX_CONCURRENT,
+      },
+      projectLookup: isProjectLookedUp(settings) ? toProjectLookup(settings) : undefined,
+    };
+  },
+};
+
+/** True with HUAWEICLOUD_SDK_PROJECT_ID=auto. */
+export function isProjectLookedUp({
+  values,
+}: Settings<Pick<UpstreamRows, 'HUAWEICLOUD_SDK_PROJECT_ID'>>): boolean {
+  return values.HUAWEICLOUD_SDK_PROJECT_ID === LOOKED_UP;
+}
+
+function toProjectLookup({ values }: Settings<UpstreamRows>): ProjectLookupConfig {
+  const region = values.CCE_REGION as string;
+  const iamEndpoint = values.HUAWEICLOUD_SDK_IAM_ENDPOINT ?? iamEndpointForRegion(region);
+  return { region, iamEndpoint: iamEndpoint as string };
+}

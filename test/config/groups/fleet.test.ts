@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../../src/config/config.ts';
+import { faultsOf } from '../../support/parse-settings.ts';
+import { TEST_ENVIRONMENT } from '../../support/test-service.ts';
+
+describe('the shared store', () => {
+  it('reads where instances share what they load', () => {
+    expect(parseConfig(TEST_ENVIRONMENT).sharedStore).toBeUndefined();
+    const url = 'rediss://:secret@redis.example.test:6380/2';
+    expect(parseConfig({ ...TEST_ENVIRONMENT, REDIS_URL: url }).sharedStore).toEqual({
+      url,
+      file: undefined,
+    });
+    expect(
+      parseConfig({ ...TEST_ENVIRONMENT, REDIS_URL: url, REDIS_URL_FILE: '/run/redis' }).sharedStore,
+    ).toEqual({ url, file: '/run/redis' });
+    expect(Object.keys(faultsOf({ ...TEST_ENVIRONMENT, REDIS_URL: 'redis.example.test:6379' }))).toEqual([
+      'REDIS_URL',
+    ]);
+  });
+
+  it('shares only where it is known whose lists they are', () => {
+    const metadata = {
+      ...TEST_ENVIRONMENT,
+      HUAWEICLOUD_SDK_AK: undefined,
+      HUAWEICLOUD_SDK_SK: undefined,
+      REDIS_URL: 'redis://127.0.0.1',
+    };
+    expect(faultsOf(metadata)).toHaveProperty('REDIS_URL');
+    const auto = { CCE_REGION: 'cn-north-4', HUAWEICLOUD_SDK_PROJECT_ID: 'auto' };
+    expect(faultsOf({ ...metadata, ...auto })).toHaveProperty('REDIS_URL');
+    expect(faultsOf({ ...metadata, HUAWEICLOUD_SDK_PROJECT_ID: 'a'.repeat(32) })).toEqual({});
+  });
+});

@@ -1,0 +1,145 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { Ajv } from 'ajv';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { withChartSettings, withSettingsTable } from '../../deploy/schemas/settings.ts';
+import { FILE_SETTINGS, SETTING_NAMES, SETTINGS } from '../../src/config/config.ts';
+import type { Setting } from '../../src/config/setting.ts';
+
+const ROOT = new URL('../../', import.meta.url);
+const read = (path: string) => readFile(new URL(path, ROOT), 'utf8');
+const ROWS = Object.entries(SETTINGS) as [string, Setting][];
+
+const page = await read('docs/configure.md');
+/** Cells of the table by the name in the first one. */
+const documented = new Map(
+  page
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) => line.split('|').map((cell) => cell.trim()))
+    .map(([, name = '', defaultText = '', value = '', meaning = '']) => [
+      name.replaceAll('`', ''),
+      { defaultText, value, meaning },
+    ]),
+);
+
+const chart = JSON.parse(await read('deploy/helm/imagecaches-bff/values.schema.json'));
+const settingsOfChart = chart.properties.settings.properties as Record<string, { default?: unknown }>;
+const isTakenByChart = (() => {
+  const validate = new Ajv({ strict: false }).compile(chart);
+  return (settings: object) => validate({ settings }) as boolean;
+})();
+const rowsOfChart = ROWS.filter(([name]) => name in settingsOfChart);
+
+describe('the settings in the documentation', () => {
+  it('are those that there are, each once', () => {
+    const names = ROWS.map(([name]) => (/^(?:AUTH_ISSUERS|SDK_KEYS)$/.test(name) ? `${name}_FILE` : name));
+    expect([...documented.keys()]).toEqual(names);
+    expect(page.split('\n').filter((line) => line.startsWith('| `'))).toHaveLength(names.length);
+  });
+
+  it.each(ROWS)('%s has its default, its allowed values and a meaning', (name, row) => {
+    const cells = documented.get(name) ?? documented.get(`${name}_FILE`);
+    if (row.default !== undefined) expect(cells?.defaultText).toBe(row.default);
+    else expect(cells?.defaultText).toMatch(/^(?:–|the (?:vendor|issuer)'s.*)$/);
+    expect(cells?.value).toBe(row.rule);
+    if (row.range !== undefined)
+      expect(cells?.value).toContain(`from ${row.range.least} to ${row.range.most}`);
+    for (const choice of row.choices ?? []) expect(cells?.value).toContain(choice);
+    expect(cells?.meaning).not.toBe('');
+  });
+
+  it('are written by npm run schemas', () => {
+    expect(withSettingsTable(page)).toBe(page);
+  });
+
+  it('say which of them may come from a file', () => {
+    const [sentence = ''] = /`NAME_FILE` reads [^;]+;/.exec(page.replaceAll('\n', ' ')) ?? [];
+    const named = Array.from(sentence.matchAll(/`([A-Z_]+)`/g), ([, name = '']) => name)
+      .filter((name) => name !== 'NAME_FILE')
+      .map((name) => name.replace(/^_/, 'HUAWEICLOUD_SDK_'));
+    const possible = FILE_SETTINGS.filter((name) => !documented.has(`${name}_FILE`));
+    expect(named.sort()).toEqual([...possible].sort());
+  });
+});
+
+describe("the settings in the chart's schema", () => {
+  it('are written by npm run schemas', () => {
+    expect(withChartSettings(chart)).toEqual(chart);
+  });
+
+  it('have the defaults of the service', () => {
+    for (const [name, row] of rowsOfChart) {
+      const { default: value } = settingsOfChart[name] as { default?: unknown };
+      expect(value === undefined ? undefined : String(value), name).toBe(row.default);
+    }
+  });
+
+  it.each(rowsOfChart)('take of %s what the service takes', (name, row) => {
+    for (const text of [row.example, row.default ?? '', ` ${row.example} `, ''])
+      expect(isTakenByChart({ [name]: text }), text).toBe(true);
+    for (const choice of row.choices ?? []) {
+      expect(isTakenByChart({ [name]: choice })).toBe(true);
+      expect(isTakenByChart({ [name]: `${choice}x` })).toBe(false);
+    }
+    if (row.range !== undefined) {
+      const { least, most } = row.range;
+      for (const value of [least, most, String(least), String(most)])
+        expect(isTakenByChart({ [name]: value }), `${value}`).toBe(true);
+      for (const value of [least - 1, most + 1, least + 0.5, 'x', '1.5', '-1'])
+        expect(isTakenByChart({ [name]: value }), `${value}`).toBe(false);
+    }
+  });
+
+  it('take no setting that holds a secret, and none that the chart sets', () => {
+    const set = ['HOST', 'PORT', 'METRICS_PORT', 'HUAWEICLOUD_CREDENTIALS', 'AUTH_ISSUERS'];
+    const secret = [
+      ...['HUAWEICLOUD_SDK_AK', 'HUAWEICLOUD_SDK_SK', 'HUAWEICLOUD_SDK_SECURITY_TOKEN'],
+      ...['CLOUD_SDK_AK', 'CLOUD_SDK_SK', 'SDK_KEYS', 'REDIS_URL'],
+    ];
+    for (const name of [...set, ...secret]) {
+      expect(SETTING_NAMES).toContain(name);
+      for (const named of [name, `${name}_FILE`])
+        expect(isTakenByChart({ [named]: SETTINGS[name as keyof typeof SETTINGS].example })).toBe(false);
+    }
+    expect(rowsOfChart).toHaveLength(ROWS.length - set.length - secret.length);
+  });
+
+  it('name the sources of credentials', () => {
+    expect(['auto', ...chart.properties.credentials.properties.source.enum]).toEqual(
+      SETTINGS.HUAWEICLOUD_CREDENTIALS.choices,
+    );
+  });
+});
+
+describe('defaults outside of the service', () => {
+  it("are the service's: of the chart", async () => {
+    const values = parse(await read('deploy/helm/imagecaches-bff/values.yaml'));
+    expect(String(values.metrics.port)).toBe(SETTINGS.METRICS_PORT.default);
+    const helpers = await read('deploy/helm/imagecaches-bff/templates/_helpers.tpl');
+    const used = Array.from(helpers.matchAll(/dig "([A-Z_]+)" "(\d+)" \.Values\.settings/g));
+    expect(used.map(([, name]) => name)).toEqual(['SHUTDOWN_DELAY_SECONDS', 'SHUTDOWN_GRACE_SECONDS']);
+    for (const [, name, text] of used) expect(SETTINGS[name as keyof typeof SETTINGS].default).toBe(text);
+  });
+
+  it('and of the image', async () => {
+    const { PORT, METRICS_PORT } = SETTINGS;
+    expect(await read('deploy/Dockerfile')).toContain(`EXPOSE ${PORT.default} ${METRICS_PORT.default}\n`);
+  });
+});
+
+describe('the doctor', () => {
+  it('names settings that there are', async () => {
+    const folder = 'src/runtime/node/doctor/';
+    const files = (await readdir(new URL(folder, ROOT))).filter((name) => name.endsWith('.ts'));
+    const texts = await Promise.all(files.map((name) => read(folder + name)));
+    const named = texts.flatMap((text) =>
+      Array.from(
+        text.matchAll(/\b(?:HUAWEICLOUD|CLOUD_SDK|AUTH|SDK|CCE|REDIS|METRICS)_[A-Z_]+\b/g),
+        ([name]) => name.replace(/_FILE$/, ''),
+      ),
+    );
+    expect(new Set(named).size).toBeGreaterThan(5);
+    for (const name of named) expect(SETTING_NAMES).toContain(name);
+  });
+});
