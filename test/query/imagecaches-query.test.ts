@@ -90,17 +90,20 @@ describe('parseImageCachesQuery', () => {
 
   it('gives a valid name, nothing, or a refusal for any text at all', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.webQueryParameters()), (text) => {
-        let name: string | undefined;
-        try {
-          name = parseImageCachesQuery(`${BASE}?${text}`).name;
-        } catch (error) {
-          expect(error).toBeInstanceOf(ProblemError);
-          expect((error as ProblemError).detail).toMatch(/^[ -~]{1,400}$/);
-          return;
-        }
-        if (name !== undefined) expect(name).toMatch(IMAGE_CACHE_NAME);
-      }),
+      fc.property(
+        fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.webQueryParameters()),
+        (text) => {
+          let name: string | undefined;
+          try {
+            name = parseImageCachesQuery(`${BASE}?${text}`).name;
+          } catch (error) {
+            expect(error).toBeInstanceOf(ProblemError);
+            expect((error as ProblemError).detail).toMatch(/^[ -~]{1,400}$/);
+            return;
+          }
+          if (name !== undefined) expect(name).toMatch(IMAGE_CACHE_NAME);
+        },
+      ),
       { numRuns: 2000 },
     );
   });

@@ -429,7 +429,7 @@ describe('refused keys', () => {
         await clock.advance(10_000);
         expect(clock.pending).toBe(0);
       }),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   }, 60_000);
 });

@@ -136,7 +136,7 @@ describe('parseImageCaches', () => {
       fc.property(
         fc.oneof(
           fc.uint8Array({ maxLength: 200 }),
-          fc.string({ unit: 'binary' }).map(bytesOf),
+          fc.string({ unit: 'binary', maxLength: 200 }).map(bytesOf),
           fc.json().map(bytesOf),
           fc.json().map((json) => bytesOf(`{"image_caches":${json}}`)),
         ),
