@@ -1,10 +1,17 @@
 import { exportJWK, SignJWT, UnsecuredJWT } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
-import { VERIFIED_TOKEN_TTL_MS } from '../../src/auth/authenticate.ts';
-import { KEYS_COOLDOWN_MS, KEYS_MAX_AGE_MS, KEYS_RENEWAL_AGE_MS } from '../../src/auth/issuers.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
 import { createTestService } from '../support/test-service.ts';
+
+/** A verified token is remembered for 60 seconds at most (docs/performance.md). */
+const VERIFIED_TOKEN_TTL_MS = 60_000;
+/** For an unknown key id keys are loaded at most once in 30 seconds (docs/callers.md). */
+const KEYS_COOLDOWN_MS = 30_000;
+/** Keys of this age are renewed before they are used: with the token memory, 11 minutes (docs/callers.md). */
+const KEYS_MAX_AGE_MS = 600_000;
+/** Keys are renewed when they are 8 minutes old (docs/callers.md). */
+const KEYS_RENEWAL_AGE_MS = 480_000;
 
 function bearer(token: string): RequestInit {
   return { headers: { authorization: `Bearer ${token}` } };

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { createEncodedBodies, LEAST_ENCODED_BYTES } from '../../src/cache/encoded-bodies.ts';
+import { createEncodedBodies } from '../../src/cache/encoded-bodies.ts';
 import { createSharedFlight } from '../../src/single-flight.ts';
+
+/** Compressed from 1 KiB on. */
+const LEAST_ENCODED_BYTES = 1024;
 
 const MIB = 1_048_576;
 const responseOf = (bytes: number, etag = `"${'0'.repeat(32)}"`) => ({

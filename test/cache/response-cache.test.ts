@@ -3,12 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { cacheKeyFor, nameOfKey, UNFILTERED_KEY } from '../../src/cache/cache-key.ts';
 import type { LoadedBody } from '../../src/cache/cached-response.ts';
 import { isRefreshDue } from '../../src/cache/early-refresh.ts';
-import { NAME_LOADS_BEFORE_LIST } from '../../src/cache/name-load-budget.ts';
 import { createResponseCache, type ResponseCacheOptions } from '../../src/cache/response-cache.ts';
 import { pauseAfterFailures } from '../../src/pause-after-failures.ts';
-import { IMAGE_CACHE_NAME } from '../../src/query/imagecaches-query.ts';
 import { createSeparateFlight, createSharedFlight, type SingleFlight } from '../../src/single-flight.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
+
+/** Names are loaded one by one at most 16 times in a fresh life, then the list (docs/sizing.md). */
+const NAME_LOADS_BEFORE_LIST = 16;
+/** Grammar of the vendor for a name (ListImageCaches, query parameter `name`). */
+const IMAGE_CACHE_NAME = /^[a-z](?:[a-z0-9-]{0,126}[a-z0-9])?$/;
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;

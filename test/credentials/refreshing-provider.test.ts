@@ -1,16 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CredentialUnavailableError, isSameCredential } from '../../src/credentials/credential-provider.ts';
-import {
-  createRefreshingProvider,
-  EXPIRY_MARGIN_MS,
-  REFRESH_LOST_MS,
-  RELOAD_PAUSE_MS,
-} from '../../src/credentials/refreshing-provider.ts';
+import { createRefreshingProvider } from '../../src/credentials/refreshing-provider.ts';
 import type { Credential } from '../../src/signing/credentials.ts';
 import { createSeparateFlight, createSharedFlight } from '../../src/single-flight.ts';
 import { settle } from '../support/fake-clock.ts';
 import { createProviderDependencies, createScriptedSource, plantedCredential } from './scripted-source.ts';
+
+/** A credential is not used in its last 10 seconds. */
+const EXPIRY_MARGIN_MS = 10_000;
+/** A refresh that has not ended after 30 seconds is taken for dead. */
+const REFRESH_LOST_MS = 30_000;
+/** After refusals the source is asked once in 5 seconds at most. */
+const RELOAD_PAUSE_MS = 5000;
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;

@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createRateLimiter, type RateLimiter, TELL_AFTER_MS } from '../../src/limits/rate-limiter.ts';
+import { createRateLimiter, type RateLimiter } from '../../src/limits/rate-limiter.ts';
 import type { SharedUse, Use } from '../../src/shared-use.ts';
 import { createFakeClock, settle } from '../support/fake-clock.ts';
+
+/** Other replicas are told after 250 ms (docs/replicas.md). */
+const TELL_AFTER_MS = 250;
 
 const T = 1_800_000_000_000;
 

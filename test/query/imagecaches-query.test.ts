@@ -1,7 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ProblemError } from '../../src/problem.ts';
-import { IMAGE_CACHE_NAME, parseImageCachesQuery } from '../../src/query/imagecaches-query.ts';
+import { parseImageCachesQuery } from '../../src/query/imagecaches-query.ts';
+
+/** Grammar of the vendor for a name (ListImageCaches, query parameter `name`). */
+const IMAGE_CACHE_NAME = /^[a-z](?:[a-z0-9-]{0,126}[a-z0-9])?$/;
 
 const BASE = 'http://service.test/imagecaches';
 

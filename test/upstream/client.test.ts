@@ -8,14 +8,26 @@ import type { Dependencies } from '../../src/deps.ts';
 import { type Metrics, NO_METRICS } from '../../src/metrics.ts';
 import type { Credential } from '../../src/signing/credentials.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
-import { FIRST_OPEN_MS, LEAST_CALLS } from '../../src/upstream/circuit-breaker.ts';
-import { createUpstreamClient, TURN_CHECK_MS } from '../../src/upstream/client.ts';
-import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/refusal-guard.ts';
-import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/retry-budget.ts';
+import { createUpstreamClient } from '../../src/upstream/client.ts';
 import { UpstreamError } from '../../src/upstream/upstream-error.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
 import { createRecordingTracer } from '../support/recording-tracer.ts';
+
+/** The breaker is open for 5 seconds at first, and twice as long after each failed probe. */
+const FIRST_OPEN_MS = 5000;
+/** Fewer calls than 10 in the window do not open the breaker. */
+const LEAST_CALLS = 10;
+/** A call that waits for the proof of a key looks every 5 ms. */
+const TURN_CHECK_MS = 5;
+/** A refused key is left alone for 5 minutes, as long as the vendor locks it. */
+const LOCK_OUT_MS = 300_000;
+/** Two refusals in a row end the use of a key: the vendor locks it after more than 5. */
+const MAX_REFUSALS = 2;
+/** Retries are a tenth of the calls at most. */
+const CALLS_PER_RETRY = 10;
+/** A new budget holds 3 retries. */
+const RETRY_RESERVE = 3;
 
 const MINUTE = 60_000;
 const CONFIG = {

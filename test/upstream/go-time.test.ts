@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addDays, MS_PER_DAY, parseGoTime } from '../../src/upstream/go-time.ts';
+import { addDays, parseGoTime } from '../../src/upstream/go-time.ts';
 import { utcEpochMs } from '../../src/utc-epoch-ms.ts';
+
+const MS_PER_DAY = 86_400_000;
 
 interface GoTimeVectors {
   readonly cases: readonly {

@@ -1,16 +1,18 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Credential } from '../../src/signing/credentials.ts';
-import {
-  createProjectIdSource,
-  MAX_REMEMBERED_KEYS,
-  PROJECT_LOOKUP_TIMEOUT_MS,
-  type ProjectIdSource,
-  REFUSED_PAUSE_MS,
-  UNDECIDED_PAUSE_MS,
-} from '../../src/upstream/project-id.ts';
+import { createProjectIdSource, type ProjectIdSource } from '../../src/upstream/project-id.ts';
 import { createProviderDependencies } from '../credentials/scripted-source.ts';
 import { PROJECTS_PATH } from '../simulator/projects-endpoint.ts';
 import { DEFAULT_PROJECT, type Simulator, startSimulator } from '../simulator/simulator.ts';
+
+/** The last 16 access keys are remembered with what IAM said. */
+const MAX_REMEMBERED_KEYS = 16;
+/** One look-up takes 5 seconds at most. */
+const PROJECT_LOOKUP_TIMEOUT_MS = 5000;
+/** A key that IAM refused is not sent again for 5 minutes: refusals in a row lock it. */
+const REFUSED_PAUSE_MS = 300_000;
+/** After none or several projects IAM is asked again in 60 seconds. */
+const UNDECIDED_PAUSE_MS = 60_000;
 
 const REGION = DEFAULT_PROJECT.name;
 const PLANTED = (number: number) => ({

@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Credential } from '../../src/signing/credentials.ts';
-import {
-  createRefusalGuard,
-  type KeyOutcome,
-  type KeyPassage,
-  LOCK_OUT_MS,
-  MAX_REFUSALS,
-  PROOF_MS,
-  PROOF_WAIT_MS,
-} from '../../src/upstream/refusal-guard.ts';
+import { createRefusalGuard, type KeyOutcome, type KeyPassage } from '../../src/upstream/refusal-guard.ts';
+
+/** A refused key is left alone for 5 minutes, as long as the vendor locks it. */
+const LOCK_OUT_MS = 300_000;
+/** Two refusals in a row end the use of a key: the vendor locks it after more than 5. */
+const MAX_REFUSALS = 2;
+/** A success proves a key for 1 second. */
+const PROOF_MS = 1000;
+/** A call without an answer holds back the next one for half a second. */
+const PROOF_WAIT_MS = 500;
 
 const LEASE_MS = 9000;
 const T = Date.UTC(2026, 0, 2);
