@@ -68,6 +68,7 @@ describe('compressed bodies', () => {
     const small = responseOf(LEAST_ENCODED_BYTES - 1);
     expect(bodies.get(small, 'br')).toBe(small);
     expect(calls).toEqual([]);
+    expect(bodies.get(responseOf(LEAST_ENCODED_BYTES), 'br')).toBeInstanceOf(Promise);
   });
 
   it('take a quarter of what lists may take, and the oldest go first', async () => {

@@ -122,6 +122,14 @@ describe('the project id', () => {
   );
 });
 
+it('logs the first 20 of many project ids, and how many there are', async () => {
+  const projects = Array.from({ length: 21 }, (_, index) => ({ id: `id-${index}`, name: REGION }));
+  simulator.setProjects(projects);
+  expect(await codeOf(PLANTED(1))).toBe('project_several');
+  const projectIds = projects.slice(0, 20).map(({ id }) => id);
+  expect(context.logger.lines).toMatchObject([{ level: 'error', fields: { projects: 21, projectIds } }]);
+});
+
 describe('IAM that does not answer', () => {
   const refuse = (status: number) =>
     simulator.script({
@@ -169,7 +177,13 @@ describe('IAM that does not answer', () => {
     simulator.hold('hang');
     const outcome = codeOf(PLANTED(1));
     await simulator.arrived('hang');
-    await context.clock.advance(PROJECT_LOOKUP_TIMEOUT_MS);
+    let isOver = false;
+    void outcome.then(() => {
+      isOver = true;
+    });
+    await context.clock.advance(PROJECT_LOOKUP_TIMEOUT_MS - 1);
+    expect(isOver).toBe(false);
+    await context.clock.advance(1);
     expect(await outcome).toBe('project_lookup_failed');
     await simulator.abandoned('hang');
   });
