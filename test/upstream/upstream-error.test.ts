@@ -75,6 +75,11 @@ describe('UpstreamError', () => {
     [-1.5, undefined],
     ['x'.repeat(32), 'x'.repeat(32)],
     ['x'.repeat(33), undefined],
+    [`${'x'.repeat(16)}.${'1'.repeat(12)}`, `${'x'.repeat(16)}.${'1'.repeat(12)}`],
+    [`${'x'.repeat(17)}.1`, undefined],
+    [`x.${'1'.repeat(13)}`, undefined],
+    ['1'.repeat(12), '1'.repeat(12)],
+    ['1'.repeat(13), undefined],
     ['SKsecret0+/like=this', undefined],
     ['AKEXAMPLE0000000001', undefined],
     ['', undefined],
@@ -204,6 +209,12 @@ describe('parseUpstreamFailure', () => {
       expect(error.vendorRequestId).toBe(id);
       expect(everythingIn(error)).not.toContain('PLANTED');
     }
+  });
+
+  it('looks into a body of 262,144 characters, and into none that is longer', () => {
+    const body = JSON.stringify({ error_code: 'APIGW.0301' });
+    expect(fail(500, body.padEnd(262_144)).vendorCode).toBe('APIGW.0301');
+    expect(fail(500, body.padEnd(262_145)).vendorCode).toBeUndefined();
   });
 
   it('keeps nothing of the canonical request that a refusal echoes', () => {
