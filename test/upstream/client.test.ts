@@ -151,6 +151,21 @@ describe('a call', () => {
   });
 });
 
+it('the request id of the vendor is logged when it has a form of theirs: up to 128 letters, digits and hyphens', async () => {
+  const { ask, logger, upstream } = setUp();
+  const ids = ['a-B-9', 'x'.repeat(128), 'x'.repeat(129), 'PLANTED text'];
+  for (const id of ids) {
+    upstream.answer = status(200, { 'x-request-id': id }, '{}');
+    expect(await ask()).toBe('value');
+  }
+  expect(logger.lines.map(({ fields }) => fields.vendorRequestId)).toEqual([
+    'a-B-9',
+    'x'.repeat(128),
+    undefined,
+    undefined,
+  ]);
+});
+
 describe('retry', () => {
   it('is made once, for faults that may pass', async () => {
     for (const [answer, calls] of [
@@ -167,6 +182,17 @@ describe('retry', () => {
       await service.ask();
       expect(service.calls).toHaveLength(calls);
     }
+  });
+
+  it('comes after a pause of up to 200 ms, at random', async () => {
+    const { ask, calls, clock, upstream } = setUp({ random: () => 0.5 });
+    upstream.answer = status(500);
+    const pending = ask();
+    await clock.scheduled(100);
+    upstream.answer = ok;
+    await clock.advance(100);
+    expect(await pending).toBe('value');
+    expect(calls.map(({ atMs }) => atMs - (calls[0]?.atMs ?? 0))).toEqual([0, 100]);
   });
 
   it('stays within a tenth of the calls, after a small reserve', async () => {
@@ -363,7 +389,9 @@ describe('refused keys', () => {
     source.next = credential('AK2');
     upstream.answer = ok;
     expect(await ask()).toBe('upstream_rejected locked_out');
-    await clock.advance(1000);
+    await clock.advance(999);
+    expect(await ask()).toBe('upstream_rejected locked_out');
+    await clock.advance(1);
     expect(await ask()).toBe('value');
     expect(calls.at(-1)?.accessKeyId).toBe('AK2');
   });

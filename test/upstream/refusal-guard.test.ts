@@ -132,6 +132,20 @@ describe('the refusal guard', () => {
     expect(guard.tryEnter(KEY, T)).toBe('locked_out');
   });
 
+  it('forgets a good key after more than 7 others, and then has it proved by one call', () => {
+    for (const [others, outcome] of [
+      [7, 'object'],
+      [8, 'string'],
+    ] as const) {
+      const { call, enter, guard } = setUp();
+      call('accepted', T);
+      for (let count = 0; count < others; count += 1)
+        call('accepted', T, { ...KEY, accessKeyId: `AK${count + 2}` });
+      enter(KEY, T);
+      expect(guard.tryEnter(KEY, T), String(others)).toBeTypeOf(outcome);
+    }
+  });
+
   it('does not lock out for longer when the clock is set back', () => {
     const { call, guard } = setUp();
     call('refused', T);
