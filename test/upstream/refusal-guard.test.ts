@@ -88,6 +88,18 @@ describe('the refusal guard', () => {
     expect(guard.tryEnter(KEY, T - PROOF_MS)).toBe('busy');
   });
 
+  it('takes a key for proved for less than a second after a success', () => {
+    for (const [ageMs, outcome] of [
+      [PROOF_MS - 1, 'object'],
+      [PROOF_MS, 'string'],
+    ] as const) {
+      const { call, enter, guard } = setUp();
+      call('accepted', T);
+      enter(KEY, T + ageMs);
+      expect(guard.tryEnter(KEY, T + ageMs), String(ageMs)).toBeTypeOf(outcome);
+    }
+  });
+
   it('lets one call out after a refusal, whatever was proved before', () => {
     const { call, enter, guard } = setUp();
     call('accepted', T);
