@@ -228,6 +228,8 @@ describe('a reading', () => {
     script.beforeReading = (reading) => Object.assign(texts, { ak: `AK${reading}x`, sk: `SK${reading}x` });
     expect(await pair()).toBe('AK1 SK1');
     expect(logger.lines).toMatchObject([{ fields: { reason: 'changing' } }]);
+    // Two files, read 4 times.
+    expect(script.readings).toBe(8);
   });
 
   it('that hangs is given up after a second, and others are not held up', async () => {
@@ -240,7 +242,9 @@ describe('a reading', () => {
     const waiting = provider.get();
     await settle();
     expect(provider.get()).toEqual({ ...credential(1), expiresAtMs: undefined });
-    await context.clock.advance(READ_TIMEOUT_MS);
+    await context.clock.advance(READ_TIMEOUT_MS - 1);
+    expect(context.logger.lines).toEqual([]);
+    await context.clock.advance(1);
     expect(await waiting).toEqual({ ...credential(1), expiresAtMs: undefined });
     expect(context.logger.lines).toMatchObject([
       { fields: { reason: 'unreadable', error: { code: 'timeout' } } },

@@ -186,6 +186,16 @@ describe('the metadata service', () => {
   });
 
   it.each([
+    [262_144, 'no error'],
+    [262_145, 'too_large'],
+  ])('takes an answer of up to 256 KiB: %i bytes', async (bytes, code) => {
+    // White space at the end of JSON means nothing.
+    const text = JSON.stringify({ credential }).padEnd(bytes);
+    simulator.script({ match: { path: SECURITY_KEY_PATH }, answer: respond(200, text) });
+    expect(await codeOf(load())).toBe(code);
+  });
+
+  it.each([
     ['a redirect', { kind: 'redirect', location: null } as const, 'status_302'],
     ['a refusal', respond(403, 'PLANTED'), 'status_403'],
     ['a fault', respond(500, 'PLANTED'), 'status_500'],

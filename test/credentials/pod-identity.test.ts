@@ -116,11 +116,15 @@ describe('pod identity', () => {
     simulator.hold('hang', { match: { path: PATH } });
     const hanging = codeOf(load());
     await simulator.arrived('hang');
-    await clock.advance(POD_IDENTITY_TIMEOUT_MS);
+    await clock.advance(POD_IDENTITY_TIMEOUT_MS - 1);
+    expect(await Promise.race([hanging, 'still waiting'])).toBe('still waiting');
+    await clock.advance(1);
     expect(await hanging).toBe('timeout');
     readTextFile = () => new Promise(() => {});
     const waiting = codeOf(load());
-    await clock.advance(POD_IDENTITY_TIMEOUT_MS);
+    await clock.advance(POD_IDENTITY_TIMEOUT_MS - 1);
+    expect(await Promise.race([waiting, 'still waiting'])).toBe('still waiting');
+    await clock.advance(1);
     expect(await waiting).toBe('timeout');
   });
 });
