@@ -11,6 +11,8 @@ import { createProviderDependencies, createScriptedSource, plantedCredential } f
 const EXPIRY_MARGIN_MS = 10_000;
 /** A refresh that has not ended after 30 seconds is taken for dead. */
 const REFRESH_LOST_MS = 30_000;
+/** A refresh that brought the same credential is repeated after 60 seconds at most. */
+const LONGEST_REPEAT_MS = 60_000;
 /** After refusals the source is asked once in 5 seconds at most. */
 const RELOAD_PAUSE_MS = 5000;
 
@@ -184,6 +186,27 @@ describe('a refresh', () => {
     expect(asked).toBeLessThanOrEqual(25);
     expect(loaded).toEqual([first.expiresAtMs]);
     expect(logger.lines.filter(({ message }) => message === 'credential loaded')).toHaveLength(1);
+  });
+
+  it('that brought the same credential is repeated after a quarter of what is left, a minute at most', async () => {
+    const { source, provider, clock, begin } = setUp();
+    const first = await begin(HOUR_MS);
+    const callsAfter = async (ms: number) => {
+      await clock.advance(ms);
+      expect(provider.get()).toBe(first);
+      await settle();
+      const { calls } = source;
+      if (source.waiting > 0) source.answer({ ...first });
+      await settle();
+      return calls;
+    };
+    expect(await callsAfter(45 * MINUTE_MS)).toBe(2);
+    expect(await callsAfter(LONGEST_REPEAT_MS - 1)).toBe(2);
+    expect(await callsAfter(1)).toBe(3);
+    // 2 minutes before its end.
+    expect(await callsAfter(12 * MINUTE_MS)).toBe(4);
+    expect(await callsAfter(30_000 - 1)).toBe(4);
+    expect(await callsAfter(1)).toBe(5);
   });
 
   it('is also begun by the readiness probe, for a service without traffic', async () => {
