@@ -17,9 +17,12 @@ export default defineConfig({
   ],
   test: {
     name: 'workerd',
+    setupFiles: ['test/support/fast-check-setup.ts'],
     include: [
       'test/{auth,cache,client,limits,query,routes,signing,upstream}/**/*.test.ts',
       'test/{redis-url,shared-namespace}.test.ts',
+      // That properties reach the size they state here, too.
+      'test/support/fast-check-setup.test.ts',
       // What only workerd has.
       'test/runtime/worker/*.workers-test.ts',
     ],

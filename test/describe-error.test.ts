@@ -14,9 +14,29 @@ describe('describeError', () => {
     expect(described.frames?.[0]).toContain('describe-error.test.ts');
   });
 
+  it('tells 4 causes and 12 frames of each at most, so that one line of the log stays one', () => {
+    const deep = (depth: number): Error => {
+      if (depth > 0) return deep(depth - 1);
+      return new Error('deep');
+    };
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 100;
+    try {
+      let error = deep(50);
+      for (let count = 0; count < 10; count += 1) error = new Error('outer', { cause: error });
+      let causes = 0;
+      for (let cause = describeError(error).cause; cause !== undefined; cause = cause.cause) causes += 1;
+      expect(causes).toBe(4);
+      expect(describeError(deep(50)).frames).toHaveLength(12);
+    } finally {
+      Error.stackTraceLimit = limit;
+    }
+  });
+
   it('keeps nothing of a message, even where it looks like a stack frame', () => {
+    const text = fc.string({ maxLength: 200 });
     const messages = fc
-      .tuple(fc.string(), fc.constantFrom('\n    at ', '\nat ', '\n', ' ', '\r\n   at '), fc.string())
+      .tuple(text, fc.constantFrom('\n    at ', '\nat ', '\n', ' ', '\r\n   at '), text)
       .map(([before, between, after]) => `${before}${between}PLANTED${after}`);
     fc.assert(
       fc.property(messages, fc.constantFrom(Error, TypeError, NamedError), (message, Kind) => {

@@ -1,10 +1,23 @@
 import { exportJWK, SignJWT, UnsecuredJWT } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
-import { KEYS_COOLDOWN_MS, KEYS_MAX_AGE_MS, KEYS_RENEWAL_AGE_MS } from '../../src/auth/issuer-keys.ts';
-import { VERIFIED_TOKEN_TTL_MS } from '../../src/auth/verified-tokens.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
 import { createTestService } from '../support/test-service.ts';
+
+/** A verified token is remembered for 60 seconds at most (docs/performance.md). */
+const VERIFIED_TOKEN_TTL_MS = 60_000;
+/** The most tokens that are remembered (docs/sizing.md). */
+const VERIFIED_TOKEN_MAX_ENTRIES = 10_000;
+/** So much of a subject is shown and counted: 256 characters. */
+const MAX_SUBJECT_CHARACTERS = 256;
+/** The most that is read of an issuer's keys: 1 MiB. */
+const KEYS_MAX_BYTES = 1_048_576;
+/** For an unknown key id keys are loaded at most once in 30 seconds (docs/callers.md). */
+const KEYS_COOLDOWN_MS = 30_000;
+/** Keys of this age are renewed before they are used: with the token memory, 11 minutes (docs/callers.md). */
+const KEYS_MAX_AGE_MS = 600_000;
+/** Keys are renewed when they are 8 minutes old (docs/callers.md). */
+const KEYS_RENEWAL_AGE_MS = 480_000;
 
 function bearer(token: string): RequestInit {
   return { headers: { authorization: `Bearer ${token}` } };
@@ -132,6 +145,19 @@ describe('bearer tokens', () => {
     }
   });
 
+  it('shows and counts 256 characters of a subject, whatever follows them', async () => {
+    const service = await createTestService({ RATE_LIMIT_PER_MINUTE: '2' });
+    const start = 's'.repeat(MAX_SUBJECT_CHARACTERS - 1);
+    const ask = async (sub: string) =>
+      (await service.get('/imagecaches', bearer(await service.token({ sub })))).status;
+    expect(await ask(`${start}a`)).toBe(200);
+    expect(await ask(`${start}a and more`)).toBe(200);
+    expect(await ask(`${start}a and other`)).toBe(429);
+    expect(await ask(`${start}b`)).toBe(200);
+    const subjects = service.logger.lines.flatMap(({ fields }) => fields.subject ?? []);
+    expect(new Set(subjects)).toEqual(new Set([`${start}a`, `${start}b`]));
+  });
+
   it('takes the scope from a string or an array, in either claim', async () => {
     const service = await createTestService();
     for (const claims of [
@@ -207,10 +233,43 @@ describe('a token that was verified lately', () => {
         const authorization = `${count % 2 === 0 ? 'Bearer' : 'bearer'} ${token}`;
         expect((await service.get('/imagecaches', { headers: { authorization } })).status).toBe(200);
       }
+      await service.clock.advance(VERIFIED_TOKEN_TTL_MS - 1);
+      expect((await service.get('/imagecaches', bearer(token))).status).toBe(200);
       expect(verify).toHaveBeenCalledTimes(1);
-      await service.clock.advance(VERIFIED_TOKEN_TTL_MS);
+      await service.clock.advance(1);
       expect((await service.get('/imagecaches', bearer(token))).status).toBe(200);
       expect(verify).toHaveBeenCalledTimes(2);
+    } finally {
+      verify.mockRestore();
+    }
+  });
+
+  it('is one of 10,000 at most: the one not seen for longest is checked again', async () => {
+    const service = await createTestService({ RATE_LIMIT_PER_MINUTE: '0' });
+    expect((await service.get('/imagecaches')).status).toBe(200);
+    const [head = '', , signature = ''] = (await service.token()).split('.');
+    const now = Math.floor(service.clock.now() / 1000);
+    const claims = { iss: TEST_ISSUER, aud: TEST_AUDIENCE, exp: now + 3600, scope: 'imagecaches:read' };
+    const ask = async (sub: number) => {
+      const payload = Buffer.from(JSON.stringify({ ...claims, sub: `caller-${sub}` })).toString('base64url');
+      // Signatures of different tokens differ.
+      const own = `${signature.slice(0, -9)}${String(sub).padStart(8, '0')}${signature.slice(-1)}`;
+      return (await service.get('/imagecaches', bearer(`${head}.${payload}.${own}`))).status;
+    };
+    // Every signature holds, so that none of so many has to be made.
+    const verify = vi.spyOn(crypto.subtle, 'verify').mockResolvedValue(true);
+    try {
+      // One token was seen above: it goes first.
+      for (let caller = 1; caller <= VERIFIED_TOKEN_MAX_ENTRIES; caller += 1) await ask(caller);
+      expect(verify).toHaveBeenCalledTimes(VERIFIED_TOKEN_MAX_ENTRIES);
+      expect(await ask(1)).toBe(200);
+      expect(verify).toHaveBeenCalledTimes(VERIFIED_TOKEN_MAX_ENTRIES);
+      // One more, and the second is the one not seen for longest.
+      await ask(0);
+      expect(await ask(3)).toBe(200);
+      expect(verify).toHaveBeenCalledTimes(VERIFIED_TOKEN_MAX_ENTRIES + 1);
+      expect(await ask(2)).toBe(200);
+      expect(verify).toHaveBeenCalledTimes(VERIFIED_TOKEN_MAX_ENTRIES + 2);
     } finally {
       verify.mockRestore();
     }
@@ -330,6 +389,19 @@ describe('the keys of an issuer', () => {
     expect(await response.json()).toMatchObject({ code: 'keys_unavailable' });
   });
 
+  it('are read up to 1 MiB', async () => {
+    for (const [bytes, status] of [
+      [KEYS_MAX_BYTES, 200],
+      [KEYS_MAX_BYTES + 1, 503],
+    ] as const) {
+      const service = await createTestService();
+      // White space at the end of JSON means nothing.
+      const document = JSON.stringify({ keys: [service.key.publicJwk] }).padEnd(bytes);
+      service.issuer = () => new Response(document);
+      expect((await service.get('/imagecaches')).status, String(bytes)).toBe(status);
+    }
+  });
+
   it('are given up on after 5 seconds', async () => {
     const { promise: asked, resolve: askedWith } = Promise.withResolvers<AbortSignal>();
     const service = await createTestService(
@@ -412,7 +484,10 @@ describe('the keys of an issuer', () => {
     await service.get('/imagecaches');
     const other = await createTestKey('RS256', 'other');
     service.issuer = () => Response.json({ keys: [other.publicJwk] });
-    await service.clock.advance(KEYS_RENEWAL_AGE_MS);
+    await service.clock.advance(KEYS_RENEWAL_AGE_MS - 1);
+    expect((await service.get('/imagecaches', bearer(await service.token({ jti: '0' })))).status).toBe(200);
+    expect(service.keyCalls).toHaveLength(1);
+    await service.clock.advance(1);
     // Served from the keys held; the renewal that it starts then drops the key.
     expect((await service.get('/imagecaches', bearer(await service.token({ jti: 'a' })))).status).toBe(200);
     await Promise.all(service.background);
@@ -421,11 +496,17 @@ describe('the keys of an issuer', () => {
   });
 
   it('that the issuer took back stop after 10 minutes, also when nobody called meanwhile', async () => {
-    const service = await createTestService();
-    await service.get('/imagecaches');
     const other = await createTestKey('RS256', 'other');
-    service.issuer = () => Response.json({ keys: [other.publicJwk] });
-    await service.clock.advance(KEYS_MAX_AGE_MS);
+    const createAged = async (ageMs: number) => {
+      const service = await createTestService();
+      await service.get('/imagecaches');
+      service.issuer = () => Response.json({ keys: [other.publicJwk] });
+      await service.clock.advance(ageMs);
+      return service;
+    };
+    const younger = await createAged(KEYS_MAX_AGE_MS - 1);
+    expect((await younger.get('/imagecaches', bearer(await younger.token({ jti: 'a' })))).status).toBe(200);
+    const service = await createAged(KEYS_MAX_AGE_MS);
     expect((await service.get('/imagecaches', bearer(await service.token({ jti: 'a' })))).status).toBe(401);
     expect(
       (await service.get('/imagecaches', bearer(await signTestToken(other, service.clock.now())))).status,

@@ -1,10 +1,22 @@
+import { createHmac, hash } from 'node:crypto';
 import { AKSKSigner } from '@huaweicloud/huaweicloud-sdk-core/auth/AKSKSigner.js';
 import { describe, expect, it, vi } from 'vitest';
-import { MAX_SKEW_MS } from '../../src/auth/inbound-signature.ts';
-import { buildCanonicalRequest, EMPTY_PAYLOAD_HASH } from '../../src/signing/canonical-request.ts';
+import { buildCanonicalRequest } from '../../src/signing/canonical-request.ts';
+import type { Digests } from '../../src/signing/digests.ts';
 import { hashSha256 } from '../../src/signing/sha256.ts';
 import { buildStringToSign, formatSdkDate, sign, signRequest } from '../../src/signing/sign-request.ts';
 import { createTestService, type TestService, vendorEntry, vendorList } from '../support/test-service.ts';
+
+/** A date may differ from the clock by 15 minutes, as at the vendor (docs/sdk-clients.md). */
+const MAX_SKEW_MS = 900_000;
+/** The last signatures that replay protection remembers (docs/sdk-clients.md). */
+const MAX_REMEMBERED_SIGNATURES = 10_000;
+/** The file of the keys is read once a second at most: a pair that is taken out stops within about a second. */
+const KEYS_CHECK_INTERVAL_MS = 1000;
+/** A reading that hangs is given up after 1 second. */
+const KEYS_READ_TIMEOUT_MS = 1000;
+/** SHA-256 of no bytes (NIST CAVP, SHA256ShortMsg, Len = 0). */
+const EMPTY_PAYLOAD_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 const KEY = { accessKeyId: 'LKBILLING0001', secretAccessKey: 'local+secret/0123456789abcdefghijklmnop' };
 const EXPIRING = { accessKeyId: 'LKEXPIRES0001', secretAccessKey: 'another-secret-0123456789abcdefghijklm' };
@@ -17,6 +29,11 @@ const DOCUMENT = {
   ],
 };
 const HOST = 'bff.example.test';
+/** As WebCrypto's, and fast enough for thousands. */
+const NODE_DIGESTS: Digests = {
+  sha256: (data) => hash('sha256', data, 'hex'),
+  hmacSha256: (text, { secretAccessKey }) => createHmac('sha256', secretAccessKey).update(text).digest('hex'),
+};
 const URL_V5 = `https://${HOST}/v5/imagecaches`;
 
 const createService = (environment: Record<string, string> = {}, overrides = {}) =>
@@ -211,6 +228,72 @@ describe('requests signed with a key pair of ours', () => {
     address = '198.51.100.2';
     expect(await ask()).toBe(401);
     expect((await send(service, { atMs: service.clock.now() + 1000 })).status).toBe(200);
+  });
+
+  it('are remembered against replay for as long as their date is good, up to 30 minutes', async () => {
+    let address = '198.51.100.1';
+    const service = await createService(
+      { SDK_REPLAY_PROTECTION: 'on', TRUSTED_PROXIES: 'none' },
+      { clientAddress: () => address },
+    );
+    await service.clock.advance(1000 - (service.clock.now() % 1000));
+    const headers = await signedHeaders({ nowMs: service.clock.now() + MAX_SKEW_MS });
+    expect((await service.app.request(URL_V5, { headers })).status).toBe(200);
+    address = '198.51.100.2';
+    await service.clock.advance(2 * MAX_SKEW_MS - 1);
+    expect((await service.app.request(URL_V5, { headers })).status).toBe(401);
+    expect(service.logger.lines.at(-1)?.fields.reason).toBe('replayed');
+  });
+
+  it('are remembered against replay, 10,000 of them: the one not seen for longest is forgotten', async () => {
+    let address = '198.51.100.1';
+    const service = await createService(
+      { SDK_REPLAY_PROTECTION: 'on', TRUSTED_PROXIES: 'none', RATE_LIMIT_PER_MINUTE: '0' },
+      { clientAddress: () => address, digests: NODE_DIGESTS },
+    );
+    const ask = async (number: number) => {
+      const request = { method: 'GET', url: new URL(URL_V5), headers: { 'x-number': String(number) } };
+      const signed = await signRequest(request, KEY, { nowMs: service.clock.now(), digests: NODE_DIGESTS });
+      return (await service.app.request(URL_V5, { headers: { host: HOST, ...signed.headers } })).status;
+    };
+    for (let number = 1; number <= MAX_REMEMBERED_SIGNATURES; number += 1) await ask(number);
+    address = '198.51.100.2';
+    // The first is known still, and by that the second becomes the one not seen for longest.
+    expect(await ask(1)).toBe(401);
+    expect(await ask(0)).toBe(200);
+    expect(await ask(3)).toBe(401);
+    expect(await ask(2)).toBe(200);
+  });
+
+  it('ask for the file of the keys once a second at most, and wait a second for it', async () => {
+    let reading: Promise<string> = Promise.resolve(JSON.stringify(DOCUMENT));
+    let readings = 0;
+    const service = await createService(
+      { SDK_KEYS_FILE: '/keys.json' },
+      {
+        readTextFile: () => {
+          readings += 1;
+          return reading;
+        },
+      },
+    );
+    expect((await send(service)).status).toBe(200);
+    await service.clock.advance(KEYS_CHECK_INTERVAL_MS - 1);
+    expect((await send(service)).status).toBe(200);
+    expect(readings).toBe(1);
+    await service.clock.advance(1);
+    // A mount that hangs: the keys that are held go on.
+    reading = new Promise(() => undefined);
+    let status: number | undefined;
+    const sent = send(service).then((response) => {
+      status = response.status;
+    });
+    await service.clock.scheduled(KEYS_READ_TIMEOUT_MS);
+    await service.clock.advance(KEYS_READ_TIMEOUT_MS - 1);
+    expect([readings, status]).toEqual([2, undefined]);
+    await service.clock.advance(1);
+    await sent;
+    expect(status).toBe(200);
   });
 
   it('follow the file of the keys: added, taken out, broken', async () => {

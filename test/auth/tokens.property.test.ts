@@ -68,7 +68,7 @@ describe('whatever is sent as a token', () => {
       }),
     );
     await fc.assert(
-      fc.asyncProperty(headers, claims, fc.string(), async (header, payload, signature) => {
+      fc.asyncProperty(headers, claims, fc.string({ maxLength: 400 }), async (header, payload, signature) => {
         const token = `${json(header)}.${json(payload)}.${base64url.encode(signature)}`;
         expect(await statusFor(`Bearer ${token}`)).toBe(401);
       }),

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { createEncodedBodies, LEAST_ENCODED_BYTES } from '../../src/cache/encoded-bodies.ts';
+import { createEncodedBodies } from '../../src/cache/encoded-bodies.ts';
 import { createSharedFlight } from '../../src/platform/single-flight.ts';
+
+/** Compressed from 1 KiB on. */
+const LEAST_ENCODED_BYTES = 1024;
 
 const MIB = 1_048_576;
 const responseOf = (bytes: number, etag = `"${'0'.repeat(32)}"`) => ({
@@ -65,6 +68,7 @@ describe('compressed bodies', () => {
     const small = responseOf(LEAST_ENCODED_BYTES - 1);
     expect(bodies.get(small, 'br')).toBe(small);
     expect(calls).toEqual([]);
+    expect(bodies.get(responseOf(LEAST_ENCODED_BYTES), 'br')).toBeInstanceOf(Promise);
   });
 
   it('take a quarter of what lists may take, and the oldest go first', async () => {

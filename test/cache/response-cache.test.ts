@@ -217,6 +217,30 @@ describe('backoff', () => {
 });
 
 describe('early refresh', () => {
+  it('begins 10 load times before the end, however unlikely a draw', async () => {
+    let draw = 0;
+    const { clock, loads, read, upstream, settled } = setUp({ random: () => draw });
+    upstream.load = async () => {
+      const done = Promise.withResolvers<void>();
+      clock.schedule(done.resolve, SECOND);
+      await done.promise;
+      return loaded('x');
+    };
+    const first = read('a');
+    await clock.advance(SECOND);
+    await first;
+    // A draw that asks for a refresh 15 load times before the end, which comes after 30 seconds.
+    draw = 1 - Math.exp(-15);
+    await clock.advance(20 * SECOND - 1);
+    expect(await read('a')).toMatchObject({ outcome: 'hit' });
+    expect(loads).toHaveLength(1);
+    await clock.advance(1);
+    expect(await read('a')).toMatchObject({ outcome: 'hit' });
+    expect(loads).toHaveLength(2);
+    await clock.advance(SECOND);
+    await settled();
+  });
+
   it('is the likelier the nearer the end and the longer a load takes', () => {
     fc.assert(
       fc.property(
@@ -282,13 +306,15 @@ describe('bounds', () => {
   it('hold in entries and in bytes', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.tuple(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 40_000 })), {
-          maxLength: 200,
+        // Small values, that the entries may be what binds, and large ones, that the bytes may.
+        fc.constantFrom(100, 40_000),
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 300 }), fc.double({ min: 0, max: 1, noNaN: true })), {
+          maxLength: 100,
         }),
-        async (writes) => {
+        async (mostBytes, writes) => {
           const { cache, read, upstream, clock } = setUp({ config: { maxBytes: 200_000, maxEntries: 20 } });
-          for (const [key, size] of writes) {
-            upstream.load = async () => loaded('x'.repeat(size));
+          for (const [key, share] of writes) {
+            upstream.load = async () => loaded('x'.repeat(share * mostBytes));
             await read(`k${key}`);
             await clock.advance(5 * SECOND);
             expect(cache.entries).toBeLessThanOrEqual(20);
@@ -297,8 +323,24 @@ describe('bounds', () => {
           }
         },
       ),
-      { numRuns: 10 },
+      { numRuns: 20 },
     );
+  });
+
+  it('are reached exactly, in entries and in bytes', async () => {
+    const few = setUp({ config: { maxEntries: 3 } });
+    for (const key of ['a', 'b', 'c', 'd']) await few.read(key);
+    expect(few.cache.entries).toBe(3);
+    const outcomes = [];
+    for (const key of ['d', 'c', 'b', 'a']) outcomes.push((await few.read(key)).outcome);
+    expect(outcomes).toEqual(['hit', 'hit', 'hit', 'miss']);
+
+    // 10 entries of 20,000 bytes would fill it, were it not for what an entry takes besides: 2 KiB and its key.
+    const large = setUp({ config: { maxBytes: 200_000 } });
+    large.upstream.load = async () => loaded('x'.repeat(20_000));
+    for (let index = 0; index < 10; index += 1) await large.read(`key-${index}`);
+    expect(large.cache.entries).toBe(9);
+    expect(large.cache.bytes).toBe(9 * (20_000 + 'imagecaches/key-0'.length + 2048));
   });
 });
 

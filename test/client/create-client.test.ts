@@ -120,6 +120,17 @@ describe('a list', () => {
     );
   });
 
+  it('is kept for 100 queries where the options do not say', async () => {
+    const { client, sent } = setUp([list()]);
+    const isKept = async (name: string) => {
+      await client.get(name);
+      return sent.at(-1)?.headers.has('if-none-match');
+    };
+    for (let index = 0; index < 101; index += 1) expect(await isKept(`name-${index}`)).toBe(false);
+    expect(await isKept('name-1')).toBe(true);
+    expect(await isKept('name-0')).toBe(false);
+  });
+
   it('is not kept at all where none may be', async () => {
     const { client, sent } = setUp([list()], { maxKeptLists: 0 });
     await client.list();
@@ -199,7 +210,12 @@ describe('a retry', () => {
     await answer;
   });
 
-  it('does not come past the limits', async () => {
+  it('does not come past the limits: 10 seconds, twice', async () => {
+    const inTime = setUp([problem(503, 'overloaded', { 'retry-after': '10' }), list()]);
+    const waited = inTime.client.list();
+    await vi.advanceTimersByTimeAsync(10_000);
+    await waited;
+    expect(inTime.sent).toHaveLength(2);
     const late = setUp([problem(503, 'overloaded', { 'retry-after': '11' })]);
     await expect(late.client.list()).rejects.toMatchObject({ retryAfterMs: 11_000 });
     expect(late.sent).toHaveLength(1);
@@ -225,7 +241,9 @@ describe('a retry', () => {
   it('comes once after a failure of the network', async () => {
     const { client, sent } = setUp([new TypeError('fetch failed'), list()]);
     const answer = client.list();
-    await vi.advanceTimersByTimeAsync(200);
+    await vi.advanceTimersByTimeAsync(199);
+    expect(sent).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1);
     expect((await answer).imageCaches).toHaveLength(1);
     const down = setUp([new TypeError('fetch failed')]);
     const failure = expect(down.client.list()).rejects.toThrow('fetch failed');
@@ -302,10 +320,15 @@ describe('an abort', () => {
     expect(listeners()).toBeLessThanOrEqual(0);
   });
 
-  it('comes by itself when an attempt takes too long', async () => {
-    const { client, sent } = setUp([hang], { timeoutMs: 3000 });
+  it.each([
+    ['10 seconds', {}, 10_000],
+    ['what the options say', { timeoutMs: 3000 }, 3000],
+  ])('comes by itself when an attempt takes longer than %s', async (_time, options, timeoutMs) => {
+    const { client, sent } = setUp([hang], options);
     const answer = expect(client.list()).rejects.toMatchObject({ name: 'TimeoutError' });
-    await vi.advanceTimersByTimeAsync(3000);
+    await vi.advanceTimersByTimeAsync(timeoutMs - 1);
+    expect(sent[0]?.signal.aborted).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
     await answer;
     expect(sent[0]?.signal.aborted).toBe(true);
   });

@@ -1,17 +1,18 @@
 import { readFile, rm } from 'node:fs/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  CHECK_INTERVAL_MS,
-  type CredentialFiles,
-  createFileProvider,
-  READ_TIMEOUT_MS,
-  SETTLE_MS,
-} from '../../src/credentials/file-provider.ts';
+import { type CredentialFiles, createFileProvider } from '../../src/credentials/file-provider.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { settle } from '../support/fake-clock.ts';
 import { createSecretVolume, type SecretVolume } from '../support/secret-volume.ts';
 import { createProviderDependencies } from './scripted-source.ts';
+
+/** Files are read at most once a second. */
+const CHECK_INTERVAL_MS = 1000;
+/** A reading that hangs is given up after 1 second. */
+const READ_TIMEOUT_MS = 1000;
+/** A change of some files only counts once it was seen unchanged for 2 seconds. */
+const SETTLE_MS = 2000;
 
 const volumes: SecretVolume[] = [];
 afterEach(async () => {
@@ -227,6 +228,8 @@ describe('a reading', () => {
     script.beforeReading = (reading) => Object.assign(texts, { ak: `AK${reading}x`, sk: `SK${reading}x` });
     expect(await pair()).toBe('AK1 SK1');
     expect(logger.lines).toMatchObject([{ fields: { reason: 'changing' } }]);
+    // Two files, read 4 times.
+    expect(script.readings).toBe(8);
   });
 
   it('that hangs is given up after a second, and others are not held up', async () => {
@@ -239,7 +242,9 @@ describe('a reading', () => {
     const waiting = provider.get();
     await settle();
     expect(provider.get()).toEqual({ ...credential(1), expiresAtMs: undefined });
-    await context.clock.advance(READ_TIMEOUT_MS);
+    await context.clock.advance(READ_TIMEOUT_MS - 1);
+    expect(context.logger.lines).toEqual([]);
+    await context.clock.advance(1);
     expect(await waiting).toEqual({ ...credential(1), expiresAtMs: undefined });
     expect(context.logger.lines).toMatchObject([
       { fields: { reason: 'unreadable', error: { code: 'timeout' } } },

@@ -1,15 +1,18 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  createMetadataServiceSource,
-  METADATA_TIMEOUT_MS,
-  SESSION_TOKEN_MARGIN_MS,
-  SESSION_TOKEN_TTL_SECONDS,
-  TOKENLESS_MS,
-} from '../../src/credentials/metadata-service.ts';
+import { createMetadataServiceSource } from '../../src/credentials/metadata-service.ts';
 import { METADATA_TOKEN_PATH, SECURITY_KEY_PATH } from '../simulator/metadata-service.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { sendSigned } from '../simulator/wire-client.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+
+/** One load takes 5 seconds at most, session token included. */
+const METADATA_TIMEOUT_MS = 5000;
+/** A session token is renewed 5 minutes before its end. */
+const SESSION_TOKEN_MARGIN_MS = 300_000;
+/** The most that the metadata service gives: 6 hours. */
+const SESSION_TOKEN_TTL_SECONDS = 21_600;
+/** That there are no session tokens is remembered for 1 hour. */
+const TOKENLESS_MS = 3_600_000;
 
 let simulator: Simulator;
 let clock: FakeClock = createFakeClock();
@@ -180,6 +183,16 @@ describe('the metadata service', () => {
   ])('does not take %s', async (_name, text) => {
     simulator.script({ match: { path: SECURITY_KEY_PATH }, answer: respond(200, text) });
     expect(await codeOf(load())).toBe('not_the_model');
+  });
+
+  it.each([
+    [262_144, 'no error'],
+    [262_145, 'too_large'],
+  ])('takes an answer of up to 256 KiB: %i bytes', async (bytes, code) => {
+    // White space at the end of JSON means nothing.
+    const text = JSON.stringify({ credential }).padEnd(bytes);
+    simulator.script({ match: { path: SECURITY_KEY_PATH }, answer: respond(200, text) });
+    expect(await codeOf(load())).toBe(code);
   });
 
   it.each([

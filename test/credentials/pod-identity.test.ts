@@ -1,8 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createPodIdentitySource, POD_IDENTITY_TIMEOUT_MS } from '../../src/credentials/pod-identity.ts';
+import { createPodIdentitySource } from '../../src/credentials/pod-identity.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { sendSigned } from '../simulator/wire-client.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+
+/** One load takes 5 seconds at most. */
+const POD_IDENTITY_TIMEOUT_MS = 5000;
 
 const PATH = '/v1/credentials';
 const GOOD_TOKEN = 'simulator-pod-identity-token';
@@ -113,11 +116,15 @@ describe('pod identity', () => {
     simulator.hold('hang', { match: { path: PATH } });
     const hanging = codeOf(load());
     await simulator.arrived('hang');
-    await clock.advance(POD_IDENTITY_TIMEOUT_MS);
+    await clock.advance(POD_IDENTITY_TIMEOUT_MS - 1);
+    expect(await Promise.race([hanging, 'still waiting'])).toBe('still waiting');
+    await clock.advance(1);
     expect(await hanging).toBe('timeout');
     readTextFile = () => new Promise(() => {});
     const waiting = codeOf(load());
-    await clock.advance(POD_IDENTITY_TIMEOUT_MS);
+    await clock.advance(POD_IDENTITY_TIMEOUT_MS - 1);
+    expect(await Promise.race([waiting, 'still waiting'])).toBe('still waiting');
+    await clock.advance(1);
     expect(await waiting).toBe('timeout');
   });
 });

@@ -1,16 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CredentialUnavailableError, isSameCredential } from '../../src/credentials/provider.ts';
-import {
-  createRefreshingProvider,
-  EXPIRY_MARGIN_MS,
-  REFRESH_LOST_MS,
-  RELOAD_PAUSE_MS,
-} from '../../src/credentials/refreshing-provider.ts';
+import { createRefreshingProvider } from '../../src/credentials/refreshing-provider.ts';
 import { createSeparateFlight, createSharedFlight } from '../../src/platform/single-flight.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { settle } from '../support/fake-clock.ts';
 import { createProviderDependencies, createScriptedSource, plantedCredential } from './scripted-source.ts';
+
+/** A credential is not used in its last 10 seconds. */
+const EXPIRY_MARGIN_MS = 10_000;
+/** A refresh that has not ended after 30 seconds is taken for dead. */
+const REFRESH_LOST_MS = 30_000;
+/** A refresh that brought the same credential is repeated after 60 seconds at most. */
+const LONGEST_REPEAT_MS = 60_000;
+/** After refusals the source is asked once in 5 seconds at most. */
+const RELOAD_PAUSE_MS = 5000;
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
@@ -182,6 +186,27 @@ describe('a refresh', () => {
     expect(asked).toBeLessThanOrEqual(25);
     expect(loaded).toEqual([first.expiresAtMs]);
     expect(logger.lines.filter(({ message }) => message === 'credential loaded')).toHaveLength(1);
+  });
+
+  it('that brought the same credential is repeated after a quarter of what is left, a minute at most', async () => {
+    const { source, provider, clock, begin } = setUp();
+    const first = await begin(HOUR_MS);
+    const callsAfter = async (ms: number) => {
+      await clock.advance(ms);
+      expect(provider.get()).toBe(first);
+      await settle();
+      const { calls } = source;
+      if (source.waiting > 0) source.answer({ ...first });
+      await settle();
+      return calls;
+    };
+    expect(await callsAfter(45 * MINUTE_MS)).toBe(2);
+    expect(await callsAfter(LONGEST_REPEAT_MS - 1)).toBe(2);
+    expect(await callsAfter(1)).toBe(3);
+    // 2 minutes before its end.
+    expect(await callsAfter(12 * MINUTE_MS)).toBe(4);
+    expect(await callsAfter(30_000 - 1)).toBe(4);
+    expect(await callsAfter(1)).toBe(5);
   });
 
   it('is also begun by the readiness probe, for a service without traffic', async () => {

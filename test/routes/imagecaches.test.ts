@@ -477,6 +477,7 @@ describe('everything else', () => {
       return id;
     };
     expect(await idFor('abc-DEF_123')).toBe('abc-DEF_123');
+    expect(await idFor('x'.repeat(128))).toBe('x'.repeat(128));
     for (const bad of ['', 'a b', 'a"b', 'x'.repeat(129), await service.token()]) {
       expect(await idFor(bad)).toMatch(/^[0-9a-f-]{36}$/);
     }

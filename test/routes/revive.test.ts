@@ -24,7 +24,9 @@ const entry = fc
     id: fc.uuid(),
     name: fc.stringMatching(/^[a-z][a-z0-9-]{0,30}$/),
     created_at: goTime,
-    images: fc.option(fc.array(fc.string({ minLength: 1, unit: 'grapheme' }), { maxLength: 4 })),
+    images: fc.option(
+      fc.array(fc.string({ minLength: 1, maxLength: 60, unit: 'grapheme' }), { maxLength: 4 }),
+    ),
     image_cache_size: fc.integer({ min: 0, max: 1_000_000 }),
     retention_days: fc.option(fc.integer({ min: 0, max: 10_000 })),
     status: fc.option(fc.constantFrom('Available', 'Creating', 'no word', '')),

@@ -10,7 +10,7 @@ const entries = fc
   .tuple(
     fc.dictionary(
       fc.constantFrom(...MEMBERS),
-      fc.oneof(fc.jsonValue(), fc.integer(), fc.string({ unit: 'binary' })),
+      fc.oneof(fc.jsonValue(), fc.integer(), fc.string({ unit: 'binary', maxLength: 300 })),
       {
         maxKeys: 2,
       },

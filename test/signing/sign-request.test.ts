@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { EMPTY_PAYLOAD_HASH } from '../../src/signing/canonical-request.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { hashSha256 } from '../../src/signing/sha256.ts';
 import {
@@ -10,6 +9,9 @@ import {
   sign,
   signRequest,
 } from '../../src/signing/sign-request.ts';
+
+/** SHA-256 of no bytes (NIST CAVP, SHA256ShortMsg, Len = 0). */
+const EMPTY_PAYLOAD_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 const SEED = 20_260_102;
 const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);

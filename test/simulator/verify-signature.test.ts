@@ -147,8 +147,8 @@ const signedRequest = fc.record({
   method: fc.constantFrom('GET', 'POST', 'DELETE'),
   path: fc.stringMatching(/^(\/[A-Za-z0-9._~-]{1,12}){1,4}$/),
   query: fc.dictionary(
-    fc.string({ minLength: 1, unit: 'grapheme' }),
-    fc.array(fc.string({ unit: 'grapheme' }), { minLength: 1, maxLength: 3 }),
+    fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme' }),
+    fc.array(fc.string({ maxLength: 20, unit: 'grapheme' }), { minLength: 1, maxLength: 3 }),
     { maxKeys: 4, noNullPrototype: true },
   ),
   headers: fc.dictionary(headerName, headerText, { maxKeys: 4, noNullPrototype: true }),

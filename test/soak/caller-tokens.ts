@@ -1,7 +1,9 @@
-import { CLOCK_TOLERANCE_SECONDS } from '../../src/auth/verify-token.ts';
 import type { RandomStream } from './random-stream.ts';
 import type { RotatingIssuer } from './rotating-issuer.ts';
 import { rest, type Stretch } from './stretch.ts';
+
+/** Times of tokens are checked with 30 seconds of tolerance (docs/callers.md). */
+const CLOCK_TOLERANCE_SECONDS = 30;
 
 const READ = 'imagecaches:read';
 const READ_AND_REFRESH = 'imagecaches:read imagecaches:refresh';

@@ -1,6 +1,12 @@
 import type { ProblemCode } from '../../src/http/problem.ts';
-import { FIRST_OPEN_MS, LONGEST_OPEN_MS, OPEN_JITTER } from '../../src/upstream/guards/circuit-breaker.ts';
 import { ATTEMPT_TIMEOUT_MS, DEADLINE_MS } from './service-settings.ts';
+
+/** The breaker is open for 5 seconds at first, and twice as long after each failed probe. */
+const FIRST_OPEN_MS = 5000;
+/** The breaker is never open for longer than 60 seconds. */
+const LONGEST_OPEN_MS = 60_000;
+/** Open times are shortened by up to a fifth at random. */
+const OPEN_JITTER = 0.2;
 
 /** A loaded machine does everything a little later: 1 second. */
 const SLACK_MS = 1000;

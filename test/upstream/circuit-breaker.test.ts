@@ -3,14 +3,21 @@ import { describe, expect, it } from 'vitest';
 import {
   type CallOutcome,
   createCircuitBreaker,
-  FIRST_OPEN_MS,
-  LEAST_CALLS,
-  LONGEST_OPEN_MS,
-  OPEN_JITTER,
   type Passage,
-  PROBE_WAIT_MS,
-  WINDOW_SECONDS,
 } from '../../src/upstream/guards/circuit-breaker.ts';
+
+/** The breaker is open for 5 seconds at first, and twice as long after each failed probe. */
+const FIRST_OPEN_MS = 5000;
+/** Fewer calls than 10 in the window do not open the breaker. */
+const LEAST_CALLS = 10;
+/** The breaker is never open for longer than 60 seconds. */
+const LONGEST_OPEN_MS = 60_000;
+/** Open times are shortened by up to a fifth at random. */
+const OPEN_JITTER = 0.2;
+/** While a probe is under way the others are told 1 second. */
+const PROBE_WAIT_MS = 1000;
+/** The breaker counts the calls of the last 10 seconds. */
+const WINDOW_SECONDS = 10;
 
 const PROBE_LEASE_MS = 9000;
 

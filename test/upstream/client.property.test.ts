@@ -4,11 +4,18 @@ import type { BreakerState } from '../../src/observability/metrics.ts';
 import { NO_METRICS } from '../../src/observability/metrics.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { createUpstreamClient } from '../../src/upstream/client.ts';
-import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/guards/key-guard.ts';
-import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/guards/retry-budget.ts';
 import { UpstreamError } from '../../src/vendor/upstream-error.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
+
+/** A refused key is left alone for 5 minutes, as long as the vendor locks it. */
+const LOCK_OUT_MS = 300_000;
+/** Two refusals in a row end the use of a key: the vendor locks it after more than 5. */
+const MAX_REFUSALS = 2;
+/** Retries are a tenth of the calls at most. */
+const CALLS_PER_RETRY = 10;
+/** A new budget holds 3 retries. */
+const RETRY_RESERVE = 3;
 
 const MAX_CONCURRENT = 6;
 const DEADLINE_MS = 8000;

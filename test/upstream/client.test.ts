@@ -5,14 +5,26 @@ import { NO_METRICS, type TargetMetrics } from '../../src/observability/metrics.
 import type { Fetch } from '../../src/platform/fetch.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
-import { createUpstreamClient, TURN_CHECK_MS, type UpstreamClientParts } from '../../src/upstream/client.ts';
-import { FIRST_OPEN_MS, LEAST_CALLS } from '../../src/upstream/guards/circuit-breaker.ts';
-import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/guards/key-guard.ts';
-import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/guards/retry-budget.ts';
+import { createUpstreamClient, type UpstreamClientParts } from '../../src/upstream/client.ts';
 import { UpstreamError } from '../../src/vendor/upstream-error.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
 import { createRecordingTracer } from '../support/recording-tracer.ts';
+
+/** The breaker is open for 5 seconds at first, and twice as long after each failed probe. */
+const FIRST_OPEN_MS = 5000;
+/** Fewer calls than 10 in the window do not open the breaker. */
+const LEAST_CALLS = 10;
+/** A call that waits for the proof of a key looks every 5 ms. */
+const TURN_CHECK_MS = 5;
+/** A refused key is left alone for 5 minutes, as long as the vendor locks it. */
+const LOCK_OUT_MS = 300_000;
+/** Two refusals in a row end the use of a key: the vendor locks it after more than 5. */
+const MAX_REFUSALS = 2;
+/** Retries are a tenth of the calls at most. */
+const CALLS_PER_RETRY = 10;
+/** A new budget holds 3 retries. */
+const RETRY_RESERVE = 3;
 
 const MINUTE = 60_000;
 const CONFIG = {
@@ -136,6 +148,21 @@ describe('a call', () => {
   });
 });
 
+it('the request id of the vendor is logged when it has a form of theirs: up to 128 letters, digits and hyphens', async () => {
+  const { ask, logger, upstream } = setUp();
+  const ids = ['a-B-9', 'x'.repeat(128), 'x'.repeat(129), 'PLANTED text'];
+  for (const id of ids) {
+    upstream.answer = status(200, { 'x-request-id': id }, '{}');
+    expect(await ask()).toBe('value');
+  }
+  expect(logger.lines.map(({ fields }) => fields.vendorRequestId)).toEqual([
+    'a-B-9',
+    'x'.repeat(128),
+    undefined,
+    undefined,
+  ]);
+});
+
 describe('retry', () => {
   it('is made once, for faults that may pass', async () => {
     for (const [answer, calls] of [
@@ -152,6 +179,17 @@ describe('retry', () => {
       await service.ask();
       expect(service.calls).toHaveLength(calls);
     }
+  });
+
+  it('comes after a pause of up to 200 ms, at random', async () => {
+    const { ask, calls, clock, upstream } = setUp({ random: () => 0.5 });
+    upstream.answer = status(500);
+    const pending = ask();
+    await clock.scheduled(100);
+    upstream.answer = ok;
+    await clock.advance(100);
+    expect(await pending).toBe('value');
+    expect(calls.map(({ atMs }) => atMs - (calls[0]?.atMs ?? 0))).toEqual([0, 100]);
   });
 
   it('stays within a tenth of the calls, after a small reserve', async () => {
@@ -348,7 +386,9 @@ describe('refused keys', () => {
     source.next = credential('AK2');
     upstream.answer = ok;
     expect(await ask()).toBe('upstream_rejected locked_out');
-    await clock.advance(1000);
+    await clock.advance(999);
+    expect(await ask()).toBe('upstream_rejected locked_out');
+    await clock.advance(1);
     expect(await ask()).toBe('value');
     expect(calls.at(-1)?.accessKeyId).toBe('AK2');
   });
@@ -426,7 +466,7 @@ describe('refused keys', () => {
         await clock.advance(10_000);
         expect(clock.pending).toBe(0);
       }),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   }, 60_000);
 });

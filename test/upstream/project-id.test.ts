@@ -1,16 +1,18 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  createProjectIdSource,
-  MAX_REMEMBERED_KEYS,
-  PROJECT_LOOKUP_TIMEOUT_MS,
-  type ProjectIdSource,
-  REFUSED_PAUSE_MS,
-  UNDECIDED_PAUSE_MS,
-} from '../../src/credentials/project-id.ts';
+import { createProjectIdSource, type ProjectIdSource } from '../../src/credentials/project-id.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { createProviderDependencies } from '../credentials/scripted-source.ts';
 import { PROJECTS_PATH } from '../simulator/projects-endpoint.ts';
 import { DEFAULT_PROJECT, type Simulator, startSimulator } from '../simulator/simulator.ts';
+
+/** The last 16 access keys are remembered with what IAM said. */
+const MAX_REMEMBERED_KEYS = 16;
+/** One look-up takes 5 seconds at most. */
+const PROJECT_LOOKUP_TIMEOUT_MS = 5000;
+/** A key that IAM refused is not sent again for 5 minutes: refusals in a row lock it. */
+const REFUSED_PAUSE_MS = 300_000;
+/** After none or several projects IAM is asked again in 60 seconds. */
+const UNDECIDED_PAUSE_MS = 60_000;
 
 const REGION = DEFAULT_PROJECT.name;
 const PLANTED = (number: number) => ({
@@ -120,6 +122,14 @@ describe('the project id', () => {
   );
 });
 
+it('logs the first 20 of many project ids, and how many there are', async () => {
+  const projects = Array.from({ length: 21 }, (_, index) => ({ id: `id-${index}`, name: REGION }));
+  simulator.setProjects(projects);
+  expect(await codeOf(PLANTED(1))).toBe('project_several');
+  const projectIds = projects.slice(0, 20).map(({ id }) => id);
+  expect(context.logger.lines).toMatchObject([{ level: 'error', fields: { projects: 21, projectIds } }]);
+});
+
 describe('IAM that does not answer', () => {
   const refuse = (status: number) =>
     simulator.script({
@@ -167,7 +177,13 @@ describe('IAM that does not answer', () => {
     simulator.hold('hang');
     const outcome = codeOf(PLANTED(1));
     await simulator.arrived('hang');
-    await context.clock.advance(PROJECT_LOOKUP_TIMEOUT_MS);
+    let isOver = false;
+    void outcome.then(() => {
+      isOver = true;
+    });
+    await context.clock.advance(PROJECT_LOOKUP_TIMEOUT_MS - 1);
+    expect(isOver).toBe(false);
+    await context.clock.advance(1);
     expect(await outcome).toBe('project_lookup_failed');
     await simulator.abandoned('hang');
   });

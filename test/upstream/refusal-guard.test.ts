@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Credential } from '../../src/signing/credential.ts';
-import {
-  createRefusalGuard,
-  type KeyOutcome,
-  type KeyPassage,
-  LOCK_OUT_MS,
-  MAX_REFUSALS,
-  PROOF_MS,
-  PROOF_WAIT_MS,
-} from '../../src/upstream/guards/key-guard.ts';
+import { createRefusalGuard, type KeyOutcome, type KeyPassage } from '../../src/upstream/guards/key-guard.ts';
+
+/** A refused key is left alone for 5 minutes, as long as the vendor locks it. */
+const LOCK_OUT_MS = 300_000;
+/** Two refusals in a row end the use of a key: the vendor locks it after more than 5. */
+const MAX_REFUSALS = 2;
+/** A success proves a key for 1 second. */
+const PROOF_MS = 1000;
+/** A call without an answer holds back the next one for half a second. */
+const PROOF_WAIT_MS = 500;
 
 const LEASE_MS = 9000;
 const T = Date.UTC(2026, 0, 2);
@@ -87,6 +88,18 @@ describe('the refusal guard', () => {
     expect(guard.tryEnter(KEY, T - PROOF_MS)).toBe('busy');
   });
 
+  it('takes a key for proved for less than a second after a success', () => {
+    for (const [ageMs, outcome] of [
+      [PROOF_MS - 1, 'object'],
+      [PROOF_MS, 'string'],
+    ] as const) {
+      const { call, enter, guard } = setUp();
+      call('accepted', T);
+      enter(KEY, T + ageMs);
+      expect(guard.tryEnter(KEY, T + ageMs), String(ageMs)).toBeTypeOf(outcome);
+    }
+  });
+
   it('lets one call out after a refusal, whatever was proved before', () => {
     const { call, enter, guard } = setUp();
     call('accepted', T);
@@ -129,6 +142,20 @@ describe('the refusal guard', () => {
     call('refused', T);
     for (let count = 0; count < 50; count += 1) call('neutral', T, { ...KEY, accessKeyId: `AK${count + 2}` });
     expect(guard.tryEnter(KEY, T)).toBe('locked_out');
+  });
+
+  it('forgets a good key after more than 7 others, and then has it proved by one call', () => {
+    for (const [others, outcome] of [
+      [7, 'object'],
+      [8, 'string'],
+    ] as const) {
+      const { call, enter, guard } = setUp();
+      call('accepted', T);
+      for (let count = 0; count < others; count += 1)
+        call('accepted', T, { ...KEY, accessKeyId: `AK${count + 2}` });
+      enter(KEY, T);
+      expect(guard.tryEnter(KEY, T), String(others)).toBeTypeOf(outcome);
+    }
   });
 
   it('does not lock out for longer when the clock is set back', () => {

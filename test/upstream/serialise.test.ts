@@ -19,11 +19,13 @@ function imageCache(name: string, images: string[] = []): ImageCache {
 const textOf = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
 
 describe('serialiseImageCaches', () => {
+  const images = fc.array(fc.string({ unit: 'binary', maxLength: 60 }), { maxLength: 8 });
+
   it('writes what JSON.stringify would', () => {
-    const lists = fc.array(fc.record({ name: fc.string(), images: fc.array(fc.string({ unit: 'binary' })) }));
+    const lists = fc.array(fc.record({ name: fc.string({ maxLength: 128 }), images }), { maxLength: 40 });
     fc.assert(
       fc.property(lists, (list) => {
-        const imageCaches = list.map(({ name, images }) => imageCache(name, images));
+        const imageCaches = list.map((one) => imageCache(one.name, one.images));
         expect(textOf(serialiseImageCaches(imageCaches).body)).toBe(
           JSON.stringify({ image_caches: imageCaches }),
         );
@@ -34,8 +36,8 @@ describe('serialiseImageCaches', () => {
   it('cuts out of a list what the filtered list would be, to the byte', () => {
     const names = fc.constantFrom('a', 'b', 'c', '漢', '__proto__');
     fc.assert(
-      fc.property(fc.array(fc.tuple(names, fc.array(fc.string()))), names, (list, wanted) => {
-        const imageCaches = list.map(([name, images]) => imageCache(name, images));
+      fc.property(fc.array(fc.tuple(names, images), { maxLength: 40 }), names, (list, wanted) => {
+        const imageCaches = list.map(([name, itsImages]) => imageCache(name, itsImages));
         const matching = imageCaches.filter(({ name }) => name === wanted);
         const { select } = serialiseImageCaches(imageCaches);
         expect(select(wanted)).toEqual(

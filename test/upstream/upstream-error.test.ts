@@ -72,6 +72,11 @@ describe('UpstreamError', () => {
     [-1.5, undefined],
     ['x'.repeat(32), 'x'.repeat(32)],
     ['x'.repeat(33), undefined],
+    [`${'x'.repeat(16)}.${'1'.repeat(12)}`, `${'x'.repeat(16)}.${'1'.repeat(12)}`],
+    [`${'x'.repeat(17)}.1`, undefined],
+    [`x.${'1'.repeat(13)}`, undefined],
+    ['1'.repeat(12), '1'.repeat(12)],
+    ['1'.repeat(13), undefined],
     ['SKsecret0+/like=this', undefined],
     ['AKEXAMPLE0000000001', undefined],
     ['', undefined],
@@ -201,6 +206,12 @@ describe('parseUpstreamFailure', () => {
       expect(error.vendorRequestId).toBe(id);
       expect(everythingIn(error)).not.toContain('PLANTED');
     }
+  });
+
+  it('looks into a body of 262,144 characters, and into none that is longer', () => {
+    const body = JSON.stringify({ error_code: 'APIGW.0301' });
+    expect(fail(500, body.padEnd(262_144)).vendorCode).toBe('APIGW.0301');
+    expect(fail(500, body.padEnd(262_145)).vendorCode).toBeUndefined();
   });
 
   it('keeps nothing of the canonical request that a refusal echoes', () => {
@@ -346,9 +357,12 @@ describe('parseHttpDate', () => {
 
   it('never throws', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary' })), (text) => {
-        expect(parseHttpDate(text)).toBeUndefined();
-      }),
+      fc.property(
+        fc.oneof(fc.string({ maxLength: 100 }), fc.string({ unit: 'binary', maxLength: 100 })),
+        (text) => {
+          expect(parseHttpDate(text)).toBeUndefined();
+        },
+      ),
     );
   });
 });
@@ -403,7 +417,7 @@ describe('properties', () => {
     fc.constantFrom('x-request-id', 'x-iam-trace-id', 'retry-after', 'date', 'location', 'server'),
     headerValue,
   );
-  const text = fc.oneof(fc.string(), fc.constant(EXPIRED), fc.constant('PLANTED text'));
+  const text = fc.oneof(fc.string({ maxLength: 200 }), fc.constant(EXPIRED), fc.constant('PLANTED text'));
   const value = fc.oneof(
     text,
     fc.double(),
@@ -424,7 +438,7 @@ describe('properties', () => {
     value,
   );
   const body = fc.oneof(
-    fc.string({ unit: 'binary' }),
+    fc.string({ unit: 'binary', maxLength: 200 }),
     fc.json(),
     members.map((object) => JSON.stringify(object)),
     fc

@@ -24,4 +24,12 @@ describe('the address of a client', () => {
   ])('is %s', (_what, proxies, peer, forwardedFor, expected) => {
     expect(addressOf(proxies, peer, forwardedFor)).toBe(expected);
   });
+
+  it('is looked for in the last 32 entries, so that a long header costs no time', () => {
+    const proxiesOf = (count: number) =>
+      Array.from({ length: count }, (_, index) => `10.0.1.${index + 1}`).join(', ');
+    expect(addressOf(PROXIES, '10.1.2.3', `198.51.100.1, ${proxiesOf(31)}`)).toBe('198.51.100.1');
+    expect(addressOf(PROXIES, '10.1.2.3', `198.51.100.1, ${proxiesOf(32)}`)).toBe('10.0.1.1');
+    expect(addressOf(PROXIES, '10.1.2.3', `198.51.100.1, ${proxiesOf(200)}`)).toBe('10.0.1.169');
+  });
 });

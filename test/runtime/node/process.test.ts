@@ -183,6 +183,26 @@ describe('what is sent badly', () => {
     expect(answer.toLowerCase()).toContain('connection: close');
   });
 
+  it('headers of nearly 32 KiB are read, and connections stay for 65 seconds and for bodies of 64 KiB', async () => {
+    const { url } = await startService();
+    const agent = new http.Agent({ keepAlive: true });
+    const headersFor = async (headers: Record<string, string>, body = '') => {
+      const request = http.request(`${url}/livez`, { method: 'GET', headers, agent });
+      request.end(body);
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+      await once(response.resume(), 'end');
+      expect(response.statusCode).toBe(200);
+      const { connection, 'keep-alive': keepAlive } = response.headers;
+      return [connection, keepAlive];
+    };
+    const stays = ['keep-alive', 'timeout=65'];
+    expect(await headersFor({})).toEqual(stays);
+    expect(await headersFor({ 'x-a': 'x'.repeat(32_000) })).toEqual(stays);
+    expect(await headersFor({ 'content-length': '65536' }, 'x'.repeat(65_536))).toEqual(stays);
+    expect(await headersFor({ 'content-length': '65537' }, 'x'.repeat(65_537))).toEqual(['close', undefined]);
+    agent.destroy();
+  });
+
   it('headers that do not come are waited for 10 seconds, then the client is cut off', async () => {
     const { url } = await startService();
     const answer = await rawExchange(url, 'GET /livez HTTP/1.1\r\nHost: a\r\nX-Slow: ');

@@ -5,7 +5,7 @@ import { createLogger } from '../../../src/runtime/node/telemetry/logger.ts';
 const word = fc.option(fc.string({ unit: 'binary', maxLength: 60 }), { nil: undefined });
 const members = {
   requestId: fc.stringMatching(/^[A-Za-z0-9_-]{1,128}$/),
-  method: fc.string({ unit: 'binary' }),
+  method: fc.string({ unit: 'binary', maxLength: 60 }),
   route: fc.constantFrom('/imagecaches', 'unmatched'),
   status: fc.integer({ min: 200, max: 599 }),
   ms: fc.nat(),

@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import type { RedisCommands } from '../../../../src/runtime/node/redis/open-redis.ts';
+import { createRedisEntries } from '../../../../src/runtime/node/redis/redis-entries.ts';
+import { createFakeClock } from '../../../support/fake-clock.ts';
+
+/** A turn ends 2 seconds after its holder was last heard of (docs/replicas.md). */
+const TURN_MS = 2000;
+/** The holder is heard of every 700 ms. */
+const RENEW_MS = 700;
+/** And no longer than 330 seconds: the longest deadline is 300. */
+const LONGEST_TURN_MS = 330_000;
+/** Who waits for another looks again after half a second. */
+const LOOK_AGAIN_MS = 500;
+
+/** Redis that holds nothing, and whose turns are free or taken. */
+function setUp(turn: 'free' | 'taken') {
+  const clock = createFakeClock();
+  const taken: { readonly type: string; readonly value: number }[] = [];
+  const scripts: { readonly keys: string[]; readonly arguments: string[] }[] = [];
+  const redis: RedisCommands = {
+    isReady: true,
+    hGetAll: async () => ({}),
+    set: async (_key, _value, { expiration }) => {
+      taken.push(expiration);
+      return turn === 'free' ? 'OK' : null;
+    },
+    del: async () => 0,
+    eval: async (_script, options) => scripts.push(options),
+  };
+  const entries = createRedisEntries(
+    { namespace: async () => 'imagecaches-bff:2:test', keepStaleMs: 60_000 },
+    { run: (_operation, work) => work(redis), subscribe: () => undefined, stop: () => undefined },
+    clock,
+  );
+  return { clock, entries, scripts, taken };
+}
+
+describe('a turn in Redis', () => {
+  it('lasts 2 seconds, is renewed while its holder loads, and not for ever', async () => {
+    const { clock, entries, scripts, taken } = setUp('free');
+    expect((await entries.lookUp('web', () => false)).state).toBe('ours');
+    expect(taken).toEqual([{ type: 'PX', value: TURN_MS }]);
+    await clock.advance(RENEW_MS - 1);
+    expect(scripts).toHaveLength(0);
+    await clock.advance(1);
+    expect(scripts).toMatchObject([{ arguments: [expect.any(String), String(TURN_MS)] }]);
+
+    // The holder never comes to an end.
+    await clock.advance(LONGEST_TURN_MS - RENEW_MS);
+    expect(clock.pending).toBe(1);
+    await clock.advance(RENEW_MS);
+    expect(clock.pending).toBe(0);
+    expect(scripts).toHaveLength(Math.ceil(LONGEST_TURN_MS / RENEW_MS));
+  });
+
+  it('is no longer renewed when its holder is done', async () => {
+    const { clock, entries } = setUp('free');
+    const found = await entries.lookUp('web', () => false);
+    if (found.state !== 'ours') throw new Error(found.state);
+    await found.settle();
+    expect(clock.pending).toBe(0);
+  });
+
+  it('of another is looked at again after half a second, should no message come', async () => {
+    const { clock, entries } = setUp('taken');
+    const found = await entries.lookUp('web', () => false);
+    if (found.state !== 'taken') throw new Error(found.state);
+    let isTime = false;
+    void found.changed.then(() => {
+      isTime = true;
+    });
+    await clock.advance(LOOK_AGAIN_MS - 1);
+    expect(isTime).toBe(false);
+    await clock.advance(1);
+    expect(isTime).toBe(true);
+    expect(clock.pending).toBe(0);
+  });
+});
