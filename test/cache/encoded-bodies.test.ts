@@ -84,7 +84,23 @@ describe('compressed bodies', () => {
     expect(isKept).toEqual([false, true, true]);
   });
 
-  it('are tried anew after a failure', async () => {
+  it('can be looked at without being made', async () => {
+    const { bodies, calls } = setUp();
+    const response = responseOf(5000);
+    const small = responseOf(LEAST_ENCODED_BYTES - 1);
+    expect(bodies.peek(small, 'br')).toBe(small);
+    expect(bodies.peek(response, 'br')).toBeUndefined();
+    const asked = bodies.get(response, 'br');
+    await Promise.resolve();
+    expect(bodies.peek(response, 'br')).toBeUndefined();
+    calls[0]?.finish();
+    const representation = await asked;
+    expect(bodies.peek(response, 'br')).toBe(representation);
+    expect(bodies.peek(response, 'gzip')).toBeUndefined();
+    expect(calls).toHaveLength(1);
+  });
+
+  it('are tried again after a failure', async () => {
     const { bodies, calls } = setUp();
     const failing = bodies.get(responseOf(5000), 'br');
     await Promise.resolve();

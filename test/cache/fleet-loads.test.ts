@@ -241,6 +241,45 @@ describe('a fleet that shares', () => {
   });
 });
 
+describe('keys of the shared store', () => {
+  it('name resource and list; what was put under other keys is neither read nor written', async () => {
+    const { clock, store, loads, createInstance } = setUp();
+    const nowMs = clock.now();
+    const times = { begunAtMs: nowMs, storedAtMs: nowMs, freshUntilMs: nowMs + HOUR };
+    // As version 1 named them.
+    for (const key of [LIST, 'a']) store.entries.set(key, { body: encode('a=old'), ...times });
+    const instance = createInstance();
+    expect(await instance.read('a')).toMatchObject({ text: 'a=1', outcome: 'miss' });
+    expect(await instance.read(LIST)).toMatchObject({ text: '*=2', outcome: 'miss' });
+    expect(loads).toEqual(['a', LIST]);
+    expect([...store.entries.keys()].sort()).toEqual(['*', 'a', 'imagecaches/*', 'imagecaches/a']);
+    for (const key of [LIST, 'a'])
+      expect(store.entries.get(key)).toEqual({ body: encode('a=old'), ...times });
+  });
+
+  it('are those of one namespace for each target, so they do not say which', async () => {
+    const { store, createInstance } = setUp();
+    await createInstance({ target: 'eu-1' }).read('a');
+    expect([...store.entries.keys()]).toEqual(['imagecaches/a']);
+    expect(await createInstance({ target: 'eu-1' }).read('a')).toMatchObject({ outcome: 'shared' });
+  });
+
+  it('keep resources apart, which hear of each other and do not mind', async () => {
+    const { clock, loads, createInstance } = setUp();
+    const [caches, others] = [createInstance(), createInstance({ resource: 'others' })];
+    const caller = createInstance();
+    expect((await caches.read('a')).text).toBe('a=1');
+    expect(await others.read('a')).toMatchObject({ text: 'a=2', outcome: 'miss' });
+    expect(await caller.read('a')).toMatchObject({ text: 'a=1', outcome: 'shared' });
+    await clock.advance(5 * SECOND);
+    expect(await caller.read('a', true)).toMatchObject({ text: 'a=3', outcome: 'refreshed' });
+    await settle();
+    expect(await caches.read('a')).toMatchObject({ text: 'a=3', outcome: 'hit' });
+    expect(await others.read('a')).toMatchObject({ text: 'a=2', outcome: 'hit' });
+    expect(loads).toHaveLength(3);
+  });
+});
+
 describe('what others have loaded, in an outage', () => {
   it('serves as stale where nothing is held, also right after a start', async () => {
     const { clock, upstream, createInstance } = setUp();

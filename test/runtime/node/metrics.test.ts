@@ -89,6 +89,18 @@ describe('the Prometheus metrics', () => {
     expect(await render()).toContain('imagecaches_credential_expiry_timestamp_seconds +Inf');
   });
 
+  it('add up the caches of a target, and keep targets apart', async () => {
+    const { metrics, render } = createPrometheusMetrics('1.2.3');
+    const [first, second] = [metrics.forTarget('eu-1'), metrics.forTarget('eu-2')];
+    first.observeCache(() => ({ entries: 7, bytes: 4096 }));
+    first.observeCache(() => ({ entries: 2, bytes: 100 }));
+    second.observeCache(() => ({ entries: 1, bytes: 50 }));
+    const lines = (await render()).split('\n');
+    expect(lines).toContain('imagecaches_cache_entries{target="eu-1"} 9');
+    expect(lines).toContain('imagecaches_cache_bytes{target="eu-1"} 4196');
+    expect(lines).toContain('imagecaches_cache_entries{target="eu-2"} 1');
+  });
+
   it('have no more label values than the code knows, whatever methods are made up', async () => {
     const { metrics, render } = createPrometheusMetrics('1.2.3');
     for (let index = 0; index < 1000; index += 1) metrics.requestAnswered('unmatched', `M${index}`, 405, 1);

@@ -287,6 +287,18 @@ describe.skipIf(!hasRedisServer())('entries in Redis', () => {
     expect(await store.entries.get('web')).toBeUndefined();
   });
 
+  it('are told to each listener, since resources share one store', async () => {
+    const server = await startServer();
+    const [one, two] = [openStore(server.url), openStore(server.url)];
+    await Promise.all([one.changed(true), two.changed(true)]);
+    const told: string[] = [];
+    two.entries.onShared?.((key) => told.push(key));
+    const toldFirst = two.sharedOnce();
+    await (await takeTurn(one, 'others/*')).settle(entry('a'));
+    expect(await toldFirst).toBe('others/*');
+    expect(told).toEqual(['others/*']);
+  });
+
   it('messages that are none of ours change nothing', async () => {
     const server = await startServer();
     const store = openStore(server.url);
