@@ -1,18 +1,13 @@
 import type { RedisLocation } from '../../../config/redis-url.ts';
-import { describeError } from '../../../observability/describe-error.ts';
 import type { SharedOperation } from '../../../observability/metrics.ts';
-import { pauseAfterFailures } from '../../../outbound/backoff.ts';
 import { runWithin } from '../../../outbound/run-within.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import { openRedis, type RedisClient, type RedisCommands } from './open-redis.ts';
+import { RedisHealth } from './redis-health.ts';
 
 /** No request waits longer for Redis: 50 ms. */
 export const REDIS_TIMEOUT_MS = 50;
-/** After so many in a row that did not answer in time, it is left alone for a while. */
-const TIMEOUTS_BEFORE_PAUSE = 3;
-/** It is asked again after at most this pause: 10 seconds. */
-const LONGEST_PAUSE_MS = 10_000;
-/** A connection that has given nothing for so long is replaced, with the settings read again: 10 seconds. */
+/** A connection that has given nothing for 10 seconds is replaced, with the settings read again. */
 const STUCK_MS = 10_000;
 
 export interface RedisConnection {
@@ -49,36 +44,20 @@ export function keepRedisConnection(
   locate: () => Promise<RedisLocation | undefined>,
   deps: Pick<Platform, 'now' | 'schedule' | 'random' | 'logger' | 'metrics'>,
 ): RedisConnection {
+  const health = new RedisHealth(deps);
   const subscriptions: Subscription[] = [];
   let client: RedisClient | undefined;
-  /** Undefined until the first connection, or its failure. */
-  let isUp: boolean | undefined;
-  let timeouts = 0;
-  let pauses = 0;
-  let pausedUntilMs = 0;
   /** Since when nothing comes of asking; undefined: something did. */
   let failingSinceMs: number | undefined;
   let isStopped = false;
 
   function noteUp(): void {
     failingSinceMs = undefined;
-    timeouts = 0;
-    pauses = 0;
-    pausedUntilMs = 0;
-    if (isUp === true) return;
-    isUp = true;
-    deps.metrics.sharedStoreChanged(true);
-    deps.logger.info({}, 'the shared store answers');
+    health.noteUp();
   }
 
   function noteDown(error: unknown): void {
-    if (isUp === false || isStopped) return;
-    isUp = false;
-    deps.metrics.sharedStoreChanged(false);
-    deps.logger.warn(
-      { error: describeError(error) },
-      'the shared store does not answer; going on without it',
-    );
+    if (!isStopped) health.noteDown(error);
   }
 
   async function open(): Promise<void> {
@@ -93,7 +72,7 @@ export function keepRedisConnection(
         if (opened === client && !opened.isReady) noteDown(error);
       });
       opened.on('ready', () => {
-        if (opened === client && isUp === false) noteUp();
+        if (opened === client && health.isDown) noteUp();
       });
       await opened.connect();
       for (const subscription of subscriptions) await listen(opened, subscription);
@@ -116,20 +95,12 @@ export function keepRedisConnection(
     void open();
   }
 
-  function noteTimeout(error: unknown): void {
-    timeouts += 1;
-    if (timeouts < TIMEOUTS_BEFORE_PAUSE) return;
-    pauses += 1;
-    pausedUntilMs = deps.now() + Math.min(LONGEST_PAUSE_MS, pauseAfterFailures(pauses, deps.random()));
-    noteDown(error);
-  }
-
   void open();
 
   return {
     async run(operation, work) {
       const used = client;
-      if (!used?.isReady || deps.now() < pausedUntilMs) {
+      if (!used?.isReady || health.isPaused) {
         deps.metrics.sharedStoreUsed(operation, 'skipped');
         replaceIfStuck();
         return undefined;
@@ -148,7 +119,7 @@ export function keepRedisConnection(
         const isTimeout = error instanceof RedisTimeoutError;
         deps.metrics.sharedStoreUsed(operation, isTimeout ? 'timeout' : 'error');
         if (isTimeout) {
-          noteTimeout(error);
+          health.noteTimeout(error);
           replaceIfStuck();
         } else if (!used.isReady) noteDown(error);
         return undefined;
