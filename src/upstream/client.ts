@@ -13,7 +13,7 @@ import { parseUpstreamFailure } from '../vendor/read-failure.ts';
 import { UpstreamError } from '../vendor/upstream-error.ts';
 import { type CallOutcome, createCircuitBreaker, type Passage } from './guards/circuit-breaker.ts';
 import { createConcurrencyLimit } from './guards/concurrency-limit.ts';
-import { createRefusalGuard, type KeyOutcome, type KeyPassage, LOCK_OUT_MS } from './guards/key-guard.ts';
+import { createKeyGuard, type KeyOutcome, type KeyPassage, LOCK_OUT_MS } from './guards/key-guard.ts';
 import { createPause } from './guards/pause.ts';
 import { createRetryBudget } from './guards/retry-budget.ts';
 import { createServerClock, LEAST_SKEW_CHANGE_MS } from './server-clock.ts';
@@ -92,7 +92,7 @@ export function createUpstreamClient(
     onChange: (change) => deps.metrics.upstreamInFlight(change),
   });
   const retryBudget = createRetryBudget();
-  const refusalGuard = createRefusalGuard(leaseMs);
+  const keyGuard = createKeyGuard(leaseMs);
   const serverClock = createServerClock();
   const endpoint = new URL(config.endpoint);
   const endpointPath = endpoint.pathname.replace(/\/$/, '');
@@ -143,7 +143,7 @@ export function createUpstreamClient(
       seen.credential = credential;
       const headers = await projectHeaders(credential);
       refuseIfAborted(signal);
-      const passage = refusalGuard.tryEnter(credential, deps.now());
+      const passage = keyGuard.tryEnter(credential, deps.now());
       if (passage === 'locked_out') throw new UpstreamError('upstream_rejected', { reason: 'locked_out' });
       if (passage !== 'busy') {
         seen.keyPassage = passage;
@@ -158,7 +158,7 @@ export function createUpstreamClient(
   function leaveKey(seen: AttemptRecord, outcome: KeyOutcome): void {
     const passage = seen.keyPassage;
     seen.keyPassage = undefined;
-    if (passage === undefined || !refusalGuard.leave(passage, outcome, deps.now())) return;
+    if (passage === undefined || !keyGuard.leave(passage, outcome, deps.now())) return;
     deps.logger.error(
       { lockOutMs: LOCK_OUT_MS },
       'the vendor refused the access key twice: it is left alone',
@@ -184,7 +184,7 @@ export function createUpstreamClient(
       // From here to the fetch nothing is awaited, so that what the guards say still holds when it goes out.
       refuseIfAborted(signal);
       refuseIfClosed();
-      if (refusalGuard.isOutdated(seen.keyPassage as KeyPassage)) {
+      if (keyGuard.isOutdated(seen.keyPassage as KeyPassage)) {
         leaveKey(seen, 'neutral');
         continue;
       }
@@ -274,7 +274,7 @@ export function createUpstreamClient(
       if (!(error instanceof UpstreamError)) throw error;
       const failure = refusalBeforeTimeout(error, seen);
       outcome = breakerOutcome(failure);
-      if (failure.kind === 'upstream_rejected') keyOutcome = 'refused';
+      if (failure.kind === 'upstream_rejected') keyOutcome = 'rejected';
       reportAttempt(number, seen, failure);
       throw failure;
     } finally {

@@ -4,7 +4,7 @@ import type { BreakerState } from '../../src/observability/metrics.ts';
 import { NO_METRICS } from '../../src/observability/metrics.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { createUpstreamClient } from '../../src/upstream/client.ts';
-import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/guards/key-guard.ts';
+import { LOCK_OUT_MS, MAX_REJECTIONS as MAX_REFUSALS } from '../../src/upstream/guards/key-guard.ts';
 import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/guards/retry-budget.ts';
 import { UpstreamError } from '../../src/vendor/upstream-error.ts';
 import { createFakeClock } from '../support/fake-clock.ts';

@@ -7,7 +7,7 @@ import type { Credential } from '../../src/signing/credential.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
 import { createUpstreamClient, TURN_CHECK_MS, type UpstreamClientParts } from '../../src/upstream/client.ts';
 import { FIRST_OPEN_MS, LEAST_CALLS } from '../../src/upstream/guards/circuit-breaker.ts';
-import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/guards/key-guard.ts';
+import { LOCK_OUT_MS, MAX_REJECTIONS as MAX_REFUSALS } from '../../src/upstream/guards/key-guard.ts';
 import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/guards/retry-budget.ts';
 import { UpstreamError } from '../../src/vendor/upstream-error.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
