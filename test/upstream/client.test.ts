@@ -5,7 +5,8 @@ import { NO_METRICS, type TargetMetrics } from '../../src/observability/metrics.
 import type { Fetch } from '../../src/platform/fetch.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
-import { createUpstreamClient, TURN_CHECK_MS, type UpstreamClientParts } from '../../src/upstream/client.ts';
+import { TURN_CHECK_MS } from '../../src/upstream/attempt.ts';
+import { createUpstreamClient, type UpstreamClientParts } from '../../src/upstream/client.ts';
 import { FIRST_OPEN_MS, LEAST_CALLS } from '../../src/upstream/guards/circuit-breaker.ts';
 import { LOCK_OUT_MS, MAX_REJECTIONS as MAX_REFUSALS } from '../../src/upstream/guards/key-guard.ts';
 import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/guards/retry-budget.ts';
