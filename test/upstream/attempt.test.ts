@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { NO_METRICS } from '../../src/observability/metrics.ts';
-import { WEB_CRYPTO_DIGESTS } from '../../src/signing/digests.ts';
 import { createUpstreamClient, type UpstreamClientParts } from '../../src/upstream/client.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
@@ -83,21 +82,21 @@ describe('a call that has timed out', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('while it was signed is not sent', async () => {
-    const gate = Promise.withResolvers<void>();
-    const { ask, clock, seen } = setUp(() => ({
-      digests: {
-        ...WEB_CRYPTO_DIGESTS,
-        hmacSha256: async (...given) => {
-          await gate.promise;
-          return WEB_CRYPTO_DIGESTS.hmacSha256(...given);
-        },
-      },
+  it('while it was signed is not sent, even when both happen at once', async () => {
+    const signature = Promise.withResolvers<string>();
+    const { ask, clock, seen } = setUp(({ schedule }) => ({
+      digests: { sha256: () => 'hash', hmacSha256: () => signature.promise },
+      // The signature arrives right before the timeout is called, so signing goes on before the attempt has ended.
+      schedule: (callback, delayMs) =>
+        schedule(() => {
+          signature.resolve('signature');
+          callback();
+        }, delayMs),
     }));
     const first = ask();
     await clock.advance(5000);
     expect(await first).toBe(TIMEOUT);
-    gate.resolve();
+    expect(seen.sent).toBe(0);
     expect(await ask()).toBe('value');
     expect(seen.sent).toBe(1);
   });

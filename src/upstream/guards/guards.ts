@@ -49,7 +49,7 @@ export interface Guards {
    * Asks once more, since others may have learned something while the call waited or was signed. From here to the
    * fetch nothing may be awaited.
    *
-   * @returns false when the key was rejected in the meantime and has been left: enter it again
+   * @returns false when the key has to be entered again: it was rejected in the meantime and has been left
    * @throws UpstreamError as `assertOpen` does
    */
   confirm(admission: Admission, nowMs: number): boolean;
@@ -117,7 +117,8 @@ export function createGuards({ maxConcurrent, leaseMs, random, logger, metrics }
     },
     confirm(admission, nowMs) {
       assertOpen(nowMs);
-      if (keyGuard.isOutdated(admission.keyPassage as KeyPassage)) {
+      const { keyPassage } = admission;
+      if (keyPassage === undefined || keyGuard.isOutdated(keyPassage)) {
         leaveKey(admission, 'neutral', nowMs);
         return false;
       }
