@@ -5,7 +5,7 @@ import { readBody } from '../../src/outbound/read-body.ts';
 import { createNodeDigests } from '../../src/runtime/node/platform/digests.ts';
 import { createNodeFetch } from '../../src/runtime/node/platform/fetch.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
-import { MAX_BODY_BYTES } from '../../src/upstream/client.ts';
+import { MAX_BODY_BYTES } from '../../src/upstream/exchange.ts';
 import { createTlsFront } from '../sdks/tls-front.ts';
 import { makeImageCaches } from '../simulator/image-cache-data.ts';
 import {

@@ -606,6 +606,13 @@ describe('traces', () => {
     expect([...(calls[0]?.headers.keys() ?? [])].sort()).toEqual(['accept', 'authorization', 'x-sdk-date']);
   });
 
+  it('name the method and the path of the call, whatever the endpoint and the query', async () => {
+    const { client, spans } = setUpTraced({}, { endpoint: 'https://gateway.example.test/cloud' });
+    await client.get('/v5/imagecaches', [['name', 'web']], () => 'value');
+    await client.get('/v3/clusters', [], () => 'value');
+    expect(spans.map(({ name }) => name)).toEqual(['GET /v5/imagecaches', 'GET /v3/clusters']);
+  });
+
   it('have none for an attempt that was not sent', async () => {
     const throttled = setUpTraced();
     throttled.upstream.answer = status(429, { 'retry-after': '60' });

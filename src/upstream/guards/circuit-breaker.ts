@@ -2,60 +2,61 @@ import type { BreakerState } from '../../observability/metrics.ts';
 import { createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
 import { createPause } from './pause.ts';
 
-/** What is counted lies no further back: 10 seconds, in buckets of 1 second. */
+/** Length of the rolling window of counted calls: 10 seconds, in buckets of 1 second. */
 export const WINDOW_SECONDS = 10;
-/** Fewer calls than this in the window say nothing. */
+/** Minimum number of calls in the window for the breaker to open: 10. */
 export const LEAST_CALLS = 10;
-/** It opens when at least this share of the calls in the window has failed. */
+/** Share of failed calls in the window from which on it opens: half. */
 export const FAILURE_SHARE = 0.5;
-/** It is open for 5 seconds at first, then twice as long each time that a probe fails. */
+/** Length of the first open period: 5 seconds. It doubles with each failed probe. */
 export const FIRST_OPEN_MS = 5000;
-/** And never longer: 60 seconds, so that a recovery is seen within that time. */
+/** Maximum length of an open period: 60 seconds, so that a recovery is seen within that time. */
 export const LONGEST_OPEN_MS = 60_000;
-/** Open times are shortened by up to this share at random, so that replicas do not probe in step. */
+/** Maximum share by which an open period is shortened at random, so that replicas do not probe in step: a fifth. */
 export const OPEN_JITTER = 0.2;
-/** While a probe is under way, its outcome is expected soon: the others are told 1 second. */
+/** Time to wait that is reported while a probe is under way: 1 second. */
 export const PROBE_WAIT_MS = 1000;
 
 /**
- * How a call ended, for the breaker: `neutral` says nothing about upstream's health, such as a call that was
- * throttled or was never made.
+ * How a call ended, for the breaker. `neutral` says nothing about upstream's health, for example a call that was
+ * throttled or never made.
  */
 export type CallOutcome = 'success' | 'failure' | 'neutral';
 
-/** A call's leave to be made; to be given back with its outcome. */
+/** Permission to make one call; returned with the call's outcome. */
 export interface Passage {
+  /** Of a probe only. */
   readonly lease: Lease | undefined;
   readonly period: number;
 }
 
 export interface CircuitBreakerOptions {
-  /** A probe that has not ended by then is taken for dead, and another may be made, in milliseconds. */
+  /** Time after which a probe that has not ended is considered lost and another may be made, in milliseconds. */
   readonly probeLeaseMs: number;
-  /** From 0 (inclusive) to 1 (exclusive). */
+  /** A number from 0 (inclusive) to 1 (exclusive), for jitter. */
   readonly random: () => number;
-  /** Told of each change; `openMs` is how long it stays open. */
+  /** Called on each change of state; `openMs` is the length of the open period. */
   readonly onChange: (state: BreakerState, openMs?: number) => void;
 }
 
 export interface CircuitBreaker {
   readonly state: BreakerState;
-  /** Milliseconds until a call may be made, 0 when one may be made now. */
+  /** Milliseconds until a call may be made; 0: now. */
   waitMs(nowMs: number): number;
-  /** Leave for one call, undefined while there is none. */
+  /** Permission for one call; undefined while no call may be made. */
   tryEnter(nowMs: number): Passage | undefined;
-  /** The call has ended. One that began before the last change of state is not counted. */
+  /** Ends the call. A call that began before the last change of state is not counted. */
   leave(passage: Passage, outcome: CallOutcome, nowMs: number): void;
 }
 
 /**
- * Stops calls to an upstream that mostly fails, and finds out with one call at a time when it is back (Michael
- * Nygard, Release It!, "Circuit Breaker"; by error rate over a rolling window rather than by failures in a row,
- * which a single success among many failures would reset).
+ * Stops calls to an upstream that mostly fails, and probes with one call at a time until it is back (Michael Nygard,
+ * Release It!, "Circuit Breaker"). It judges the error rate over a rolling window and not failures in a row, which a
+ * single success among many failures would reset.
  *
- * - closed: calls are made and counted. With 10 calls or more in the last 10 seconds, half of them failed, it
- *   opens. Ten failures in quick succession are enough.
- * - open: no calls, for 5 seconds, doubling with each failed probe up to 60.
+ * - closed: calls are made and counted. It opens when at least 10 calls were made in the last 10 seconds and half of
+ *   them failed; ten failures in quick succession are enough.
+ * - open: no calls for 5 seconds, doubling with each failed probe up to 60.
  * - half open: one call at a time, the probe. A success closes it, a failure opens it again.
  */
 export function createCircuitBreaker({
@@ -64,9 +65,9 @@ export function createCircuitBreaker({
   onChange,
 }: CircuitBreakerOptions): CircuitBreaker {
   let state: BreakerState = 'closed';
-  /** Goes up with each change of state. */
+  /** Number of changes of state. */
   let period = 0;
-  /** Since it was last closed. */
+  /** Times that it has opened since it was last closed. */
   let timesOpened = 0;
   let window = createRateWindow();
   const openPause = createPause();
@@ -131,7 +132,7 @@ interface RateWindow {
   totals(nowMs: number): { readonly calls: number; readonly failures: number };
 }
 
-/** Counts of the last seconds, each second in the place of the one that left the window. */
+/** Counts of the last seconds; each second reuses the bucket of the one that left the window. */
 function createRateWindow(): RateWindow {
   const buckets = Array.from({ length: WINDOW_SECONDS }, () => ({ second: -1, calls: 0, failures: 0 }));
   return {

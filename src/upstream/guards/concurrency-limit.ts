@@ -1,35 +1,35 @@
-/** A call's place among those under way. */
+/** The place of a call among those under way. */
 export interface Lease {
   readonly begunAtMs: number;
 }
 
 export interface ConcurrencyLimitOptions {
-  /** Calls at once; Infinity: only count them. */
+  /** Maximum number of calls at once; Infinity: calls are only counted. */
   readonly max: number;
   /**
-   * A place that was not given back by then counts as free, in milliseconds. It must not be shorter than a call
-   * can take. Cloudflare Workers may drop a request with all that it awaits, and then no `finally` runs.
+   * Time after which a place that was not returned counts as free, in milliseconds; longer than any call can take.
+   * Cloudflare Workers may drop a request with everything it awaits, and then no `finally` runs.
    */
   readonly leaseMs: number;
-  /** Told of each place that is taken (1) or free again (-1). */
+  /** Called for each place that is taken (1) or free again (-1). */
   readonly onChange?: (change: 1 | -1) => void;
 }
 
 export interface ConcurrencyLimit {
   /**
-   * Takes a place, or answers undefined at once when there is none: nobody queues (Google, Site Reliability
-   * Engineering, "Addressing Cascading Failures": a queue only turns overload into waiting).
+   * Takes a place; undefined when all are taken. Calls do not queue, since a queue only turns overload into waiting
+   * (Google, Site Reliability Engineering, "Addressing Cascading Failures").
    */
   tryEnter(nowMs: number): Lease | undefined;
-  /** Gives the place back. Doing it again, or after the lease has run out, changes nothing. */
+  /** Returns the place. Returning it again, or after the lease has ended, changes nothing. */
   leave(lease: Lease): void;
-  /** Places that are taken. */
+  /** Number of places taken. */
   inFlight(nowMs: number): number;
-  /** Milliseconds since the last place was taken that is still taken; Infinity when none is. */
+  /** Age of the newest place that is still taken, in milliseconds; Infinity when no place is taken. */
   newestAgeMs(nowMs: number): number;
 }
 
-/** Bounds how many calls are under way at once: a bulkhead. */
+/** Limits the number of calls under way at once: a bulkhead. */
 export function createConcurrencyLimit({
   max,
   leaseMs,
@@ -44,7 +44,7 @@ export function createConcurrencyLimit({
 
   function inFlight(nowMs: number): number {
     for (const lease of leases) {
-      // Either way: a clock that was set back must not make a lost place last.
+      // The distance either way: a clock that was set back must not extend the life of a lost place.
       if (Math.abs(nowMs - lease.begunAtMs) < leaseMs) break;
       leave(lease);
     }

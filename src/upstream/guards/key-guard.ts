@@ -3,82 +3,79 @@ import type { Credential } from '../../signing/credential.ts';
 import { type ConcurrencyLimit, createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
 import { createPause, type Pause } from './pause.ts';
 
-/** After so many refusals in a row a key is left alone. The vendor locks it after more than 5. */
-export const MAX_REFUSALS = 2;
+/** Rejections in a row that lock a key out: 2. The vendor locks it after more than 5. */
+export const MAX_REJECTIONS = 2;
 /**
- * The same for one access key id with whatever secret: 4. The vendor locks the id, and several slips while a
- * secret is replaced must not add up to its limit.
+ * Rejections in a row that lock an access key id out, whatever its secret: 4. The vendor locks the id, so mistakes
+ * with several secrets must not add up to its limit.
  */
-export const MAX_REFUSALS_OF_ID = 4;
-/** For so long after the last refusal: 5 minutes, as long as the vendor locks a key. */
+export const MAX_REJECTIONS_OF_ID = 4;
+/** Length of a lock-out, from the last rejection: 5 minutes, as long as the vendor locks a key. */
 export const LOCK_OUT_MS = 300_000;
-/** A success proves a key for so long: 1 second. Without such a proof calls go one by one. */
+/** Time for which an accepted call proves its key: 1 second. Without proof calls go one at a time. */
 export const PROOF_MS = 1000;
-/** A call without an answer for this long no longer holds back the next one: half a second. */
+/** Time after which a call without an answer no longer holds back the next one: half a second. */
 export const PROOF_WAIT_MS = 500;
-/** Keys that are remembered: a refused one must not be forgotten because another was tried. */
+/** Keys that are remembered: the last 8, and all that were rejected in the last 5 minutes. */
 const MAX_KEYS = 8;
 
-/** A call's leave to be made with a key; to be given back with its outcome. */
+/** Permission to make one call with a key; returned with the call's outcome. */
 export interface KeyPassage {
   readonly key: KeyRecord;
   readonly lease: Lease;
-  readonly refusalsBefore: number;
+  readonly rejectionsBefore: number;
 }
 
 interface KeyRecord {
   readonly credential: Credential;
   readonly calls: ConcurrencyLimit;
   /** In a row. */
-  refusals: number;
-  /** In all: tells what began before a refusal from what began after it. */
-  allRefusals: number;
-  /** Lasts for LOCK_OUT_MS after each refusal. */
-  readonly sinceRefusal: Pause;
+  rejections: number;
+  /** In total: distinguishes calls that began before a rejection from those that began after it. */
+  totalRejections: number;
+  /** Runs for LOCK_OUT_MS after each rejection. */
+  readonly sinceRejection: Pause;
   lastSuccessAtMs: number;
 }
 
-export type KeyOutcome = 'accepted' | 'refused' | 'neutral';
+/** What the vendor said of the key; `neutral`: nothing. */
+export type KeyOutcome = 'accepted' | 'rejected' | 'neutral';
 
-export interface RefusalGuard {
-  /** `locked_out`: no call with this key now. `busy`: not before another call with it has ended. */
+export interface KeyGuard {
+  /** `locked_out`: the key must not be used now. `busy`: ask again when another call with the key has ended. */
   tryEnter(credential: Credential, nowMs: number): KeyPassage | 'locked_out' | 'busy';
-  /** True when the key was refused since: a call that was not sent yet must enter anew. */
+  /** True when the key was rejected since: a call that is not sent yet must enter again. */
   isOutdated(passage: KeyPassage): boolean;
   /**
-   * The call has ended: the vendor accepted the key, refused it, or did not say.
+   * Ends the call.
    *
-   * @returns true when the key is locked out from now on
+   * @returns true when this outcome begins a lock-out
    */
   leave(passage: KeyPassage, outcome: KeyOutcome, nowMs: number): boolean;
 }
 
 /**
- * Keeps a key from being locked by the vendor (more than 5 failed authentications in a row, for 5 minutes). After
- * two refusals in a row no call is made with it for 5 minutes, however many requests there are, and then one. Never
- * are more calls under way with a key than it has refusals left, and a key that was not accepted within the last
- * second is tried by one call at a time, or by two when the first gets no answer. A replaced key starts afresh,
- * within the bound of its id.
+ * Keeps the vendor from locking a key, which it does for 5 minutes after more than 5 failed authentications in a row.
  *
- * @param leaseMs a call that has not ended by then is taken for lost
+ * - After two rejections in a row no call is made with the key for 5 minutes, at any request rate, and then one.
+ * - At no time are more calls under way with a key than it has rejections left.
+ * - A key that was not accepted within the last second is tried by one call at a time, or by two when the first gets
+ *   no answer.
+ * - A new secret starts without rejections, within the limit of its access key id.
+ *
+ * @param leaseMs time after which a call that has not ended is considered lost
  */
-export function createRefusalGuard(leaseMs: number): RefusalGuard {
+export function createKeyGuard(leaseMs: number): KeyGuard {
+  /** The most recently used first. */
   let keys: KeyRecord[] = [];
 
   function recordOf(credential: Credential, nowMs: number): KeyRecord {
     const known = keys.find((key) => isSameCredential(key.credential, credential));
-    const key = known ?? {
-      credential,
-      calls: createConcurrencyLimit({ max: Number.POSITIVE_INFINITY, leaseMs }),
-      refusals: 0,
-      allRefusals: 0,
-      sinceRefusal: createPause(),
-      lastSuccessAtMs: Number.NEGATIVE_INFINITY,
-    };
+    const key = known ?? createKeyRecord(credential, leaseMs);
     const others = keys.filter((other) => other !== key);
-    // A key that was refused lately is never forgotten.
+    // A recently rejected key is never forgotten, however many others were tried since.
     const kept = others.filter(
-      (other, index) => index < MAX_KEYS - 1 || other.sinceRefusal.remainingMs(nowMs) > 0,
+      (other, index) => index < MAX_KEYS - 1 || other.sinceRejection.remainingMs(nowMs) > 0,
     );
     keys = [key, ...kept];
     return key;
@@ -87,54 +84,65 @@ export function createRefusalGuard(leaseMs: number): RefusalGuard {
   const withSameId = ({ credential }: KeyRecord): KeyRecord[] =>
     keys.filter((key) => key.credential.accessKeyId === credential.accessKeyId);
 
-  /** Refusals in the last 5 minutes that no success followed, of the id with any secret. */
-  function refusalsOfId(key: KeyRecord, nowMs: number): number {
-    let refusals = 0;
-    for (const each of withSameId(key)) {
-      if (each.sinceRefusal.remainingMs(nowMs) > 0) refusals += each.refusals;
-    }
-    return refusals;
-  }
-
-  /**
-   * How many calls may be under way with a key: no more than it has refusals left, since all of them may be refused
-   * before the first is known to be. So two, and one where nothing says that the key is good.
-   */
-  function callsAllowed(key: KeyRecord, ofId: number, nowMs: number): number {
-    const left = Math.min(MAX_REFUSALS - key.refusals, MAX_REFUSALS_OF_ID - ofId);
-    const isProven = key.refusals === 0 && Math.abs(nowMs - key.lastSuccessAtMs) < PROOF_MS;
-    if (isProven || key.refusals > 0 || key.calls.newestAgeMs(nowMs) >= PROOF_WAIT_MS) return left;
-    return Math.min(1, left);
-  }
-
   return {
     tryEnter(credential, nowMs) {
       const key = recordOf(credential, nowMs);
-      const ofId = refusalsOfId(key, nowMs);
-      if (ofId >= MAX_REFUSALS_OF_ID) return 'locked_out';
-      if (key.refusals >= MAX_REFUSALS) {
-        if (key.sinceRefusal.remainingMs(nowMs) > 0) return 'locked_out';
+      const ofId = recentRejections(withSameId(key), nowMs);
+      if (ofId >= MAX_REJECTIONS_OF_ID) return 'locked_out';
+      if (key.rejections >= MAX_REJECTIONS) {
+        if (key.sinceRejection.remainingMs(nowMs) > 0) return 'locked_out';
         // One call shows whether the key works again.
-        key.refusals = MAX_REFUSALS - 1;
+        key.rejections = MAX_REJECTIONS - 1;
       }
       if (key.calls.inFlight(nowMs) >= callsAllowed(key, ofId, nowMs)) return 'busy';
-      return { key, lease: key.calls.tryEnter(nowMs) as Lease, refusalsBefore: key.allRefusals };
+      return { key, lease: key.calls.tryEnter(nowMs) as Lease, rejectionsBefore: key.totalRejections };
     },
-    isOutdated: ({ key, refusalsBefore }) => key.allRefusals !== refusalsBefore,
-    leave({ key, lease, refusalsBefore }, outcome, nowMs) {
+    isOutdated: ({ key, rejectionsBefore }) => key.totalRejections !== rejectionsBefore,
+    leave({ key, lease, rejectionsBefore }, outcome, nowMs) {
       key.calls.leave(lease);
       if (outcome === 'accepted') {
-        // The vendor saw a call that began before a refusal before it, or may have.
-        if (key.allRefusals !== refusalsBefore) return false;
-        for (const each of withSameId(key)) each.refusals = 0;
+        // The vendor may have seen a call that began before a rejection before it, so its success proves nothing.
+        if (key.totalRejections !== rejectionsBefore) return false;
+        for (const each of withSameId(key)) each.rejections = 0;
         key.lastSuccessAtMs = nowMs;
-      } else if (outcome === 'refused') {
-        key.refusals += 1;
-        key.allRefusals += 1;
-        key.sinceRefusal.begin(nowMs, LOCK_OUT_MS);
+      } else if (outcome === 'rejected') {
+        key.rejections += 1;
+        key.totalRejections += 1;
+        key.sinceRejection.begin(nowMs, LOCK_OUT_MS);
         key.lastSuccessAtMs = Number.NEGATIVE_INFINITY;
       }
-      return outcome === 'refused' && key.refusals === MAX_REFUSALS;
+      return outcome === 'rejected' && key.rejections === MAX_REJECTIONS;
     },
   };
+}
+
+function createKeyRecord(credential: Credential, leaseMs: number): KeyRecord {
+  return {
+    credential,
+    calls: createConcurrencyLimit({ max: Number.POSITIVE_INFINITY, leaseMs }),
+    rejections: 0,
+    totalRejections: 0,
+    sinceRejection: createPause(),
+    lastSuccessAtMs: Number.NEGATIVE_INFINITY,
+  };
+}
+
+/** Rejections of these keys in the last 5 minutes that no success followed. */
+function recentRejections(keys: readonly KeyRecord[], nowMs: number): number {
+  let rejections = 0;
+  for (const key of keys) {
+    if (key.sinceRejection.remainingMs(nowMs) > 0) rejections += key.rejections;
+  }
+  return rejections;
+}
+
+/**
+ * Calls that may be under way with a key: at most the rejections it has left, since all of them may be rejected
+ * before the first result is known. That makes two, and one for a key that is not proved.
+ */
+function callsAllowed(key: KeyRecord, rejectionsOfId: number, nowMs: number): number {
+  const left = Math.min(MAX_REJECTIONS - key.rejections, MAX_REJECTIONS_OF_ID - rejectionsOfId);
+  const isProven = key.rejections === 0 && Math.abs(nowMs - key.lastSuccessAtMs) < PROOF_MS;
+  if (isProven || key.rejections > 0 || key.calls.newestAgeMs(nowMs) >= PROOF_WAIT_MS) return left;
+  return Math.min(1, left);
 }

@@ -1,10 +1,10 @@
-/** A time in which something is not done. It starts over when the clock is set back behind its beginning. */
+/** A period in which something is not done. It starts over when the clock is set back to before its beginning. */
 export interface Pause {
-  /** Begins a pause, unless more than that is left of the one that lasts. */
+  /** Begins a pause, unless at least that much is left of the current one. */
   begin(nowMs: number, lengthMs: number): void;
-  /** Ends it before its time. */
+  /** Ends it early. */
   end(): void;
-  /** Milliseconds that are left of it, 0 when there is none. */
+  /** Milliseconds left; 0 when it is over or has not begun. */
   remainingMs(nowMs: number): number;
 }
 

@@ -10,7 +10,7 @@ import type { Platform } from '../../../platform/platform.ts';
 import type { Credential } from '../../../signing/credential.ts';
 import { signRequest } from '../../../signing/sign-request.ts';
 import { parseHttpDate } from '../../../time/http-date.ts';
-import { MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES } from '../../../upstream/client.ts';
+import { MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES } from '../../../upstream/exchange.ts';
 import { parseUpstreamFailure } from '../../../vendor/read-failure.ts';
 import { UpstreamError } from '../../../vendor/upstream-error.ts';
 import { codeOf, STEP_TIMEOUT_MS, within } from './check-network.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Credential } from '../../src/signing/credential.ts';
-import { createRefusalGuard, type KeyOutcome, type KeyPassage } from '../../src/upstream/guards/key-guard.ts';
+import { createKeyGuard, type KeyOutcome, type KeyPassage } from '../../src/upstream/guards/key-guard.ts';
 
 /** A refused key is left alone for 5 minutes, as long as the vendor locks it. */
 const LOCK_OUT_MS = 300_000;
@@ -16,7 +16,7 @@ const T = Date.UTC(2026, 0, 2);
 const KEY: Credential = { accessKeyId: 'AK1', secretAccessKey: 'secret' };
 
 function setUp() {
-  const guard = createRefusalGuard(LEASE_MS);
+  const guard = createKeyGuard(LEASE_MS);
   const enter = (key: Credential, nowMs: number): KeyPassage => {
     const passage = guard.tryEnter(key, nowMs);
     if (typeof passage === 'string') throw new Error(passage);
@@ -27,44 +27,44 @@ function setUp() {
   return { call, enter, guard };
 }
 
-describe('the refusal guard', () => {
+describe('the key guard', () => {
   it('locks a key out after two refusals in a row, until 5 minutes after the last', () => {
     const { call, guard } = setUp();
-    expect(call('refused', T)).toBe(false);
-    expect(call('refused', T + 60_000)).toBe(true);
+    expect(call('rejected', T)).toBe(false);
+    expect(call('rejected', T + 60_000)).toBe(true);
     expect(guard.tryEnter(KEY, T + 60_000 + LOCK_OUT_MS - 1)).toBe('locked_out');
   });
 
   it('lets one call out after the lock-out: its refusal begins the next one, its success ends it', () => {
     const { call, enter, guard } = setUp();
-    call('refused', T);
-    call('refused', T);
+    call('rejected', T);
+    call('rejected', T);
     const again = T + LOCK_OUT_MS;
     enter(KEY, again);
     expect(guard.tryEnter(KEY, again + PROOF_WAIT_MS)).toBe('busy');
-    expect(call('refused', again + 2 * LOCK_OUT_MS)).toBe(true);
+    expect(call('rejected', again + 2 * LOCK_OUT_MS)).toBe(true);
     expect(guard.tryEnter(KEY, again + 3 * LOCK_OUT_MS - 1)).toBe('locked_out');
     call('accepted', again + 3 * LOCK_OUT_MS);
-    expect(call('refused', again + 3 * LOCK_OUT_MS)).toBe(false);
+    expect(call('rejected', again + 3 * LOCK_OUT_MS)).toBe(false);
   });
 
   it('starts anew after a success, and only one that began after the last refusal', () => {
     const { call, enter, guard } = setUp();
-    call('refused', T);
+    call('rejected', T);
     call('accepted', T);
     const slow = enter(KEY, T);
-    call('refused', T + 1);
+    call('rejected', T + 1);
     expect(guard.isOutdated(slow)).toBe(true);
     guard.leave(slow, 'accepted', T + 2);
-    expect(call('refused', T + 3)).toBe(true);
+    expect(call('rejected', T + 3)).toBe(true);
     expect(guard.tryEnter(KEY, T + 4)).toBe('locked_out');
   });
 
   it('is not led astray by calls that say nothing', () => {
     const { call, guard } = setUp();
-    call('refused', T);
+    call('rejected', T);
     call('neutral', T);
-    call('refused', T);
+    call('rejected', T);
     expect(guard.tryEnter(KEY, T)).toBe('locked_out');
   });
 
@@ -74,7 +74,7 @@ describe('the refusal guard', () => {
     expect(guard.tryEnter(KEY, T + PROOF_WAIT_MS - 1)).toBe('busy');
     enter(KEY, T + PROOF_WAIT_MS);
     expect(guard.tryEnter(KEY, T + 5 * PROOF_WAIT_MS)).toBe('busy');
-    guard.leave(first, 'refused', T + 5 * PROOF_WAIT_MS);
+    guard.leave(first, 'rejected', T + 5 * PROOF_WAIT_MS);
     // The one under way may use up the refusal that is left.
     expect(guard.tryEnter(KEY, T + 6 * PROOF_WAIT_MS)).toBe('busy');
   });
@@ -103,7 +103,7 @@ describe('the refusal guard', () => {
   it('lets one call out after a refusal, whatever was proved before', () => {
     const { call, enter, guard } = setUp();
     call('accepted', T);
-    call('refused', T);
+    call('rejected', T);
     enter(KEY, T);
     expect(guard.tryEnter(KEY, T + PROOF_WAIT_MS)).toBe('busy');
   });
@@ -118,10 +118,10 @@ describe('the refusal guard', () => {
     const { call, guard } = setUp();
     const other: Credential = { ...KEY, accessKeyId: 'AK2' };
     const sameId: Credential = { ...KEY, secretAccessKey: 'another' };
-    call('refused', T);
-    call('refused', T);
+    call('rejected', T);
+    call('rejected', T);
     expect(call('accepted', T, other)).toBe(false);
-    expect(call('refused', T, sameId)).toBe(false);
+    expect(call('rejected', T, sameId)).toBe(false);
     expect(guard.tryEnter(KEY, T)).toBe('locked_out');
     // Proved with the new secret: the old refusals no longer stand in a row.
     call('accepted', T, sameId);
@@ -131,15 +131,15 @@ describe('the refusal guard', () => {
   it('stops before secrets that are all wrong add up to what the vendor locks an id for', () => {
     const { call, guard } = setUp();
     const withSecret = (secretAccessKey: string): Credential => ({ ...KEY, secretAccessKey });
-    for (const secret of ['a', 'a', 'b', 'b']) call('refused', T, withSecret(secret));
+    for (const secret of ['a', 'a', 'b', 'b']) call('rejected', T, withSecret(secret));
     expect(guard.tryEnter(withSecret('c'), T + LOCK_OUT_MS - 1)).toBe('locked_out');
     expect(guard.tryEnter(withSecret('c'), T + LOCK_OUT_MS)).toBeTypeOf('object');
   });
 
   it('does not forget a refused key because others were tried', () => {
     const { call, guard } = setUp();
-    call('refused', T);
-    call('refused', T);
+    call('rejected', T);
+    call('rejected', T);
     for (let count = 0; count < 50; count += 1) call('neutral', T, { ...KEY, accessKeyId: `AK${count + 2}` });
     expect(guard.tryEnter(KEY, T)).toBe('locked_out');
   });
@@ -160,8 +160,8 @@ describe('the refusal guard', () => {
 
   it('does not lock out for longer when the clock is set back', () => {
     const { call, guard } = setUp();
-    call('refused', T);
-    call('refused', T);
+    call('rejected', T);
+    call('rejected', T);
     const backMs = T - 3_600_000;
     expect(guard.tryEnter(KEY, backMs)).toBe('locked_out');
     expect(guard.tryEnter(KEY, backMs + LOCK_OUT_MS - 1)).toBe('locked_out');
