@@ -1,17 +1,15 @@
 import { readFile, rm } from 'node:fs/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  CHECK_INTERVAL_MS,
-  type CredentialFiles,
-  createFileProvider,
-  READ_TIMEOUT_MS,
-  SETTLE_MS,
-} from '../../src/credentials/file-provider.ts';
+import { type CredentialFiles, createFileProvider } from '../../src/credentials/file-provider.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { settle } from '../support/fake-clock.ts';
 import { createSecretVolume, type SecretVolume } from '../support/secret-volume.ts';
 import { createProviderDependencies } from './scripted-source.ts';
+
+const CHECK_INTERVAL_MS = 1000;
+const SETTLE_MS = 2000;
+const READ_TIMEOUT_MS = 1000;
 
 const volumes: SecretVolume[] = [];
 afterEach(async () => {

@@ -1,15 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  createMetadataServiceSource,
-  METADATA_TIMEOUT_MS,
-  SESSION_TOKEN_MARGIN_MS,
-  SESSION_TOKEN_TTL_SECONDS,
-  TOKENLESS_MS,
-} from '../../src/credentials/metadata-service.ts';
+import { createMetadataServiceSource } from '../../src/credentials/metadata-service.ts';
 import { METADATA_TOKEN_PATH, SECURITY_KEY_PATH } from '../simulator/metadata-service.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { sendSigned } from '../simulator/wire-client.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+
+const METADATA_TIMEOUT_MS = 5000;
+const SESSION_TOKEN_MARGIN_MS = 300_000;
+const SESSION_TOKEN_TTL_SECONDS = 21_600;
+const TOKENLESS_MS = 3_600_000;
 
 let simulator: Simulator;
 let clock: FakeClock = createFakeClock();

@@ -1,10 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createPodIdentitySource, POD_IDENTITY_TIMEOUT_MS } from '../../src/credentials/pod-identity.ts';
+import { createPodIdentitySource } from '../../src/credentials/pod-identity.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { sendSigned } from '../simulator/wire-client.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 
 const PATH = '/v1/credentials';
+const POD_IDENTITY_TIMEOUT_MS = 5000;
 const GOOD_TOKEN = 'simulator-pod-identity-token';
 
 let simulator: Simulator;

@@ -1,17 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CredentialUnavailableError, isSameCredential } from '../../src/credentials/provider.ts';
-import {
-  createRefreshingProvider,
-  EXPIRY_MARGIN_MS,
-  REFRESH_LOST_MS,
-  RELOAD_PAUSE_MS,
-} from '../../src/credentials/refreshing-provider.ts';
+import { createRefreshingProvider } from '../../src/credentials/refreshing-provider.ts';
 import { createSeparateFlight, createSharedFlight } from '../../src/platform/single-flight.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { settle } from '../support/fake-clock.ts';
 import { createProviderDependencies, createScriptedSource, plantedCredential } from './scripted-source.ts';
 
+const EXPIRY_MARGIN_MS = 10_000;
+const RELOAD_PAUSE_MS = 5000;
+const REFRESH_LOST_MS = 30_000;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 

@@ -1,16 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  createProjectIdSource,
-  MAX_REMEMBERED_KEYS,
-  PROJECT_LOOKUP_TIMEOUT_MS,
-  type ProjectIdSource,
-  REFUSED_PAUSE_MS,
-  UNDECIDED_PAUSE_MS,
-} from '../../src/credentials/project-id.ts';
+import { createProjectIdSource, type ProjectIdSource } from '../../src/credentials/project-id.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { createProviderDependencies } from '../credentials/scripted-source.ts';
 import { PROJECTS_PATH } from '../simulator/projects-endpoint.ts';
 import { DEFAULT_PROJECT, type Simulator, startSimulator } from '../simulator/simulator.ts';
+
+const MAX_REMEMBERED_KEYS = 16;
+const PROJECT_LOOKUP_TIMEOUT_MS = 5000;
+const REJECTED_PAUSE_MS = 300_000;
+const UNDECIDED_PAUSE_MS = 60_000;
 
 const REGION = DEFAULT_PROJECT.name;
 const PLANTED = (number: number) => ({
@@ -179,7 +177,7 @@ describe('IAM that refuses the key', () => {
     simulator.credentials.remove(PLANTED(2).accessKeyId);
     simulator.forgetRequests();
     expect(await codeOf(PLANTED(2))).toBe('project_refused');
-    await context.clock.advance(REFUSED_PAUSE_MS - 1);
+    await context.clock.advance(REJECTED_PAUSE_MS - 1);
     expect(await codeOf(PLANTED(2))).toBe('project_refused');
     expect(simulator.count()).toBe(1);
     simulator.credentials.add(PLANTED(2));
@@ -215,7 +213,7 @@ describe('IAM that refuses the key', () => {
     expect(await codeOf(PLANTED(1))).toBe('project_refused');
     const asked = simulator.requests.length;
     expect(asked).toBeGreaterThanOrEqual(2);
-    await context.clock.advance(REFUSED_PAUSE_MS - 1);
+    await context.clock.advance(REJECTED_PAUSE_MS - 1);
     expect(await codeOf(PLANTED(1))).toBe('project_refused');
     expect(simulator.requests).toHaveLength(asked);
   });
