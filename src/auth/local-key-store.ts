@@ -1,8 +1,7 @@
 import type { SdkClientsConfig } from '../config/config.ts';
 import { type LocalKey, parseLocalKeys } from '../config/documents/local-keys.ts';
-import { describeError } from '../observability/describe-error.ts';
 import { createLastGood } from '../outbound/last-good.ts';
-import { OutboundError } from '../outbound/outbound-error.ts';
+import { describeOutboundError, OutboundError } from '../outbound/outbound-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
 
@@ -66,9 +65,8 @@ export function createLocalKeyStore(
         if (replaced !== initial) logger.info({ keys: byId.size }, 'the SDK keys were replaced');
       },
       onFailed(error) {
-        const { code: reason, cause } = error as OutboundError;
         logger.warn(
-          { reason, error: cause === undefined ? undefined : describeError(cause) },
+          describeOutboundError(error),
           'the file of the SDK keys is not usable: the last good keys stay in use',
         );
       },

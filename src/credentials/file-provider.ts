@@ -1,6 +1,5 @@
-import { describeError } from '../observability/describe-error.ts';
 import { createLastGood } from '../outbound/last-good.ts';
-import { OutboundError } from '../outbound/outbound-error.ts';
+import { describeOutboundError, OutboundError } from '../outbound/outbound-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
@@ -44,8 +43,16 @@ export function createFileProvider(
 ): CredentialProvider {
   const { logger, metrics } = platform;
   const members = MEMBERS.filter((member) => files[member] !== undefined);
-  const readFiles = createReader(initial, files, platform);
   let rejectedByVendor: Credential | undefined;
+
+  async function readFiles(): Promise<Credential> {
+    const read = members.map(
+      async (member) => [member, (await platform.readTextFile(files[member] as string)).trim()] as const,
+    );
+    const credential: Credential = { ...initial, ...Object.fromEntries(await Promise.all(read)) };
+    // An empty file of a token says that there is none.
+    return credential.securityToken === '' ? { ...credential, securityToken: undefined } : credential;
+  }
 
   async function load(): Promise<Credential> {
     const readStable = () => readUntilTwoAgree(readFiles, held());
@@ -77,9 +84,8 @@ export function createFileProvider(
         logger.info({ source: 'files' }, 'credential replaced');
       },
       onFailed(error) {
-        const { code: reason, cause } = error as OutboundError;
         logger.warn(
-          { source: 'files', reason, error: cause === undefined ? undefined : describeError(cause) },
+          { source: 'files', ...describeOutboundError(error) },
           'the credential files are not usable: the last good credential stays in use',
         );
       },
@@ -101,21 +107,6 @@ export function createFileProvider(
     },
     usable: () => true,
     warm: async () => undefined,
-  };
-}
-
-/** Reads each file once, all at the same time. */
-function createReader(
-  initial: Credential,
-  files: CredentialFiles,
-  { readTextFile }: Pick<TargetPlatform, 'readTextFile'>,
-): () => Promise<Credential> {
-  const paths = Object.entries(files).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return async () => {
-    const read = paths.map(async ([member, path]) => [member, (await readTextFile(path)).trim()]);
-    const credential: Credential = { ...initial, ...Object.fromEntries(await Promise.all(read)) };
-    // An empty file of a token says that there is none.
-    return credential.securityToken === '' ? { ...credential, securityToken: undefined } : credential;
   };
 }
 

@@ -10,7 +10,6 @@ import type { Platform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
 import { signRequest } from '../signing/sign-request.ts';
 import { parseUpstreamFailure } from '../vendor/read-failure.ts';
-import type { UpstreamError } from '../vendor/upstream-error.ts';
 import { CredentialUnavailableError } from './provider.ts';
 
 /** For the whole of one look-up: 5 seconds. */
@@ -22,15 +21,11 @@ export const UNDECIDED_PAUSE_MS = 60_000;
 /** Temporary credentials bring new access keys all the time: the last 16 are remembered. */
 export const MAX_REMEMBERED_KEYS = 16;
 
-const NONE = 'project_none';
-const SEVERAL = 'project_several';
-const REJECTED = 'project_refused';
-const LOOKUP_FAILED = 'project_lookup_failed';
-/** How long IAM is left alone after these; after anything else the pause doubles with each failure. */
+/** How long IAM is left alone after these; after `project_lookup_failed` the pause doubles with each failure. */
 const PAUSES_MS: Readonly<Record<string, number>> = {
-  [NONE]: UNDECIDED_PAUSE_MS,
-  [SEVERAL]: UNDECIDED_PAUSE_MS,
-  [REJECTED]: REJECTED_PAUSE_MS,
+  project_none: UNDECIDED_PAUSE_MS,
+  project_several: UNDECIDED_PAUSE_MS,
+  project_refused: REJECTED_PAUSE_MS,
 };
 
 const PROJECTS_PATH = '/v3/projects';
@@ -92,7 +87,7 @@ export function createProjectIdSource(
     }
     const key: AskingKey = {
       credential,
-      code: LOOKUP_FAILED,
+      code: 'project_lookup_failed',
       projectId: createLastGood<string>(
         {
           load: () => lookUp(options, key.credential, platform),
@@ -118,7 +113,7 @@ export function createProjectIdSource(
   }
 
   function orFallback(projectId: string | undefined, { code }: AskingKey): string {
-    const usable = projectId ?? (code === LOOKUP_FAILED ? lastProjectId : undefined);
+    const usable = projectId ?? (code === 'project_lookup_failed' ? lastProjectId : undefined);
     if (usable === undefined) throw new CredentialUnavailableError(code);
     return usable;
   }
@@ -154,14 +149,18 @@ async function lookUp(
       askIam(url, credential, signal, noteRejection, platform),
     );
     if (answer.status === 200) return onlyOneOf(readProjectIds(answer.text), region, logger);
-    const { kind, status, reason, vendorCode, vendorRequestId } = readFailure(answer, platform.now());
+    const { status, headers, text } = answer;
+    const failure = parseUpstreamFailure(status, headers, text, platform.now());
+    const { kind, reason, vendorCode, vendorRequestId } = failure;
     logger.warn({ region, status, reason, vendorCode, vendorRequestId }, FAILED_MESSAGE);
-    throw new CredentialUnavailableError(kind === 'upstream_rejected' ? REJECTED : LOOKUP_FAILED);
+    throw new CredentialUnavailableError(
+      kind === 'upstream_rejected' ? 'project_refused' : 'project_lookup_failed',
+    );
   } catch (error) {
     if (error instanceof CredentialUnavailableError) throw error;
     logger.warn({ region, error: describeError(error) }, FAILED_MESSAGE);
     // A rejection of our clock counts for the vendor too: the calls that would follow could be rejected as well.
-    throw new CredentialUnavailableError(isRejected ? REJECTED : LOOKUP_FAILED);
+    throw new CredentialUnavailableError(isRejected ? 'project_refused' : 'project_lookup_failed');
   }
 }
 
@@ -180,13 +179,9 @@ async function askIam(
   const answer = await ask(now());
   if (answer.status !== 401) return answer;
   noteRejection();
-  const { serverDateMs } = readFailure(answer, now());
+  const { serverDateMs } = parseUpstreamFailure(answer.status, answer.headers, answer.text, now());
   // Only our clock was rejected, and now we know the right time.
   return serverDateMs === undefined ? answer : ask(serverDateMs);
-}
-
-function readFailure({ status, headers, text }: Answer, nowMs: number): UpstreamError {
-  return parseUpstreamFailure(status, headers, text, nowMs);
 }
 
 function onlyOneOf(projectIds: readonly string[], region: string, logger: Logger): string {
@@ -198,11 +193,11 @@ function onlyOneOf(projectIds: readonly string[], region: string, logger: Logger
       ? 'IAM knows no project of this region: set HUAWEICLOUD_SDK_PROJECT_ID to the one to use'
       : 'IAM knows several projects of this region: set HUAWEICLOUD_SDK_PROJECT_ID to one of them',
   );
-  throw new CredentialUnavailableError(projectId === undefined ? NONE : SEVERAL);
+  throw new CredentialUnavailableError(projectId === undefined ? 'project_none' : 'project_several');
 }
 
 function codeOf(error: unknown): string {
-  return error instanceof CredentialUnavailableError ? error.code : LOOKUP_FAILED;
+  return error instanceof CredentialUnavailableError ? error.code : 'project_lookup_failed';
 }
 
 function readProjectIds(text: string): string[] {

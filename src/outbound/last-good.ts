@@ -5,7 +5,7 @@ import { OutboundError } from './outbound-error.ts';
 /** A load that has not ended after this time counts as lost, and another may begin: 30 seconds. */
 export const LOAD_LOST_MS = 30_000;
 
-/** All times are in milliseconds; an absent one takes no effect unless a default is named. */
+/** All durations are in milliseconds. */
 export interface LastGoodOptions<Value> {
   /** Loads the value once, within a time of its own. What it throws is a failure. */
   readonly load: () => Promise<Value>;
@@ -18,21 +18,25 @@ export interface LastGoodOptions<Value> {
   /** How long a loaded value must stay the same before it replaces the held one. Default: 0. */
   readonly settleMs?: (loaded: Value, held: Value) => number;
 
-  /** Age at which a value is renewed in the background. An unchanged one is never renewed earlier than planned. */
+  /**
+   * Age at which a value is renewed in the background. A load that brings the same value may put the renewal off, and
+   * never brings it forward. Default: never.
+   */
   readonly renewAfterMs?: (value: Value, isUnchanged: boolean) => number;
-  /** Age from which callers wait for the renewal, unless the last load failed. */
+  /** Age from which callers wait for the renewal, unless the last load failed. Default: never. */
   readonly waitAfterMs?: number;
-  /** Interval between checks: callers wait for a load when the last one began longer ago, failed or not. */
+  /** Callers wait for a load when the last one began this long ago, even if it failed. Default: never. */
   readonly checkIntervalMs?: number;
-  /** Interval between reloads, see `reload`. */
+  /** `reload` loads at most once in this time. Default: 0. */
   readonly reloadIntervalMs?: number;
-  /** After a good load, no load begins for this time. */
+  /** No load begins for this time after a good one. Default: 0. */
   readonly cooldownMs?: number;
-  /** After the `failures`th failed load in a row, no load begins for this time. */
+  /** No load begins for this time after a failed one; `failures` counts those in a row, from 1. */
   readonly pauseMs: (failures: number, error: unknown) => number;
 
   /** A loaded value has come into use. `replaced` is undefined for the first one. */
   readonly onLoaded?: (value: Value, replaced: Value | undefined) => void;
+  /** A load has failed, with `failures` of them in a row. */
   readonly onFailed?: (error: unknown, failures: number) => void;
   /** The first good load after failures. */
   readonly onRecovered?: () => void;
@@ -79,7 +83,7 @@ export function createLastGood<Value>(
   const reloads = platform.createSingleFlight();
   const held = createHeldValue(options, platform.now);
   const loads = createLoads(options, held.take, platform);
-  let reloadFromMs = -Infinity;
+  let reloadedAtMs = -Infinity;
 
   async function getAfterLoad(): Promise<Value | undefined> {
     await loads.start()?.promise;
@@ -91,9 +95,8 @@ export function createLastGood<Value>(
   }
 
   async function reload(): Promise<void> {
-    const nowMs = platform.now();
-    if (nowMs < reloadFromMs) return;
-    reloadFromMs = nowMs + reloadIntervalMs;
+    if (elapsedMs(reloadedAtMs, platform.now) < reloadIntervalMs) return;
+    reloadedAtMs = platform.now();
     const before = held.current();
     const flight = loads.start();
     await flight?.promise;
@@ -152,7 +155,7 @@ function createHeldValue<Value>(options: LastGoodOptions<Value>, now: () => numb
   function hasSettled(loaded: Value, replaced: Value): boolean {
     if (unsettled === undefined || !isSame(unsettled.value, loaded))
       unsettled = { value: loaded, sinceMs: now() };
-    return now() - unsettled.sinceMs >= (settleMs?.(loaded, replaced) ?? 0);
+    return elapsedMs(unsettled.sinceMs, now) >= (settleMs?.(loaded, replaced) ?? 0);
   }
 
   return {
@@ -193,7 +196,7 @@ function createLoads<Value>(
   const flights = createSingleFlight();
   let failures = 0;
   let failure: unknown;
-  let allowedFromMs = -Infinity;
+  let quiet = { sinceMs: -Infinity, forMs: 0 };
   /** Loads are numbered as they begin: this many have begun. */
   let begun = 0;
   let newest = { number: 0, startedAtMs: -Infinity, isRunning: false };
@@ -221,7 +224,7 @@ function createLoads<Value>(
     if (failures > 0) onRecovered?.();
     failures = 0;
     failure = undefined;
-    allowedFromMs = now() + cooldownMs;
+    quiet = { sinceMs: now(), forMs: cooldownMs };
     take(loaded);
     lastGood = number;
   }
@@ -231,16 +234,17 @@ function createLoads<Value>(
     failures += 1;
     failure = error;
     lastFailed = begun;
-    allowedFromMs = now() + pauseMs(failures, error);
+    quiet = { sinceMs: now(), forMs: pauseMs(failures, error) };
     if (isNews || !isReportedOnce) onFailed?.(error, failures);
   }
 
-  const isRunning = () => newest.isRunning && now() - newest.startedAtMs < LOAD_LOST_MS;
+  const isRunning = () => newest.isRunning && elapsedMs(newest.startedAtMs, now) < LOAD_LOST_MS;
+  const pauseLeftMs = () => Math.max(0, quiet.forMs - elapsedMs(quiet.sinceMs, now));
 
   return {
     start() {
-      if (now() < allowedFromMs) return undefined;
-      // Nobody joins a lost load: it would hold them up for as long as it likes.
+      if (pauseLeftMs() > 0) return undefined;
+      // Nobody joins a lost load: it may never end.
       if (newest.isRunning && !isRunning()) {
         newest.isRunning = false;
         lost += 1;
@@ -250,13 +254,17 @@ function createLoads<Value>(
       return flight;
     },
     isRunning,
-    // A clock that was set back must not put off a check.
-    isOlderThan: (ageMs) => Math.abs(now() - newest.startedAtMs) >= ageMs,
+    isOlderThan: (ageMs) => elapsedMs(newest.startedAtMs, now) >= ageMs,
     get failures() {
       return failures;
     },
-    pauseLeftMs: () => Math.max(0, allowedFromMs - now()),
+    pauseLeftMs,
   };
+}
+
+/** By its amount: a clock that was set back must not put off what is due. */
+function elapsedMs(sinceMs: number, now: () => number): number {
+  return Math.abs(now() - sinceMs);
 }
 
 function codeOf(error: unknown): string | undefined {

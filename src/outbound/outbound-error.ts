@@ -1,3 +1,5 @@
+import { describeError, type ErrorDescription } from '../observability/describe-error.ts';
+
 /**
  * Somebody outside gave no usable answer: a source of credentials, IAM, a file. The code is a fixed word of ours and all
  * that is logged of the answer, which may be a key.
@@ -19,4 +21,13 @@ export class OutboundError extends Error {
     super(code, options);
     this.code = code;
   }
+}
+
+/** The fields of a log line about an OutboundError: its code, and what it was caused by. */
+export function describeOutboundError(thrown: unknown): {
+  readonly reason: string;
+  readonly error: ErrorDescription | undefined;
+} {
+  const { code: reason, cause } = thrown as OutboundError;
+  return { reason, error: cause === undefined ? undefined : describeError(cause) };
 }
