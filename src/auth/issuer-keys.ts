@@ -13,8 +13,8 @@ import type { Platform } from '../platform/platform.ts';
 /** Keys are renewed in the background when they are older: 8 minutes. */
 export const KEYS_RENEWAL_AGE_MS = 480_000;
 /**
- * Older ones are not used while the issuer has not been asked: 10 minutes. So long, and while a verified token is
- * remembered, a key goes on that the issuer has taken back.
+ * Older ones are not used while the issuer has not been asked: 10 minutes. A key that the issuer has withdrawn is
+ * accepted for this time, and for as long as a verified token is remembered.
  */
 export const KEYS_MAX_AGE_MS = 600_000;
 /** Keys that cannot be renewed go on being used this long, so that an issuer's outage is not ours: 24 hours. */

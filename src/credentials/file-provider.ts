@@ -50,7 +50,7 @@ export function createFileProvider(
       async (member) => [member, (await platform.readTextFile(files[member] as string)).trim()] as const,
     );
     const credential: Credential = { ...initial, ...Object.fromEntries(await Promise.all(read)) };
-    // An empty file of a token says that there is none.
+    // An empty token file means that there is no token.
     return credential.securityToken === '' ? { ...credential, securityToken: undefined } : credential;
   }
 

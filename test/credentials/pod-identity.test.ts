@@ -55,7 +55,7 @@ describe('pod identity', () => {
     },
   );
 
-  it('reads the token file anew each time', async () => {
+  it('reads the token file for each load', async () => {
     await load();
     simulator.setPodIdentity({ token: 'rotated' });
     expect(await codeOf(load())).toBe('status_401');

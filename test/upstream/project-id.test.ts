@@ -144,10 +144,7 @@ describe('IAM that does not answer', () => {
     ['a redirect', { kind: 'redirect', location: null } as const],
     ['no JSON', { kind: 'respond', status: 200, text: 'PLANTED' } as const],
     ['no list', { kind: 'respond', status: 200, json: { projects: null } } as const],
-    [
-      'an id that is none',
-      { kind: 'respond', status: 200, json: { projects: [{ id: 'PLANTED id' }] } } as const,
-    ],
+    ['a malformed id', { kind: 'respond', status: 200, json: { projects: [{ id: 'PLANTED id' }] } } as const],
     ['a flood', { kind: 'huge', bodyBytes: 10_000_000 } as const],
   ])('leaves a new key with the id of the one before: %s', async (_name, answer) => {
     simulator.script({ match: { path: PROJECTS_PATH }, answer });
@@ -171,7 +168,7 @@ describe('IAM that does not answer', () => {
   });
 });
 
-describe('IAM that refuses the key', () => {
+describe('IAM that rejects the key', () => {
   it('is not asked again with it for 5 minutes, and no other id is taken', async () => {
     await source.get(PLANTED(1));
     simulator.credentials.remove(PLANTED(2).accessKeyId);
@@ -198,7 +195,7 @@ describe('IAM that refuses the key', () => {
     expect(simulator.requests.map(({ authentication }) => authentication)).toEqual(['none', 'accepted']);
   });
 
-  it('because of our clock and then does not answer counts as refused: nothing else is tried with the key', async () => {
+  it('because of our clock and then does not answer counts as a rejection: nothing else is tried with the key', async () => {
     simulator.setClockSkewMs(20 * 60_000);
     const text =
       'Incorrect IAM authentication information: signature expired, signature time:x,server time:y';
