@@ -7,6 +7,7 @@ import { describeError } from '../observability/describe-error.ts';
 import { pauseAfterFailures } from '../outbound/backoff.ts';
 import { createLastGood } from '../outbound/last-good.ts';
 import { readBody } from '../outbound/read-body.ts';
+import { runWithin } from '../outbound/run-within.ts';
 import type { Fetch } from '../platform/fetch.ts';
 import type { Platform } from '../platform/platform.ts';
 
@@ -99,7 +100,11 @@ export function createKeyLoader(
 ): () => Promise<JSONWebKeySet> {
   const { keys, issuer } = config;
   return async () => {
-    if (keys.kind === 'file') return parseJwks(await deps.readTextFile(keys.path));
+    if (keys.kind === 'file') {
+      const read = () => deps.readTextFile(keys.path);
+      const onTimeout = () => new KeyLoadError('timeout');
+      return parseJwks(await runWithin(KEYS_LOAD_TIMEOUT_MS, deps.schedule, read, onTimeout));
+    }
     // One deadline for both documents, cleared whatever happens.
     const deadline = new AbortController();
     const cancel = deps.schedule(() => deadline.abort(), KEYS_LOAD_TIMEOUT_MS);

@@ -2,12 +2,15 @@ import type { Platform } from '../platform/platform.ts';
 import type { Flight } from '../platform/single-flight.ts';
 import { OutboundError } from './outbound-error.ts';
 
-/** A load that has not ended after this time counts as lost, and another may begin: 30 seconds. */
+/**
+ * Where flights are separate, a load that has not ended after this time counts as lost, and a renewal may begin: 30
+ * seconds. Joined flights have one load at a time; it ends by its own time limit.
+ */
 export const LOAD_LOST_MS = 30_000;
 
 /** All durations are in milliseconds. */
 export interface LastGoodOptions<Value> {
-  /** Loads the value once, within a time of its own. What it throws is a failure. */
+  /** Loads the value once. It must end within a time limit of its own. What it throws is a failure. */
   readonly load: () => Promise<Value>;
   /** The value in use before the first load. Default: none, so that the first callers wait for a load. */
   readonly initial?: Value;
@@ -199,8 +202,7 @@ function createLoads<Value>(
   let quiet = { sinceMs: -Infinity, forMs: 0 };
   /** Loads are numbered as they begin: this many have begun. */
   let begun = 0;
-  let newest = { number: 0, startedAtMs: -Infinity, isRunning: false };
-  let lost = 0;
+  let newest = { startedAtMs: -Infinity, isRunning: false };
   /** The number of the load that gave the last good value. What began before it changes nothing any more. */
   let lastGood = 0;
   /** Loads up to this number had begun when a failure was counted: they count as the same one. */
@@ -208,13 +210,14 @@ function createLoads<Value>(
 
   async function run(): Promise<void> {
     begun += 1;
-    const own = { number: begun, startedAtMs: now(), isRunning: true };
+    const number = begun;
+    const own = { startedAtMs: now(), isRunning: true };
     newest = own;
     try {
       const loaded = await load();
-      if (own.number > lastGood) succeed(loaded, own.number);
+      if (number > lastGood) succeed(loaded, number);
     } catch (error) {
-      if (own.number > lastGood && own.number > lastFailed) fail(error);
+      if (number > lastGood && number > lastFailed) fail(error);
     } finally {
       own.isRunning = false;
     }
@@ -238,22 +241,16 @@ function createLoads<Value>(
     if (isNews || !isReportedOnce) onFailed?.(error, failures);
   }
 
-  const isRunning = () => newest.isRunning && elapsedMs(newest.startedAtMs, now) < LOAD_LOST_MS;
   const pauseLeftMs = () => Math.max(0, quiet.forMs - elapsedMs(quiet.sinceMs, now));
 
   return {
     start() {
       if (pauseLeftMs() > 0) return undefined;
-      // Nobody joins a lost load: it may never end.
-      if (newest.isRunning && !isRunning()) {
-        newest.isRunning = false;
-        lost += 1;
-      }
-      const flight = flights.run(`load ${lost}`, run);
+      const flight = flights.run('load', run);
       if (!flight.joined) waitUntil(flight.promise);
       return flight;
     },
-    isRunning,
+    isRunning: () => newest.isRunning && elapsedMs(newest.startedAtMs, now) < LOAD_LOST_MS,
     isOlderThan: (ageMs) => elapsedMs(newest.startedAtMs, now) >= ageMs,
     get failures() {
       return failures;

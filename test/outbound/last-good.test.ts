@@ -295,28 +295,6 @@ describe.each([
     expect(await Promise.all(background)).toEqual(Array(4).fill(undefined));
   });
 
-  it('that is lost lets another begin after 30 seconds', async () => {
-    const { lastGood, source, clock, begin, answer, background } = setUp(
-      { renewAfterMs: () => 50_000 },
-      createSingleFlight,
-    );
-    const first = await begin();
-    await clock.advance(50_000);
-    lastGood.get();
-    await clock.advance(LOST_MS - 1);
-    expect(lastGood.get()).toBe(first);
-    expect(source.calls).toBe(2);
-    await clock.advance(1);
-    expect(lastGood.get()).toBe(first);
-    expect(source.calls).toBe(3);
-    expect(background).toHaveLength(3);
-    // The lost one does come back: it is older than nothing that is held.
-    await answer('late');
-    expect(lastGood.current()).toEqual({ text: 'late' });
-    await answer('newest');
-    expect(lastGood.current()).toEqual({ text: 'newest' });
-  });
-
   it('is put off by an unchanged value, and never brought forward', async () => {
     const { lastGood, source, clock, begin, answer } = setUp(
       {
@@ -365,47 +343,61 @@ describe.each([
   });
 });
 
-describe('a lost load', () => {
-  it('holds up nobody who comes after 30 seconds, also without a value', async () => {
-    const { lastGood, source, clock, background, answer } = setUp();
-    const lost = lastGood.get() as Promise<Entry>;
-    await clock.advance(LOST_MS - 1);
-    const joined = lastGood.get() as Promise<Entry>;
-    expect(source.calls).toBe(1);
-    await clock.advance(1);
-    const later = lastGood.get() as Promise<Entry>;
+describe('a load that does not end', () => {
+  it('is the only one where flights are joined: its own time limit ends it', async () => {
+    const { lastGood, source, clock, begin, answer } = setUp({ renewAfterMs: () => 50_000 });
+    const first = await begin();
+    await clock.advance(50_000);
+    lastGood.get();
+    await clock.advance(3_600_000);
+    expect(lastGood.get()).toBe(first);
     expect(source.calls).toBe(2);
-    expect(background).toHaveLength(2);
-    expect(await settledNow(joined)).toBeUndefined();
-    await answer('late');
-    expect(await Promise.all([lost, joined])).toEqual([{ text: 'late' }, { text: 'late' }]);
     await answer('second');
-    expect(await later).toEqual({ text: 'second' });
+    expect(lastGood.get()).toEqual({ text: 'second' });
   });
 
-  it.each([
-    ['joined', createSharedFlight],
-    ['separate', createSeparateFlight],
-  ])('changes nothing once a newer one has succeeded: flights are %s', async (_, createSingleFlight) => {
-    for (const outcome of ['value', 'failure'] as const) {
+  it('is lost where flights are separate: another renewal begins after 30 seconds', async () => {
+    const { lastGood, source, clock, begin, answer, background } = setUp(
+      { renewAfterMs: () => 50_000 },
+      createSeparateFlight,
+    );
+    const first = await begin();
+    await clock.advance(50_000);
+    lastGood.get();
+    await clock.advance(LOST_MS - 1);
+    expect(lastGood.get()).toBe(first);
+    expect(source.calls).toBe(2);
+    await clock.advance(1);
+    expect(lastGood.get()).toBe(first);
+    expect(source.calls).toBe(3);
+    expect(background).toHaveLength(3);
+    // The lost one comes back after all, and it is newer than what is held.
+    await answer('late');
+    expect(lastGood.current()).toEqual({ text: 'late' });
+    await answer('newest');
+    expect(lastGood.current()).toEqual({ text: 'newest' });
+  });
+
+  it.each(['value', 'failure'] as const)(
+    'changes nothing with its %s once a newer one has succeeded',
+    async (outcome) => {
       const lost = Promise.withResolvers<Entry>();
       let calls = 0;
       const load = () => {
         calls += 1;
         return calls === 1 ? lost.promise : Promise.resolve({ text: 'new' });
       };
-      const { lastGood, clock, events } = setUp({ load }, createSingleFlight);
-      void lastGood.warm();
-      await clock.advance(LOST_MS);
+      const { lastGood, events } = setUp({ load }, createSeparateFlight);
+      const first = lastGood.get();
       expect(await lastGood.get()).toEqual({ text: 'new' });
       if (outcome === 'value') lost.resolve({ text: 'old' });
       else lost.reject(new Error('late'));
-      await settle();
-      expect(lastGood.get()).toEqual({ text: 'new' });
+      // Its caller gets the newer one too.
+      expect(await first).toEqual({ text: 'new' });
       expect(lastGood.failures).toBe(0);
       expect(events).toEqual(['loaded new, was undefined']);
-    }
-  });
+    },
+  );
 });
 
 describe('where flights are separate', () => {
