@@ -4,23 +4,27 @@ import type { IssuerConfig } from '../config/config.ts';
 import { isSecureUrl } from '../config/urls.ts';
 import { ProblemError } from '../http/problem.ts';
 import { describeError } from '../observability/describe-error.ts';
+import { pauseAfterFailures } from '../outbound/backoff.ts';
+import { createLastGood } from '../outbound/last-good.ts';
 import { readBody } from '../outbound/read-body.ts';
+import { runWithin } from '../outbound/run-within.ts';
 import type { Fetch } from '../platform/fetch.ts';
 import type { Platform } from '../platform/platform.ts';
 
 /** Keys are renewed in the background when they are older: 8 minutes. */
 export const KEYS_RENEWAL_AGE_MS = 480_000;
 /**
- * Older ones are not used while the issuer has not been asked: 10 minutes. So long, and while a verified token is
- * remembered, a key goes on that the issuer has taken back.
+ * Older ones are not used while the issuer has not been asked: 10 minutes. A key that the issuer has withdrawn is
+ * accepted for this time, and for as long as a verified token is remembered.
  */
 export const KEYS_MAX_AGE_MS = 600_000;
 /** Keys that cannot be renewed go on being used this long, so that an issuer's outage is not ours: 24 hours. */
 export const KEYS_LAST_GOOD_MS = 86_400_000;
-/** After a good load nothing asks again for 30 seconds, however many unknown key ids arrive. */
+/**
+ * After a good load nothing asks again for 30 seconds, however many unknown key ids arrive. After a failed one the first
+ * pause is 1 second; it doubles up to this.
+ */
 export const KEYS_COOLDOWN_MS = 30_000;
-/** After a failed load the first pause is 1 second; it doubles up to the cooldown. */
-export const KEYS_FIRST_PAUSE_MS = 1000;
 /** For the whole of one load, discovery included: 5 seconds. */
 export const KEYS_LOAD_TIMEOUT_MS = 5000;
 /** A JWKS or a discovery document is a few KiB; 1 MiB is the most that is read. */
@@ -39,11 +43,6 @@ export interface IssuerKeys {
   warm(): Promise<void>;
 }
 
-interface HeldKeys {
-  readonly find: ReturnType<typeof createLocalJWKSet>;
-  readonly loadedAtMs: number;
-}
-
 /**
  * Holds an issuer's keys. An unknown key id reloads them once, behind a cooldown that counts failures too;
  * the last good keys outlive an outage.
@@ -53,70 +52,45 @@ interface HeldKeys {
 export function createIssuerKeys(
   issuer: string,
   load: () => Promise<JSONWebKeySet>,
-  deps: Pick<Platform, 'now' | 'waitUntil' | 'createSingleFlight' | 'logger'>,
+  platform: Pick<Platform, 'now' | 'waitUntil' | 'createSingleFlight' | 'logger'>,
 ): IssuerKeys {
-  const flights = deps.createSingleFlight();
-  let held: HeldKeys | undefined;
-  let failures = 0;
-  let nextLoadAtMs = Number.NEGATIVE_INFINITY;
-
-  const isUsable = (keys: HeldKeys | undefined): keys is HeldKeys =>
-    keys !== undefined && deps.now() - keys.loadedAtMs < KEYS_LAST_GOOD_MS;
-
-  async function reload(): Promise<void> {
-    try {
-      const jwks = await load();
-      held = { find: createLocalJWKSet(jwks), loadedAtMs: deps.now() };
-      failures = 0;
-      nextLoadAtMs = deps.now() + KEYS_COOLDOWN_MS;
-    } catch (error) {
-      failures += 1;
-      const pauseMs = Math.min(KEYS_COOLDOWN_MS, KEYS_FIRST_PAUSE_MS * 2 ** (failures - 1));
-      nextLoadAtMs = deps.now() + pauseMs;
-      deps.logger.warn({ issuer, failures, error: describeError(error) }, 'keys could not be loaded');
-    }
-  }
-
-  /** Joins a load under way or starts one, unless the pause forbids it. */
-  function reloadIfAllowed(): Promise<void> | undefined {
-    if (deps.now() < nextLoadAtMs) return undefined;
-    const { promise, joined } = flights.run('keys', reload);
-    if (!joined) deps.waitUntil(promise);
-    return promise;
-  }
+  const keys = createLastGood<ReturnType<typeof createLocalJWKSet>>(
+    {
+      load: async () => createLocalJWKSet(await load()),
+      isUsable: (_keys, ageMs) => ageMs < KEYS_LAST_GOOD_MS,
+      renewAfterMs: () => KEYS_RENEWAL_AGE_MS,
+      // Nobody waits for an issuer that is known to fail.
+      waitAfterMs: KEYS_MAX_AGE_MS,
+      cooldownMs: KEYS_COOLDOWN_MS,
+      pauseMs: (failures) => Math.min(KEYS_COOLDOWN_MS, pauseAfterFailures(failures, 0)),
+      onFailed: (error, failures) =>
+        platform.logger.warn({ issuer, failures, error: describeError(error) }, 'keys could not be loaded'),
+    },
+    platform,
+  );
 
   const unavailable = (reason: string) =>
     new ProblemError('keys_unavailable', {
       detail: 'the keys of the token issuer cannot be had at the moment',
-      retryAfterSeconds: (nextLoadAtMs - deps.now()) / 1000,
+      retryAfterSeconds: keys.pauseLeftMs() / 1000,
       reason,
     });
 
   const getKey: JWTVerifyGetKey = async (header, token) => {
-    if (!isUsable(held)) await reloadIfAllowed();
-    if (!isUsable(held)) throw unavailable('no_keys');
-    const ageMs = deps.now() - held.loadedAtMs;
-    // Nobody waits for an issuer that is known to fail.
-    if (ageMs >= KEYS_MAX_AGE_MS && failures === 0) await reloadIfAllowed();
-    else if (ageMs >= KEYS_RENEWAL_AGE_MS) void reloadIfAllowed();
+    const find = await keys.get();
+    if (find === undefined) throw unavailable('no_keys');
     try {
-      return await held.find(header, token);
+      return await find(header, token);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      await reloadIfAllowed();
+      await keys.reload();
       // The key may be one that the issuer made while it could not be reached: a 401 would be a guess.
-      if (failures > 0) throw unavailable('unknown_key_while_issuer_fails');
-      return await held.find(header, token);
+      if (keys.failures > 0) throw unavailable('unknown_key_while_issuer_fails');
+      return await (keys.current() ?? find)(header, token);
     }
   };
 
-  return {
-    getKey,
-    usable: () => isUsable(held),
-    warm: async () => {
-      if (!isUsable(held)) await reloadIfAllowed();
-    },
-  };
+  return { getKey, usable: () => keys.current() !== undefined, warm: keys.warm };
 }
 
 /** The way to an issuer's keys that its configuration names: a file, a URL, or its OpenID configuration. */
@@ -126,7 +100,11 @@ export function createKeyLoader(
 ): () => Promise<JSONWebKeySet> {
   const { keys, issuer } = config;
   return async () => {
-    if (keys.kind === 'file') return parseJwks(await deps.readTextFile(keys.path));
+    if (keys.kind === 'file') {
+      const read = () => deps.readTextFile(keys.path);
+      const onTimeout = () => new KeyLoadError('timeout');
+      return parseJwks(await runWithin(KEYS_LOAD_TIMEOUT_MS, deps.schedule, read, onTimeout));
+    }
     // One deadline for both documents, cleared whatever happens.
     const deadline = new AbortController();
     const cancel = deps.schedule(() => deadline.abort(), KEYS_LOAD_TIMEOUT_MS);

@@ -1,6 +1,7 @@
 import type { SdkClientsConfig } from '../config/config.ts';
 import { type LocalKey, parseLocalKeys } from '../config/documents/local-keys.ts';
-import { describeError } from '../observability/describe-error.ts';
+import { createLastGood } from '../outbound/last-good.ts';
+import { describeOutboundError, OutboundError } from '../outbound/outbound-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
 
@@ -9,11 +10,15 @@ export const KEYS_CHECK_INTERVAL_MS = 1000;
 /** A reading that takes longer, as on a mount that hangs, is given up: 1 second. */
 const READ_TIMEOUT_MS = 1000;
 
-type Trouble = 'unreadable' | 'not_a_key_document';
-
 export interface LocalKeyStore {
   /** The key pair of an access key id, by the file as it was a second ago at most. */
   find(accessKeyId: string): Promise<LocalKey | undefined>;
+}
+
+/** What the file held; its text is undefined for the pairs of the start. */
+interface KeyPairs {
+  readonly text: string | undefined;
+  readonly byId: ReadonlyMap<string, LocalKey>;
 }
 
 /**
@@ -23,60 +28,58 @@ export interface LocalKeyStore {
  */
 export function createLocalKeyStore(
   { keys, file }: Pick<SdkClientsConfig, 'keys' | 'file'>,
-  deps: Pick<Platform, 'now' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'>,
+  platform: Pick<
+    Platform,
+    'now' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
+  >,
 ): LocalKeyStore {
-  const flights = deps.createSingleFlight();
-  let held = byId(keys);
-  let heldText: string | undefined;
-  let checkFromMs = Number.NEGATIVE_INFINITY;
-  let trouble: Trouble | undefined;
+  const initial = keyPairs(undefined, keys);
+  if (file === undefined) return { find: async (accessKeyId) => initial.byId.get(accessKeyId) };
+  const { schedule, readTextFile, logger } = platform;
 
-  async function check(path: string): Promise<void> {
-    try {
-      const text = await runWithin(
-        READ_TIMEOUT_MS,
-        deps.schedule,
-        () => deps.readTextFile(path),
-        () => new Error('too slow'),
-      );
-      if (text === heldText) return report(undefined);
-      const parsed = parseLocalKeys(text);
-      if ('faults' in parsed) return report('not_a_key_document');
-      if (heldText !== undefined) deps.logger.info({ keys: parsed.length }, 'the SDK keys were replaced');
-      held = byId(parsed);
-      heldText = text;
-      report(undefined);
-    } catch (error) {
-      report('unreadable', error);
-    }
+  async function load(path: string): Promise<KeyPairs> {
+    const read = runWithin(
+      READ_TIMEOUT_MS,
+      schedule,
+      () => readTextFile(path),
+      () => new Error('too slow'),
+    );
+    const text = await read.catch((cause) => {
+      throw new OutboundError('unreadable', { cause });
+    });
+    const held = pairs.current() as KeyPairs;
+    if (text === held.text) return held;
+    const parsed = parseLocalKeys(text);
+    if ('faults' in parsed) throw new OutboundError('not_a_key_document');
+    return keyPairs(text, parsed);
   }
 
-  /** Says once that something is wrong with the file, and once that it no longer is. */
-  function report(found: Trouble | undefined, error?: unknown): void {
-    if (found === trouble) return;
-    trouble = found;
-    if (found === undefined) deps.logger.info({}, 'the file of the SDK keys is good again');
-    else {
-      const fields = { reason: found, error: error === undefined ? undefined : describeError(error) };
-      deps.logger.warn(fields, 'the file of the SDK keys is not usable: the last good keys stay in use');
-    }
-  }
+  const pairs = createLastGood<KeyPairs>(
+    {
+      load: () => load(file),
+      initial,
+      checkIntervalMs: KEYS_CHECK_INTERVAL_MS,
+      pauseMs: () => 0,
+      isReportedOnce: true,
+      onLoaded({ byId }, replaced) {
+        if (replaced !== initial) logger.info({ keys: byId.size }, 'the SDK keys were replaced');
+      },
+      onFailed(error) {
+        logger.warn(
+          describeOutboundError(error),
+          'the file of the SDK keys is not usable: the last good keys stay in use',
+        );
+      },
+      onRecovered: () => logger.info({}, 'the file of the SDK keys is good again'),
+    },
+    platform,
+  );
 
   return {
-    async find(accessKeyId) {
-      if (file !== undefined && Math.abs(deps.now() - checkFromMs) >= KEYS_CHECK_INTERVAL_MS) {
-        const { promise, joined } = flights.run('check', () => check(file));
-        if (!joined) {
-          checkFromMs = deps.now();
-          deps.waitUntil(promise);
-        }
-        await promise;
-      }
-      return held.get(accessKeyId);
-    },
+    find: async (accessKeyId) => (await pairs.get())?.byId.get(accessKeyId),
   };
 }
 
-function byId(keys: readonly LocalKey[]): ReadonlyMap<string, LocalKey> {
-  return new Map(keys.map((key) => [key.accessKeyId, key]));
+function keyPairs(text: string | undefined, keys: readonly LocalKey[]): KeyPairs {
+  return { text, byId: new Map(keys.map((key) => [key.accessKeyId, key])) };
 }

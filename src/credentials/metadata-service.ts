@@ -1,8 +1,12 @@
 import * as z from 'zod';
-import { type Answer, fetchAnswer, runSourceWithin } from '../outbound/fetch-answer.ts';
-import { CredentialSourceError } from '../outbound/source-error.ts';
+import type { MetadataCredentialConfig } from '../config/config.ts';
+import { type Answer, fetchAnswer } from '../outbound/fetch-answer.ts';
+import { OutboundError } from '../outbound/outbound-error.ts';
+import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
+import type { CredentialSource } from './provider.ts';
+import { createRefreshingProvider } from './refreshing-provider.ts';
 import {
   expirySchema,
   keySchema,
@@ -44,6 +48,17 @@ const AnswerSchema = z
     }),
   );
 
+/** The agency of an ECS or a CCE node. */
+export const metadataService: CredentialSource<MetadataCredentialConfig> = {
+  name: 'the agency of the node',
+  remedy:
+    'Check that the node has an agency, and that 169.254.169.254 can be reached. Elsewhere set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK.',
+  create({ endpoint }, platform) {
+    const load = createMetadataServiceSource(endpoint, platform);
+    return createRefreshingProvider({ source: 'metadata', load }, platform);
+  },
+};
+
 /** What is known about session tokens. `token` is undefined for a service that issues none. */
 interface Session {
   readonly token: string | undefined;
@@ -55,26 +70,26 @@ interface Session {
  * (core/auth/internal/metadata_accessor.go of huaweicloud-sdk-go-v3).
  *
  * @param endpoint scheme and host, no slash at the end
- * @returns a function that asks once; it rejects with CredentialSourceError
+ * @returns a function that asks once; it rejects with OutboundError
  */
 export function createMetadataServiceSource(
   endpoint: string,
-  deps: Pick<Platform, 'fetch' | 'now' | 'schedule'>,
+  platform: Pick<Platform, 'fetch' | 'now' | 'schedule'>,
 ): () => Promise<Credential> {
   let session: Session | undefined;
 
   async function renewSession(signal: AbortSignal): Promise<Session> {
-    const answer = await fetchAnswer(deps.fetch, endpoint + TOKEN_PATH, {
+    const answer = await fetchAnswer(platform.fetch, endpoint + TOKEN_PATH, {
       method: 'PUT',
       headers: { 'x-metadata-token-ttl-seconds': String(SESSION_TOKEN_TTL_SECONDS) },
       signal,
     });
-    session = readSession(answer, deps.now());
+    session = readSession(answer, platform.now());
     return session;
   }
 
   function askForKey({ token }: Session, signal: AbortSignal): Promise<Answer> {
-    return fetchAnswer(deps.fetch, endpoint + SECURITY_KEY_PATH, {
+    return fetchAnswer(platform.fetch, endpoint + SECURITY_KEY_PATH, {
       method: 'GET',
       headers: { accept: 'application/json', ...(token === undefined ? {} : { 'x-metadata-token': token }) },
       signal,
@@ -82,27 +97,27 @@ export function createMetadataServiceSource(
   }
 
   async function load(signal: AbortSignal): Promise<Credential> {
-    const known = session !== undefined && deps.now() < session.untilMs ? session : undefined;
+    const known = session !== undefined && platform.now() < session.untilMs ? session : undefined;
     let answer = await askForKey(known ?? (await renewSession(signal)), signal);
     if (answer.status === 401) {
-      if (answer.text.includes(AGENCY_MISSING)) throw new CredentialSourceError('agency_missing');
+      if (answer.text.includes(AGENCY_MISSING)) throw new OutboundError('agency_missing');
       // Session tokens do not outlive the service's restart; or it has begun to want them.
       const renewed = await renewSession(signal);
-      if (renewed.token === undefined) throw new CredentialSourceError('unauthorised');
+      if (renewed.token === undefined) throw new OutboundError('unauthorised');
       answer = await askForKey(renewed, signal);
     }
-    if (answer.status !== 200) throw new CredentialSourceError(`status_${answer.status}`);
+    if (answer.status !== 200) throw new OutboundError(`status_${answer.status}`);
     return readTemporaryCredential(answer.text, AnswerSchema);
   }
 
-  return () => runSourceWithin(METADATA_TIMEOUT_MS, deps.schedule, load);
+  return () => runWithin(METADATA_TIMEOUT_MS, platform.schedule, load);
 }
 
 function readSession({ status, text }: Answer, nowMs: number): Session {
   if (TOKENLESS_STATUSES.has(status)) return { token: undefined, untilMs: nowMs + TOKENLESS_MS };
-  if (status !== 200) throw new CredentialSourceError(`session_token_status_${status}`);
+  if (status !== 200) throw new OutboundError(`session_token_status_${status}`);
   const token = text.trim();
   // It becomes a header: nothing but visible ASCII may.
-  if (!/^[\x21-\x7e]{1,4096}$/.test(token)) throw new CredentialSourceError('session_token_invalid');
+  if (!/^[\x21-\x7e]{1,4096}$/.test(token)) throw new OutboundError('session_token_invalid');
   return { token, untilMs: nowMs + SESSION_TOKEN_TTL_SECONDS * 1000 - SESSION_TOKEN_MARGIN_MS };
 }

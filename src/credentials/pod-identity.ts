@@ -1,8 +1,12 @@
 import * as z from 'zod';
-import { fetchAnswer, runSourceWithin } from '../outbound/fetch-answer.ts';
-import { CredentialSourceError } from '../outbound/source-error.ts';
+import type { PodCredentialConfig } from '../config/config.ts';
+import { fetchAnswer } from '../outbound/fetch-answer.ts';
+import { OutboundError } from '../outbound/outbound-error.ts';
+import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
+import type { CredentialSource } from './provider.ts';
+import { createRefreshingProvider } from './refreshing-provider.ts';
 import {
   expirySchema,
   keySchema,
@@ -26,10 +30,19 @@ const AnswerSchema = z
     ({ credentials: { expiration, ...keys } }): Credential => ({ ...keys, expiresAtMs: expiration }),
   );
 
+/** CCE's pod identity. */
+export const podIdentity: CredentialSource<PodCredentialConfig> = {
+  name: 'CCE pod identity',
+  remedy:
+    'Check that the service account of the pod has an identity, and that the network policy lets 169.254.170.23 through.',
+  create: (config, platform) =>
+    createRefreshingProvider({ source: 'pod', load: createPodIdentitySource(config, platform) }, platform),
+};
+
 export interface PodIdentityOptions {
   /** HC_CONTAINER_CREDENTIALS_FULL_URI: https, or http on loopback or a link-local address. */
   readonly uri: string;
-  /** HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: Kubernetes replaces its content, so it is read anew each time. */
+  /** HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: read for each load, since Kubernetes replaces its content. */
   readonly tokenFile: string;
 }
 
@@ -37,27 +50,27 @@ export interface PodIdentityOptions {
  * The temporary credential that CCE gives to a pod for its service account
  * (core/auth/internal/pod_identity_accessor.go of huaweicloud-sdk-go-v3, PodIdentityAccessor in the Java SDK).
  *
- * @returns a function that asks once; it rejects with CredentialSourceError
+ * @returns a function that asks once; it rejects with OutboundError
  */
 export function createPodIdentitySource(
   { uri, tokenFile }: PodIdentityOptions,
-  deps: Pick<Platform, 'fetch' | 'schedule' | 'readTextFile'>,
+  platform: Pick<Platform, 'fetch' | 'schedule' | 'readTextFile'>,
 ): () => Promise<Credential> {
   async function readToken(): Promise<string> {
     let text: string;
     try {
-      text = await deps.readTextFile(tokenFile);
+      text = await platform.readTextFile(tokenFile);
     } catch (error) {
-      throw new CredentialSourceError('token_file_unreadable', { cause: error });
+      throw new OutboundError('token_file_unreadable', { cause: error });
     }
     const token = text.trim();
-    // fetch quotes a header that it refuses in its message: it must never see one.
-    if (!/^[\x21-\x7e]{1,65536}$/.test(token)) throw new CredentialSourceError('token_file_invalid');
+    // fetch quotes a header that it does not accept in its message: it must never see one.
+    if (!/^[\x21-\x7e]{1,65536}$/.test(token)) throw new OutboundError('token_file_invalid');
     return token;
   }
 
   async function load(signal: AbortSignal): Promise<Credential> {
-    const { status, text } = await fetchAnswer(deps.fetch, uri, {
+    const { status, text } = await fetchAnswer(platform.fetch, uri, {
       method: 'POST',
       headers: {
         accept: 'application/json',
@@ -67,9 +80,9 @@ export function createPodIdentitySource(
       body: '{}',
       signal,
     });
-    if (status !== 200) throw new CredentialSourceError(`status_${status}`);
+    if (status !== 200) throw new OutboundError(`status_${status}`);
     return readTemporaryCredential(text, AnswerSchema);
   }
 
-  return () => runSourceWithin(POD_IDENTITY_TIMEOUT_MS, deps.schedule, load);
+  return () => runWithin(POD_IDENTITY_TIMEOUT_MS, platform.schedule, load);
 }

@@ -1,8 +1,11 @@
 import * as z from 'zod';
 import { describeError } from '../observability/describe-error.ts';
+import type { Logger } from '../observability/logger.ts';
 import { pauseAfterFailures } from '../outbound/backoff.ts';
-import { type Answer, fetchAnswer, runSourceWithin } from '../outbound/fetch-answer.ts';
-import { CredentialSourceError } from '../outbound/source-error.ts';
+import { type Answer, fetchAnswer } from '../outbound/fetch-answer.ts';
+import { createLastGood, type LastGood } from '../outbound/last-good.ts';
+import { OutboundError } from '../outbound/outbound-error.ts';
+import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
 import { signRequest } from '../signing/sign-request.ts';
@@ -11,15 +14,23 @@ import { CredentialUnavailableError } from './provider.ts';
 
 /** For the whole of one look-up: 5 seconds. */
 export const PROJECT_LOOKUP_TIMEOUT_MS = 5000;
-/** After IAM has refused a key it is not asked again with it for 5 minutes: refusals in a row lock the key. */
-export const REFUSED_PAUSE_MS = 300_000;
+/** After IAM has rejected a key it is not asked again with it for 5 minutes: rejections in a row lock the key. */
+export const REJECTED_PAUSE_MS = 300_000;
 /** After it has answered none or several projects: 60 seconds. Somebody has to change something first. */
 export const UNDECIDED_PAUSE_MS = 60_000;
-/** Temporary credentials bring new access keys all the time; so many of the last ones are remembered. */
+/** Temporary credentials bring new access keys all the time: the last 16 are remembered. */
 export const MAX_REMEMBERED_KEYS = 16;
+
+/** How long IAM is left alone after these; after `project_lookup_failed` the pause doubles with each failure. */
+const PAUSES_MS: Readonly<Record<string, number>> = {
+  project_none: UNDECIDED_PAUSE_MS,
+  project_several: UNDECIDED_PAUSE_MS,
+  project_refused: REJECTED_PAUSE_MS,
+};
 
 const PROJECTS_PATH = '/v3/projects';
 const MAX_LOGGED_IDS = 20;
+const FAILED_MESSAGE = 'the project id could not be looked up';
 
 const AnswerSchema = z.object({
   projects: z.array(z.object({ id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) })),
@@ -41,14 +52,15 @@ export interface ProjectIdSource {
   get(credential: Credential): string | Promise<string>;
 }
 
-type FailureCode = 'project_none' | 'project_several' | 'project_refused' | 'project_lookup_failed';
-
-interface KnownKey {
-  projectId?: string;
-  failures: number;
-  pauseUntilMs: number;
-  code: FailureCode;
+/** A key that asks, and the project id found for it. */
+interface AskingKey {
+  /** The newest credential with this access key id: its secret or token may have been replaced. */
+  credential: Credential;
+  code: string;
+  readonly projectId: LastGood<string>;
 }
+
+type LookupPlatform = Pick<Platform, 'fetch' | 'now' | 'schedule' | 'logger'>;
 
 /**
  * Finds the project id with a signed `GET /v3/projects?name=<region>`, as the vendor's SDKs do
@@ -60,25 +72,39 @@ interface KnownKey {
  * replaced several times a day, and IAM's outage is not ours.
  */
 export function createProjectIdSource(
-  { region, iamEndpoint }: ProjectLookupOptions,
-  deps: Pick<
-    Platform,
-    'fetch' | 'now' | 'schedule' | 'random' | 'createSingleFlight' | 'waitUntil' | 'logger'
-  >,
+  options: ProjectLookupOptions,
+  platform: LookupPlatform & Pick<Platform, 'random' | 'createSingleFlight' | 'waitUntil'>,
 ): ProjectIdSource {
-  const flights = deps.createSingleFlight();
-  const keys = new Map<string, KnownKey>();
+  const { region } = options;
+  const keys = new Map<string, AskingKey>();
   let lastProjectId: string | undefined;
 
-  function keyOf(accessKeyId: string): KnownKey {
-    const known = keys.get(accessKeyId);
-    if (known !== undefined) return known;
-    const key: KnownKey = {
-      failures: 0,
-      pauseUntilMs: Number.NEGATIVE_INFINITY,
+  function keyOf(credential: Credential): AskingKey {
+    const known = keys.get(credential.accessKeyId);
+    if (known !== undefined) {
+      known.credential = credential;
+      return known;
+    }
+    const key: AskingKey = {
+      credential,
       code: 'project_lookup_failed',
+      projectId: createLastGood<string>(
+        {
+          load: () => lookUp(options, key.credential, platform),
+          pauseMs: (failures, error) =>
+            PAUSES_MS[codeOf(error)] ?? pauseAfterFailures(failures, platform.random()),
+          onLoaded(projectId) {
+            lastProjectId = projectId;
+            platform.logger.info({ region, projectId }, 'project id found');
+          },
+          onFailed(error) {
+            key.code = codeOf(error);
+          },
+        },
+        platform,
+      ),
     };
-    keys.set(accessKeyId, key);
+    keys.set(credential.accessKeyId, key);
     for (const oldest of keys.keys()) {
       if (keys.size <= MAX_REMEMBERED_KEYS) break;
       keys.delete(oldest);
@@ -86,110 +112,98 @@ export function createProjectIdSource(
     return key;
   }
 
-  /** Asks IAM and remembers what came of it. Never rejects. */
-  async function lookUp(key: KnownKey, credential: Credential): Promise<void> {
-    let isRefused = false;
-    const noteRefusal = () => {
-      isRefused = true;
-    };
-    try {
-      const answer = await runSourceWithin(PROJECT_LOOKUP_TIMEOUT_MS, deps.schedule, (signal) =>
-        askIam(credential, signal, noteRefusal),
-      );
-      if (answer.status === 200) decide(key, readProjectIds(answer.text));
-      else refuse(key, answer);
-    } catch (error) {
-      // A refusal of our clock counts for the vendor too: the calls that would follow could be refused as well.
-      if (isRefused) fail(key, 'project_refused', REFUSED_PAUSE_MS);
-      else fail(key, 'project_lookup_failed', backoff(key));
-      deps.logger.warn({ region, error: describeError(error) }, 'the project id could not be looked up');
-    }
-  }
-
-  async function askIam(
-    credential: Credential,
-    signal: AbortSignal,
-    noteRefusal: () => void,
-  ): Promise<Answer> {
-    const url = new URL(`${iamEndpoint}${PROJECTS_PATH}`);
-    url.searchParams.set('name', region);
-    const ask = async (nowMs: number) => {
-      const signed = await signRequest({ method: 'GET', url }, credential, { nowMs });
-      const headers = { ...signed.headers, accept: 'application/json' };
-      return fetchAnswer(deps.fetch, url.href, { method: 'GET', headers, signal });
-    };
-    const answer = await ask(deps.now());
-    if (answer.status !== 401) return answer;
-    noteRefusal();
-    const { serverDateMs } = parseUpstreamFailure(answer.status, answer.headers, answer.text, deps.now());
-    // Only our clock was refused, and now we know the right time.
-    return serverDateMs === undefined ? answer : ask(serverDateMs);
-  }
-
-  function decide(key: KnownKey, projectIds: readonly string[]): void {
-    const [projectId] = projectIds;
-    if (projectId !== undefined && projectIds.length === 1) {
-      key.projectId = projectId;
-      key.failures = 0;
-      lastProjectId = projectId;
-      deps.logger.info({ region, projectId }, 'project id found');
-      return;
-    }
-    fail(key, projectId === undefined ? 'project_none' : 'project_several', UNDECIDED_PAUSE_MS);
-    deps.logger.error(
-      { region, projects: projectIds.length, projectIds: projectIds.slice(0, MAX_LOGGED_IDS) },
-      projectId === undefined
-        ? 'IAM knows no project of this region: set HUAWEICLOUD_SDK_PROJECT_ID to the one to use'
-        : 'IAM knows several projects of this region: set HUAWEICLOUD_SDK_PROJECT_ID to one of them',
-    );
-  }
-
-  function refuse(key: KnownKey, { status, headers, text }: Answer): void {
-    const { kind, reason, vendorCode, vendorRequestId } = parseUpstreamFailure(
-      status,
-      headers,
-      text,
-      deps.now(),
-    );
-    if (kind === 'upstream_rejected') fail(key, 'project_refused', REFUSED_PAUSE_MS);
-    else fail(key, 'project_lookup_failed', backoff(key));
-    deps.logger.warn(
-      { region, status, reason, vendorCode, vendorRequestId },
-      'the project id could not be looked up',
-    );
-  }
-
-  function fail(key: KnownKey, code: FailureCode, pauseMs: number): void {
-    key.failures += 1;
-    key.code = code;
-    key.pauseUntilMs = deps.now() + pauseMs;
-  }
-
-  const backoff = (key: KnownKey): number => pauseAfterFailures(key.failures + 1, deps.random());
-
-  async function find(key: KnownKey, credential: Credential): Promise<string> {
-    if (deps.now() >= key.pauseUntilMs) {
-      const { promise, joined } = flights.run(credential.accessKeyId, () => lookUp(key, credential));
-      if (!joined) deps.waitUntil(promise);
-      await promise;
-    }
-    const projectId = key.code === 'project_lookup_failed' ? (key.projectId ?? lastProjectId) : key.projectId;
-    if (projectId === undefined) throw new CredentialUnavailableError(key.code);
-    return projectId;
+  function orFallback(projectId: string | undefined, { code }: AskingKey): string {
+    const usable = projectId ?? (code === 'project_lookup_failed' ? lastProjectId : undefined);
+    if (usable === undefined) throw new CredentialUnavailableError(code);
+    return usable;
   }
 
   return {
     get(credential) {
-      const key = keyOf(credential.accessKeyId);
-      return key.projectId ?? find(key, credential);
+      const key = keyOf(credential);
+      const projectId = key.projectId.get();
+      return typeof projectId === 'string' ? projectId : projectId.then((found) => orFallback(found, key));
     },
   };
+}
+
+/**
+ * Asks IAM once.
+ *
+ * @throws CredentialUnavailableError when there is no project id to use; why is in the log already
+ */
+async function lookUp(
+  { region, iamEndpoint }: ProjectLookupOptions,
+  credential: Credential,
+  platform: LookupPlatform,
+): Promise<string> {
+  const { logger } = platform;
+  const url = new URL(`${iamEndpoint}${PROJECTS_PATH}`);
+  url.searchParams.set('name', region);
+  let isRejected = false;
+  const noteRejection = () => {
+    isRejected = true;
+  };
+  try {
+    const answer = await runWithin(PROJECT_LOOKUP_TIMEOUT_MS, platform.schedule, (signal) =>
+      askIam(url, credential, signal, noteRejection, platform),
+    );
+    if (answer.status === 200) return onlyOneOf(readProjectIds(answer.text), region, logger);
+    const { status, headers, text } = answer;
+    const failure = parseUpstreamFailure(status, headers, text, platform.now());
+    const { kind, reason, vendorCode, vendorRequestId } = failure;
+    logger.warn({ region, status, reason, vendorCode, vendorRequestId }, FAILED_MESSAGE);
+    throw new CredentialUnavailableError(
+      kind === 'upstream_rejected' ? 'project_refused' : 'project_lookup_failed',
+    );
+  } catch (error) {
+    if (error instanceof CredentialUnavailableError) throw error;
+    logger.warn({ region, error: describeError(error) }, FAILED_MESSAGE);
+    // A rejection of our clock counts for the vendor too: the calls that would follow could be rejected as well.
+    throw new CredentialUnavailableError(isRejected ? 'project_refused' : 'project_lookup_failed');
+  }
+}
+
+async function askIam(
+  url: URL,
+  credential: Credential,
+  signal: AbortSignal,
+  noteRejection: () => void,
+  { fetch, now }: LookupPlatform,
+): Promise<Answer> {
+  const ask = async (nowMs: number) => {
+    const signed = await signRequest({ method: 'GET', url }, credential, { nowMs });
+    const headers = { ...signed.headers, accept: 'application/json' };
+    return fetchAnswer(fetch, url.href, { method: 'GET', headers, signal });
+  };
+  const answer = await ask(now());
+  if (answer.status !== 401) return answer;
+  noteRejection();
+  const { serverDateMs } = parseUpstreamFailure(answer.status, answer.headers, answer.text, now());
+  // Only our clock was rejected, and now we know the right time.
+  return serverDateMs === undefined ? answer : ask(serverDateMs);
+}
+
+function onlyOneOf(projectIds: readonly string[], region: string, logger: Logger): string {
+  const [projectId] = projectIds;
+  if (projectId !== undefined && projectIds.length === 1) return projectId;
+  logger.error(
+    { region, projects: projectIds.length, projectIds: projectIds.slice(0, MAX_LOGGED_IDS) },
+    projectId === undefined
+      ? 'IAM knows no project of this region: set HUAWEICLOUD_SDK_PROJECT_ID to the one to use'
+      : 'IAM knows several projects of this region: set HUAWEICLOUD_SDK_PROJECT_ID to one of them',
+  );
+  throw new CredentialUnavailableError(projectId === undefined ? 'project_none' : 'project_several');
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof CredentialUnavailableError ? error.code : 'project_lookup_failed';
 }
 
 function readProjectIds(text: string): string[] {
   try {
     return AnswerSchema.parse(JSON.parse(text)).projects.map(({ id }) => id);
   } catch {
-    throw new CredentialSourceError('not_the_model');
+    throw new OutboundError('not_the_model');
   }
 }

@@ -1,3 +1,4 @@
+import type { TargetPlatform } from '../platform/platform.ts';
 import { type Credential, checkCredential } from '../signing/credential.ts';
 
 /** Where the credential comes from. It is asked at each signing, so that a replaced key is in use at once. */
@@ -9,11 +10,11 @@ export interface CredentialProvider {
    */
   get(): Credential | Promise<Credential>;
   /**
-   * The vendor has refused this credential: asks the source whether it has another by now. Never rejects.
+   * The vendor has rejected this credential: asks the source whether it has another by now. Never rejects.
    *
-   * @returns true when `get` answers another credential than the refused one
+   * @returns true when `get` answers another credential than the rejected one
    */
-  reload(refused: Credential): Promise<boolean>;
+  reload(rejected: Credential): Promise<boolean>;
   /**
    * True while a credential is held that may be used. For readiness: it answers at once and waits for nobody,
    * but a refresh that is due may begin, so that a service without traffic does not lose its credential.
@@ -21,6 +22,20 @@ export interface CredentialProvider {
   usable(): boolean;
   /** Gets a credential if none is held and the pause after a failure is over. Never rejects. */
   warm(): Promise<void>;
+}
+
+/** A source of credentials that a configuration may name. */
+export interface CredentialSource<Config> {
+  /** What it is called in a sentence, such as `the agency of the node`. */
+  readonly name: string;
+  /** What to check when it gives no credential: one or two sentences. */
+  readonly remedy: string;
+  /**
+   * Asks nobody before it is asked.
+   *
+   * @throws TypeError when a configured credential cannot be used, see checkCredential
+   */
+  create(config: Config, platform: TargetPlatform): CredentialProvider;
 }
 
 /**
@@ -55,19 +70,4 @@ export function freezeCredential(credential: Credential): Credential {
   checkCredential(credential);
   const { accessKeyId, secretAccessKey, securityToken, expiresAtMs } = credential;
   return Object.freeze({ accessKeyId, secretAccessKey, securityToken, expiresAtMs });
-}
-
-/**
- * A provider that always answers the same credential, a frozen copy of the one given.
- *
- * @throws TypeError at once when the credential cannot be used, see checkCredential
- */
-export function staticCredentialProvider(credential: Credential): CredentialProvider {
-  const frozen = freezeCredential(credential);
-  return {
-    get: () => frozen,
-    reload: async () => false,
-    usable: () => true,
-    warm: async () => undefined,
-  };
 }

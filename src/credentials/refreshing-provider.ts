@@ -1,6 +1,7 @@
 import { describeError } from '../observability/describe-error.ts';
 import { pauseAfterFailures } from '../outbound/backoff.ts';
-import { CredentialSourceError } from '../outbound/source-error.ts';
+import { createLastGood } from '../outbound/last-good.ts';
+import { OutboundError } from '../outbound/outbound-error.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
 import {
@@ -19,10 +20,8 @@ export const EXPIRY_MARGIN_MS = 10_000;
 /** A refresh that brought the same credential is tried again after a quarter of what is left, 1 to 60 seconds. */
 export const LEAST_REPEAT_MS = 1000;
 export const LONGEST_REPEAT_MS = 60_000;
-/** After refusals the source is asked at most once in this time: 5 seconds. */
+/** After rejections the source is asked at most once in this time: 5 seconds. */
 export const RELOAD_PAUSE_MS = 5000;
-/** A refresh that has not ended by then is taken for dead, and another may begin: 30 seconds. */
-export const REFRESH_LOST_MS = 30_000;
 
 export interface RefreshingProviderOptions {
   /** For the log, such as `metadata`. */
@@ -31,135 +30,88 @@ export interface RefreshingProviderOptions {
   readonly load: () => Promise<Credential>;
 }
 
-interface HeldCredential {
-  readonly credential: Credential;
-  /** Never, when it does not expire. */
-  readonly unusableFromMs: number;
-  /** A refresh is due from then on. */
-  refreshFromMs: number;
-}
-
 /**
  * Holds the last good credential of a source of temporary ones, and keeps it fresh.
  *
  * It is refreshed in the background, well before it expires and one refresh at a time, when it is asked for; a
  * failed refresh is tried again after a pause of 1 second that doubles to 60 seconds, and the last good one is
- * used until 10 seconds before it expires. Callers who find none share one load. No promise is kept between
- * calls but in the single-flight of the runtime.
+ * used until 10 seconds before it expires. Callers who find none share one load.
  */
 export function createRefreshingProvider(
   { source, load }: RefreshingProviderOptions,
-  deps: Pick<TargetPlatform, 'now' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'>,
+  platform: Pick<
+    TargetPlatform,
+    'now' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'
+  >,
 ): CredentialProvider {
-  const flights = deps.createSingleFlight();
-  let held: HeldCredential | undefined;
-  let failures = 0;
-  /** After a failure nobody asks the source before. */
-  let pauseUntilMs = Number.NEGATIVE_INFINITY;
-  /** A background refresh is under way, unless it was lost: where flights are not shared, this stands in. */
-  let refreshingUntilMs = Number.NEGATIVE_INFINITY;
-  let reloadFromMs = Number.NEGATIVE_INFINITY;
+  const { logger, metrics, now, random } = platform;
+  let hasLoaded = false;
 
-  const isUsable = (current: HeldCredential | undefined): current is HeldCredential =>
-    current !== undefined && deps.now() < current.unusableFromMs;
+  /** By the wall clock, as the vendor judges it. */
+  const leftMs = ({ expiresAtMs = Number.POSITIVE_INFINITY }: Credential): number => expiresAtMs - now();
+  const isUsable = (credential: Credential): boolean => leftMs(credential) > EXPIRY_MARGIN_MS;
 
-  /** Asks the source and takes what it gives. Never rejects. */
-  async function refresh(): Promise<void> {
-    try {
-      adopt(await load());
-      failures = 0;
-    } catch (error) {
-      failures += 1;
-      pauseUntilMs = deps.now() + pauseAfterFailures(failures, deps.random());
-      deps.logger.warn(
-        { source, failures, usable: isUsable(held), error: describeError(error) },
-        'the credential could not be refreshed',
-      );
-    }
+  async function loadUsable(): Promise<Credential> {
+    const credential = freezeCredential(await load());
+    if (!isUsable(credential)) throw new OutboundError('expired');
+    return credential;
   }
 
-  function adopt(loaded: Credential): void {
-    const credential = freezeCredential(loaded);
-    const { expiresAtMs = Number.POSITIVE_INFINITY } = credential;
-    const nowMs = deps.now();
-    const leftMs = expiresAtMs - nowMs;
-    if (leftMs <= EXPIRY_MARGIN_MS) throw new CredentialSourceError('expired');
+  const credentials = createLastGood<Credential>(
+    {
+      load: loadUsable,
+      // The object stays while the source has no newer one: the signer knows its key by it.
+      isSame: (a, b) => isSameCredential(a, b) && a.expiresAtMs === b.expiresAtMs,
+      isUsable,
+      renewAfterMs: (credential, isUnchanged) =>
+        isUnchanged ? repeatAfterMs(leftMs(credential)) : refreshAfterMs(leftMs(credential)),
+      reloadIntervalMs: RELOAD_PAUSE_MS,
+      pauseMs: (failures) => pauseAfterFailures(failures, random()),
+      onLoaded({ expiresAtMs }) {
+        hasLoaded = true;
+        metrics.credentialLoaded(expiresAtMs);
+        logger.info({ source, expiresAt: timeOf(expiresAtMs) }, 'credential loaded');
+      },
+      onFailed(error, failures) {
+        const usable = credentials.current() !== undefined;
+        const fields = { source, failures, usable, error: describeError(error) };
+        logger.warn(fields, 'the credential could not be refreshed');
+      },
+    },
+    platform,
+  );
 
-    if (
-      held !== undefined &&
-      isSameCredential(held.credential, credential) &&
-      held.credential.expiresAtMs === credential.expiresAtMs
-    ) {
-      // The source has no newer one yet. The object stays: the signer knows its key by it.
-      const repeatMs = Math.min(LONGEST_REPEAT_MS, Math.max(LEAST_REPEAT_MS, leftMs / 4));
-      held.refreshFromMs = Math.max(held.refreshFromMs, nowMs + repeatMs);
-      return;
-    }
-    held = {
-      credential,
-      unusableFromMs: expiresAtMs - EXPIRY_MARGIN_MS,
-      refreshFromMs: expiresAtMs - Math.min(REFRESH_LEAD_MS, leftMs * REFRESH_LEAD_SHARE),
-    };
-    deps.metrics.credentialLoaded(credential.expiresAtMs);
-    deps.logger.info({ source, expiresAt: timeOf(credential.expiresAtMs) }, 'credential loaded');
+  function orThrow(credential: Credential | undefined): Credential {
+    if (credential !== undefined) return credential;
+    throw new CredentialUnavailableError(hasLoaded ? 'credential_expired' : 'no_credential');
   }
 
-  /** Starts a refresh or joins the one under way. Undefined while the pause lasts. */
-  function refreshIfAllowed(): Promise<void> | undefined {
-    const nowMs = deps.now();
-    if (nowMs < pauseUntilMs) return undefined;
-    const { promise, joined } = flights.run('refresh', refresh);
-    if (!joined) deps.waitUntil(promise);
-    return promise;
+  function hasAnother(rejected: Credential): boolean {
+    const current = credentials.current();
+    return current !== undefined && !isSameCredential(current, rejected);
   }
-
-  function refreshInBackground(current: HeldCredential): void {
-    const nowMs = deps.now();
-    if (nowMs < current.refreshFromMs || nowMs < refreshingUntilMs) return;
-    const refreshed = refreshIfAllowed();
-    if (refreshed === undefined) return;
-    const mark = nowMs + REFRESH_LOST_MS;
-    refreshingUntilMs = mark;
-    void refreshed.then(() => {
-      if (refreshingUntilMs === mark) refreshingUntilMs = Number.NEGATIVE_INFINITY;
-    });
-  }
-
-  async function getAfterLoading(): Promise<Credential> {
-    await refreshIfAllowed();
-    if (isUsable(held)) return held.credential;
-    throw new CredentialUnavailableError(held === undefined ? 'no_credential' : 'credential_expired');
-  }
-
-  const hasAnother = (refused: Credential): boolean =>
-    isUsable(held) && !isSameCredential(held.credential, refused);
 
   return {
     get() {
-      if (!isUsable(held)) return getAfterLoading();
-      const { credential } = held;
-      refreshInBackground(held);
-      return credential;
+      const credential = credentials.get();
+      return credential instanceof Promise ? credential.then(orThrow) : credential;
     },
-    async reload(refused) {
-      if (hasAnother(refused)) return true;
-      await flights.run('reload', async () => {
-        const nowMs = deps.now();
-        if (nowMs < reloadFromMs) return;
-        reloadFromMs = nowMs + RELOAD_PAUSE_MS;
-        await refreshIfAllowed();
-      }).promise;
-      return hasAnother(refused);
+    async reload(rejected) {
+      if (hasAnother(rejected)) return true;
+      await credentials.reload();
+      return hasAnother(rejected);
     },
-    usable() {
-      if (!isUsable(held)) return false;
-      refreshInBackground(held);
-      return true;
-    },
-    async warm() {
-      if (!isUsable(held)) await refreshIfAllowed();
-    },
+    usable: credentials.usable,
+    warm: credentials.warm,
   };
+}
+
+function refreshAfterMs(leftMs: number): number {
+  return leftMs - Math.min(REFRESH_LEAD_MS, leftMs * REFRESH_LEAD_SHARE);
+}
+
+function repeatAfterMs(leftMs: number): number {
+  return Math.min(LONGEST_REPEAT_MS, Math.max(LEAST_REPEAT_MS, leftMs / 4));
 }
 
 function timeOf(epochMs: number | undefined): string | undefined {

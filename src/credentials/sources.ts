@@ -1,29 +1,31 @@
 import type { CredentialConfig } from '../config/config.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
-import { createFileProvider } from './file-provider.ts';
-import { createMetadataServiceSource } from './metadata-service.ts';
-import { createPodIdentitySource } from './pod-identity.ts';
-import { type CredentialProvider, staticCredentialProvider } from './provider.ts';
-import { createRefreshingProvider } from './refreshing-provider.ts';
+import { metadataService } from './metadata-service.ts';
+import { podIdentity } from './pod-identity.ts';
+import type { CredentialProvider, CredentialSource } from './provider.ts';
+import { staticSource } from './static.ts';
+
+type ConfigOf<Source extends CredentialConfig['source']> = Extract<CredentialConfig, { source: Source }>;
+
+/** The sources of credentials that a configuration may name: one file and one entry each. */
+export const CREDENTIAL_SOURCES: {
+  readonly [Source in CredentialConfig['source']]: CredentialSource<ConfigOf<Source>>;
+} = {
+  static: staticSource,
+  pod: podIdentity,
+  metadata: metadataService,
+};
 
 /**
  * The provider of the credentials that the configuration names. It asks nobody before it is asked.
  *
  * @throws TypeError when a configured credential cannot be used, see checkCredential
  */
-export function createCredentialProvider(config: CredentialConfig, deps: TargetPlatform): CredentialProvider {
-  switch (config.source) {
-    case 'static': {
-      const isInFiles = Object.values(config.files).some((path) => path !== undefined);
-      if (isInFiles) return createFileProvider(config, config.files, deps);
-      deps.metrics.credentialLoaded(undefined);
-      return staticCredentialProvider(config);
-    }
-    case 'pod':
-      return createRefreshingProvider({ source: 'pod', load: createPodIdentitySource(config, deps) }, deps);
-    case 'metadata': {
-      const load = createMetadataServiceSource(config.endpoint, deps);
-      return createRefreshingProvider({ source: 'metadata', load }, deps);
-    }
-  }
+export function createCredentialProvider(
+  config: CredentialConfig,
+  platform: TargetPlatform,
+): CredentialProvider {
+  // The registry's type pairs each source with its configuration; the compiler forgets it for a union.
+  const source: CredentialSource<never> = CREDENTIAL_SOURCES[config.source];
+  return source.create(config as never, platform);
 }

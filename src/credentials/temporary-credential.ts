@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { CredentialSourceError } from '../outbound/source-error.ts';
+import { OutboundError } from '../outbound/outbound-error.ts';
 import type { Credential } from '../signing/credential.ts';
 import { utcEpochMsOfDigits } from '../time/utc.ts';
 
@@ -35,16 +35,16 @@ export const expirySchema = z.string().transform((text, context) => {
 /**
  * Reads an answer that holds temporary credentials. Members that the schema does not name are ignored.
  *
- * @throws CredentialSourceError `not_the_model`; why is not told, since that would quote the answer
+ * @throws OutboundError `not_the_model`; why is not told, since that would quote the answer
  */
 export function readTemporaryCredential(text: string, schema: z.ZodType<Credential>): Credential {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw new CredentialSourceError('not_the_model');
+    throw new OutboundError('not_the_model');
   }
   const result = schema.safeParse(value);
-  if (!result.success) throw new CredentialSourceError('not_the_model');
+  if (!result.success) throw new OutboundError('not_the_model');
   return result.data;
 }

@@ -1,8 +1,6 @@
 import type { Fetch, FetchedResponse, FetchInit } from '../platform/fetch.ts';
-import type { Schedule } from '../platform/schedule.ts';
+import { OutboundError } from './outbound-error.ts';
 import { BodyTooLargeError, readBody } from './read-body.ts';
-import { runWithin } from './run-within.ts';
-import { CredentialSourceError } from './source-error.ts';
 
 /** An answer is a few KiB, most of it the security token; 256 KiB is the most that is read. */
 export const MAX_ANSWER_BYTES = 262_144;
@@ -15,24 +13,10 @@ export interface Answer {
 }
 
 /**
- * Runs work with a source within a time.
- *
- * @param timeoutMs for the whole of it
- * @throws CredentialSourceError `timeout`, or whatever the work throws
- */
-export function runSourceWithin<Value>(
-  timeoutMs: number,
-  schedule: Schedule,
-  work: (signal: AbortSignal) => Promise<Value>,
-): Promise<Value> {
-  return runWithin(timeoutMs, schedule, work, () => new CredentialSourceError('timeout'));
-}
-
-/**
  * Asks and reads the whole answer, whatever its status. A redirect is an answer like any other: it is never
  * followed, because the request carries a token.
  *
- * @throws CredentialSourceError `connection` or `too_large`
+ * @throws OutboundError `connection` or `too_large`
  */
 export async function fetchAnswer(
   fetch: Fetch,
@@ -48,7 +32,7 @@ export async function fetchAnswer(
       text: new TextDecoder().decode(body),
     };
   } catch (error) {
-    if (error instanceof BodyTooLargeError) throw new CredentialSourceError('too_large');
-    throw new CredentialSourceError('connection', { cause: error });
+    if (error instanceof BodyTooLargeError) throw new OutboundError('too_large');
+    throw new OutboundError('connection', { cause: error });
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { isSameCredential, staticCredentialProvider } from '../../src/credentials/provider.ts';
+import { isSameCredential } from '../../src/credentials/provider.ts';
+import { staticCredentialProvider } from '../../src/credentials/static.ts';
 import { plantedCredential } from './scripted-source.ts';
 
 describe('staticCredentialProvider', () => {

@@ -102,7 +102,7 @@ describe('a secret that Kubernetes mounts', () => {
     expect(await provider.get()).toMatchObject({ accessKeyId: 'PLANTEDaccess2' });
   });
 
-  it('after a refusal is read at once; the same content is not another credential', async () => {
+  it('after a rejection is read at once; the same content is not another credential', async () => {
     const { provider, volume } = await setUp();
     const first = await provider.get();
     expect(await provider.reload(first)).toBe(false);
@@ -149,7 +149,7 @@ describe('a secret that Kubernetes mounts', () => {
     expect(JSON.stringify(logger.lines)).not.toContain('PLANTED');
   });
 
-  it('an empty token file says that there is none', async () => {
+  it('an empty token file means that there is no token', async () => {
     const { provider, volume, clock } = await setUp();
     await volume.swap({ ...contents(2), token: '\n' });
     await clock.advance(CHECK_INTERVAL_MS);
@@ -193,7 +193,7 @@ describe('two mounts that do not change together', () => {
     expect(await pair()).toBe('AK1 SK1');
   });
 
-  it('half a change is used at once when the vendor has refused the pair in use', async () => {
+  it('half a change is used at once when the vendor has rejected the pair in use', async () => {
     const { pair, provider, texts } = setUpScripted();
     const first = await provider.get();
     texts.sk = 'SK2';

@@ -79,7 +79,7 @@ describe('the metadata service', () => {
     expect(asked().slice(3)).toEqual([PUT_TOKEN, GET_KEY]);
   });
 
-  it('renews a session token that is refused, once', async () => {
+  it('renews a session token that is rejected, once', async () => {
     await load();
     simulator.invalidateSessionTokens();
     await load();
@@ -124,7 +124,7 @@ describe('the metadata service', () => {
     expect(asked().slice(2)).toEqual([GET_KEY, PUT_TOKEN, GET_KEY]);
   });
 
-  it('a tokenless service that refuses the key is not asked again', async () => {
+  it('a tokenless service that rejects the key is not asked again', async () => {
     simulator.setMetadata({ sessionTokens: 404 });
     simulator.script({ match: { path: SECURITY_KEY_PATH }, times: 'always', answer: respond(401, 'no') });
     expect(await codeOf(load())).toBe('unauthorised');
@@ -197,7 +197,7 @@ describe('the metadata service', () => {
 
   it.each([
     ['a redirect', { kind: 'redirect', location: null } as const, 'status_302'],
-    ['a refusal', respond(403, 'PLANTED'), 'status_403'],
+    ['a rejection', respond(403, 'PLANTED'), 'status_403'],
     ['a fault', respond(500, 'PLANTED'), 'status_500'],
     ['a reset', { kind: 'reset' } as const, 'connection'],
     ['a cut body', { kind: 'truncate' } as const, 'connection'],

@@ -4,10 +4,9 @@ import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { sendSigned } from '../simulator/wire-client.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 
+const PATH = '/v1/credentials';
 /** One load takes 5 seconds at most. */
 const POD_IDENTITY_TIMEOUT_MS = 5000;
-
-const PATH = '/v1/credentials';
 const GOOD_TOKEN = 'simulator-pod-identity-token';
 
 let simulator: Simulator;
@@ -57,7 +56,7 @@ describe('pod identity', () => {
     },
   );
 
-  it('reads the token file anew each time', async () => {
+  it('reads the token file for each load', async () => {
     await load();
     simulator.setPodIdentity({ token: 'rotated' });
     expect(await codeOf(load())).toBe('status_401');

@@ -247,33 +247,33 @@ describe('a refresh', () => {
   });
 });
 
-describe('after a refusal', () => {
+describe('after a rejection', () => {
   it('callers share one load, and learn that there is another credential', async () => {
     const { source, provider, fresh, begin } = setUp();
-    const refused = await begin(HOUR_MS);
-    const reloads = Array.from({ length: 20 }, () => provider.reload(refused));
+    const rejected = await begin(HOUR_MS);
+    const reloads = Array.from({ length: 20 }, () => provider.reload(rejected));
     await settle();
     expect(source.calls).toBe(2);
     source.answer(fresh(2, HOUR_MS));
     expect(new Set(await Promise.all(reloads))).toEqual(new Set([true]));
     expect(provider.get()).toMatchObject({ accessKeyId: 'PLANTEDaccess2' });
-    // A straggler, refused with the old one: nobody is asked.
-    expect(await provider.reload(refused)).toBe(true);
+    // A straggler, rejected with the old one: nobody is asked.
+    expect(await provider.reload(rejected)).toBe(true);
     expect(source.calls).toBe(2);
   });
 
   it('the same credential is not another, and the source is asked at most once in 5 seconds', async () => {
     const { source, provider, clock, begin, fresh } = setUp();
-    const refused = await begin(HOUR_MS);
-    const reload = provider.reload(refused);
+    const rejected = await begin(HOUR_MS);
+    const reload = provider.reload(rejected);
     await settle();
-    source.answer({ ...refused });
+    source.answer({ ...rejected });
     expect(await reload).toBe(false);
     await clock.advance(RELOAD_PAUSE_MS - 1);
-    expect(await provider.reload(refused)).toBe(false);
+    expect(await provider.reload(rejected)).toBe(false);
     expect(source.calls).toBe(2);
     await clock.advance(1);
-    const again = provider.reload(refused);
+    const again = provider.reload(rejected);
     await settle();
     source.answer(fresh(2, HOUR_MS));
     expect(await again).toBe(true);
@@ -281,14 +281,14 @@ describe('after a refusal', () => {
 
   it('a failing source is not asked before its pause is over; it never rejects', async () => {
     const { source, provider, begin } = setUp();
-    const refused = await begin(HOUR_MS);
-    const reload = provider.reload(refused);
+    const rejected = await begin(HOUR_MS);
+    const reload = provider.reload(rejected);
     await settle();
     source.fail();
     expect(await reload).toBe(false);
-    expect(await provider.reload(refused)).toBe(false);
+    expect(await provider.reload(rejected)).toBe(false);
     expect(source.calls).toBe(2);
-    expect(provider.get()).toBe(refused);
+    expect(provider.get()).toBe(rejected);
   });
 });
 
@@ -353,12 +353,12 @@ it('whatever happens: no expired credential, one load at a time, no pause broken
           } else see(got);
         } else if (next.kind === 'reload') {
           if (last !== undefined) {
-            const refused = last;
+            const rejected = last;
             settled.push(
-              provider.reload(refused).then(async (isAnother) => {
+              provider.reload(rejected).then(async (isAnother) => {
                 if (!isAnother) return;
                 const now = provider.get();
-                if (!(now instanceof Promise)) expect(isSameCredential(now, refused)).toBe(false);
+                if (!(now instanceof Promise)) expect(isSameCredential(now, rejected)).toBe(false);
               }),
             );
           }

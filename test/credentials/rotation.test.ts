@@ -45,7 +45,7 @@ function realDependencies() {
   return { deps: real, logger };
 }
 
-/** A call as the upstream client makes it: after a refusal once more, if there is another credential. */
+/** A call as the upstream client makes it: after a rejection once more, if there is another credential. */
 async function call(provider: CredentialProvider): Promise<number> {
   const url = new URL(`${simulator.url}/v5/imagecaches`);
   for (let attempt = 1; ; attempt += 1) {

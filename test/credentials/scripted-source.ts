@@ -53,20 +53,20 @@ export function plantedCredential(number: number, expiresAtMs?: number): Credent
   };
 }
 
-export interface ScriptedSource {
-  readonly load: () => Promise<Credential>;
+export interface ScriptedSource<Value> {
+  readonly load: () => Promise<Value>;
   /** How many times it was asked. */
   readonly calls: number;
   /** Loads that wait for their answer. */
   readonly waiting: number;
   /** Answers the oldest load that waits. */
-  answer(credential: Credential): void;
+  answer(value: Value): void;
   fail(error?: unknown): void;
 }
 
 /** A source that answers when it is told to. */
-export function createScriptedSource(): ScriptedSource {
-  const waiting: PromiseWithResolvers<Credential>[] = [];
+export function createScriptedSource<Value = Credential>(): ScriptedSource<Value> {
+  const waiting: PromiseWithResolvers<Value>[] = [];
   let calls = 0;
   const oldest = () => {
     const load = waiting.shift();
@@ -76,7 +76,7 @@ export function createScriptedSource(): ScriptedSource {
   return {
     load: () => {
       calls += 1;
-      const load = Promise.withResolvers<Credential>();
+      const load = Promise.withResolvers<Value>();
       waiting.push(load);
       return load.promise;
     },
@@ -86,7 +86,7 @@ export function createScriptedSource(): ScriptedSource {
     get waiting() {
       return waiting.length;
     },
-    answer: (credential) => oldest().resolve(credential),
+    answer: (value) => oldest().resolve(value),
     fail: (error = new Error('PLANTEDmessage')) => oldest().reject(error),
   };
 }

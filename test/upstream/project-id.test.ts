@@ -10,7 +10,7 @@ const MAX_REMEMBERED_KEYS = 16;
 /** One look-up takes 5 seconds at most. */
 const PROJECT_LOOKUP_TIMEOUT_MS = 5000;
 /** A key that IAM refused is not sent again for 5 minutes: refusals in a row lock it. */
-const REFUSED_PAUSE_MS = 300_000;
+const REJECTED_PAUSE_MS = 300_000;
 /** After none or several projects IAM is asked again in 60 seconds. */
 const UNDECIDED_PAUSE_MS = 60_000;
 
@@ -156,10 +156,7 @@ describe('IAM that does not answer', () => {
     ['a redirect', { kind: 'redirect', location: null } as const],
     ['no JSON', { kind: 'respond', status: 200, text: 'PLANTED' } as const],
     ['no list', { kind: 'respond', status: 200, json: { projects: null } } as const],
-    [
-      'an id that is none',
-      { kind: 'respond', status: 200, json: { projects: [{ id: 'PLANTED id' }] } } as const,
-    ],
+    ['a malformed id', { kind: 'respond', status: 200, json: { projects: [{ id: 'PLANTED id' }] } } as const],
     ['a flood', { kind: 'huge', bodyBytes: 10_000_000 } as const],
   ])('leaves a new key with the id of the one before: %s', async (_name, answer) => {
     simulator.script({ match: { path: PROJECTS_PATH }, answer });
@@ -189,13 +186,13 @@ describe('IAM that does not answer', () => {
   });
 });
 
-describe('IAM that refuses the key', () => {
+describe('IAM that rejects the key', () => {
   it('is not asked again with it for 5 minutes, and no other id is taken', async () => {
     await source.get(PLANTED(1));
     simulator.credentials.remove(PLANTED(2).accessKeyId);
     simulator.forgetRequests();
     expect(await codeOf(PLANTED(2))).toBe('project_refused');
-    await context.clock.advance(REFUSED_PAUSE_MS - 1);
+    await context.clock.advance(REJECTED_PAUSE_MS - 1);
     expect(await codeOf(PLANTED(2))).toBe('project_refused');
     expect(simulator.count()).toBe(1);
     simulator.credentials.add(PLANTED(2));
@@ -216,7 +213,7 @@ describe('IAM that refuses the key', () => {
     expect(simulator.requests.map(({ authentication }) => authentication)).toEqual(['none', 'accepted']);
   });
 
-  it('because of our clock and then does not answer counts as refused: nothing else is tried with the key', async () => {
+  it('because of our clock and then does not answer counts as a rejection: nothing else is tried with the key', async () => {
     simulator.setClockSkewMs(20 * 60_000);
     const text =
       'Incorrect IAM authentication information: signature expired, signature time:x,server time:y';
@@ -231,7 +228,7 @@ describe('IAM that refuses the key', () => {
     expect(await codeOf(PLANTED(1))).toBe('project_refused');
     const asked = simulator.requests.length;
     expect(asked).toBeGreaterThanOrEqual(2);
-    await context.clock.advance(REFUSED_PAUSE_MS - 1);
+    await context.clock.advance(REJECTED_PAUSE_MS - 1);
     expect(await codeOf(PLANTED(1))).toBe('project_refused');
     expect(simulator.requests).toHaveLength(asked);
   });

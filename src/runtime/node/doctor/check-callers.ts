@@ -30,7 +30,7 @@ function explain(code: string, kind: IssuerConfig['keys']['kind']): Outcome {
   if (code === 'issuer_differs')
     return failed(
       'its OpenID configuration names another issuer',
-      'The issuer has to be spelt just as its tokens have it in `iss`, down to the slash at the end.',
+      'The issuer must be written exactly as in the `iss` of its tokens, including a slash at the end.',
     );
   if (code === 'insecure_jwks_uri')
     return failed(

@@ -1,7 +1,7 @@
-import type { Config, CredentialConfig } from '../../../config/config.ts';
+import type { Config } from '../../../config/config.ts';
 import { createProjectIdSource } from '../../../credentials/project-id.ts';
 import { CredentialUnavailableError } from '../../../credentials/provider.ts';
-import { createCredentialProvider } from '../../../credentials/sources.ts';
+import { CREDENTIAL_SOURCES, createCredentialProvider } from '../../../credentials/sources.ts';
 import { parseImageCaches } from '../../../imagecaches/parse.ts';
 import { sanitiseImageCaches } from '../../../imagecaches/sanitise.ts';
 import { readBody } from '../../../outbound/read-body.ts';
@@ -85,28 +85,9 @@ export interface CredentialReport {
   readonly credential: Credential | undefined;
 }
 
-const SOURCES: Readonly<
-  Record<CredentialConfig['source'], { readonly name: string; readonly remedy: string }>
-> = {
-  static: {
-    name: 'a key pair of the settings',
-    remedy: 'Check HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, and that their files can be read by this user.',
-  },
-  pod: {
-    name: 'CCE pod identity',
-    remedy:
-      'Check that the service account of the pod has an identity, and that the network policy lets 169.254.170.23 through.',
-  },
-  metadata: {
-    name: 'the agency of the node',
-    remedy:
-      'Check that the node has an agency, and that 169.254.169.254 can be reached. Elsewhere set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK.',
-  },
-};
-
-/** Which source gives a credential, and until when it is good. Of the access key id the last four only. */
+/** The credential of the configured source and its expiry, with the last four characters of the access key id. */
 export async function getCredential(config: Config, deps: Platform): Promise<CredentialReport> {
-  const { name, remedy } = SOURCES[config.target.credentials.source];
+  const { name, remedy } = CREDENTIAL_SOURCES[config.target.credentials.source];
   try {
     const credential = await within(
       Promise.resolve(
