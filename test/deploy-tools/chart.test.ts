@@ -33,7 +33,14 @@ const VALUES: Readonly<Record<string, object>> = {
     },
     imagePullSecrets: [{ name: 'pull' }],
     fullnameOverride: 'lists',
-    settings: { ...SETTINGS, SHUTDOWN_DELAY_SECONDS: 10, SHUTDOWN_GRACE_SECONDS: '40', LOG_LEVEL: 'warn' },
+    settings: {
+      ...SETTINGS,
+      SHUTDOWN_DELAY_SECONDS: 10,
+      SHUTDOWN_GRACE_SECONDS: '40',
+      LOG_LEVEL: 'warn',
+      CACHE_MAX_BYTES: 134_217_728,
+      OTEL_TRACES_SAMPLER_ARG: 0.25,
+    },
     credentials: {
       secretName: 'keys',
       keys: { accessKeyId: 'id', secretAccessKey: 'secret', securityToken: 'token' },
