@@ -335,6 +335,8 @@ it('whatever happens: no expired credential, one load at a time, no pause broken
       const objects = new Map<string, Credential>();
       let issued = 0;
       let last: Credential | undefined;
+      /** What the source gave last: it has nothing newer, and goes back to nothing older. */
+      let given: Credential | undefined;
       const settled: Promise<unknown>[] = [];
       const see = (credential: Credential) => {
         expect(clock.now()).toBeLessThan((credential.expiresAtMs as number) - EXPIRY_MARGIN_MS);
@@ -366,8 +368,9 @@ it('whatever happens: no expired credential, one load at a time, no pause broken
           if (next.kind === 'fail') source.fail();
           else if (next.kind === 'answer') {
             issued += 1;
-            source.answer(plantedCredential(issued, clock.now() + next.lifetimeMs));
-          } else if (last !== undefined) source.answer({ ...last });
+            given = plantedCredential(issued, clock.now() + next.lifetimeMs);
+            source.answer(given);
+          } else if (given !== undefined) source.answer({ ...given });
         }
         for (let turn = 0; turn < 10; turn += 1) await null;
         expect(source.waiting).toBeLessThanOrEqual(1);

@@ -12,14 +12,19 @@ const LONGEST_TURN_MS = 330_000;
 /** Who waits for another looks again after half a second. */
 const LOOK_AGAIN_MS = 500;
 
-/** Redis that holds nothing, and whose turns are free or taken. */
-function setUp(turn: 'free' | 'taken') {
+/** Clocks of replicas may differ by a minute. */
+const CLOCK_TOLERANCE_MS = 60_000;
+/** No list is larger than what is taken of upstream: 8 MiB. */
+const MAX_BODY_BYTES = 8_388_608;
+
+/** Redis whose turns are free or taken, and that holds these fields under every key. */
+function setUp(turn: 'free' | 'taken', fields: Record<string, string> = {}) {
   const clock = createFakeClock();
   const taken: { readonly type: string; readonly value: number }[] = [];
   const scripts: { readonly keys: string[]; readonly arguments: string[] }[] = [];
   const redis: RedisCommands = {
     isReady: true,
-    hGetAll: async () => ({}),
+    hGetAll: async () => fields,
     set: async (_key, _value, { expiration }) => {
       taken.push(expiration);
       return turn === 'free' ? 'OK' : null;
@@ -74,5 +79,26 @@ describe('a turn in Redis', () => {
     await clock.advance(1);
     expect(isTime).toBe(true);
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe('an entry in Redis', () => {
+  const nowMs = createFakeClock().now();
+  const fieldsOf = (storedAtMs: number, bytes: number) => ({
+    format: '1',
+    begun: '1000',
+    stored: String(storedAtMs),
+    fresh: '3000',
+    body: 'x'.repeat(bytes),
+  });
+
+  it.each([
+    ['stored a minute ahead of this clock is believed', CLOCK_TOLERANCE_MS, 2, true],
+    ['stored later is not', CLOCK_TOLERANCE_MS + 1, 2, false],
+    ['of 8 MiB is taken', 0, MAX_BODY_BYTES, true],
+    ['that is larger is not', 0, MAX_BODY_BYTES + 1, false],
+  ])('%s', async (_what, aheadMs, bytes, isTaken) => {
+    const { entries } = setUp('free', fieldsOf(nowMs + aheadMs, bytes));
+    expect((await entries.get('web')) !== undefined).toBe(isTaken);
   });
 });
