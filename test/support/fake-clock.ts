@@ -85,7 +85,6 @@ const QUIET_TURNS = 8;
  */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < QUIET_TURNS; turn += 1) {
-    await crypto.subtle.digest('SHA-256', new Uint8Array(1));
     await new Promise((resolve) => setImmediate(resolve));
     if (cryptoCalls > 0) turn = -1;
   }

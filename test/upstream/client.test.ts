@@ -13,7 +13,7 @@ import { createUpstreamClient, TURN_CHECK_MS } from '../../src/upstream/client.t
 import { LOCK_OUT_MS, MAX_REFUSALS } from '../../src/upstream/refusal-guard.ts';
 import { CALLS_PER_RETRY, RETRY_RESERVE } from '../../src/upstream/retry-budget.ts';
 import { UpstreamError } from '../../src/upstream/upstream-error.ts';
-import { createFakeClock } from '../support/fake-clock.ts';
+import { createFakeClock, settle } from '../support/fake-clock.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
 import { createRecordingTracer } from '../support/recording-tracer.ts';
 
@@ -217,7 +217,8 @@ describe('circuit breaker', () => {
     upstream.answer = () => gate.promise;
     const probe = ask();
     // Signing takes its time, and the next call must find the probe under way.
-    await expect.poll(() => calls.length).toBe(LEAST_CALLS + 1);
+    await settle();
+    expect(calls).toHaveLength(LEAST_CALLS + 1);
     expect(await ask()).toBe('overloaded breaker_open 1');
     gate.resolve(new Response('', { status: 500 }));
     expect(await probe).toMatch(/^upstream_failed/);
@@ -273,7 +274,8 @@ describe('calls at once', () => {
       return new Response('{}');
     };
     const let3In = [ask(), ask(), ask()];
-    await expect.poll(() => calls.length).toBe(1 + MAX_REFUSALS);
+    await settle();
+    expect(calls).toHaveLength(1 + MAX_REFUSALS);
     expect(await Promise.all([ask(), ask()])).toEqual(Array(2).fill('overloaded too_many_in_flight 1'));
     // Two are sent, the third waits for its turn with the key.
     expect(calls).toHaveLength(1 + MAX_REFUSALS);
@@ -431,7 +433,7 @@ describe('refused keys', () => {
       }),
       { numRuns: 60 },
     );
-  }, 60_000);
+  });
 });
 
 describe('the credential', () => {

@@ -18,7 +18,7 @@ beforeAll(async () => {
   ({ script, compatibilityDate } = await bundleWorker());
   simulator = await startSimulator();
   issuer = await startTokenIssuer();
-}, 60_000);
+});
 afterEach(async () => {
   await Promise.all(workers.splice(0).map((worker) => worker.stop()));
   simulator.reset();
