@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CredentialUnavailableError } from '../../../src/credentials/credential-provider.ts';
 import type { Dependencies } from '../../../src/deps.ts';
 import { createPrometheusMetrics } from '../../../src/runtime/node/metrics.ts';
 import { createMemorySharedStore } from '../../support/memory-shared-store.ts';
@@ -29,6 +30,15 @@ function answerAfter(service: TestService, ms: number, answer: () => Response): 
       service.clock.schedule(() => resolve(answer()), ms);
     });
 }
+
+const RESULTS = [
+  'ok',
+  'upstream_failed',
+  'upstream_timeout',
+  'upstream_throttled',
+  'upstream_rejected',
+  'overloaded',
+];
 
 const failWith = (status: number, headers: Record<string, string> = {}) =>
   new Response('', { status, headers });
@@ -198,14 +208,7 @@ describe('calls upstream', () => {
       }
       await answered;
       const sample = await service.scrape();
-      for (const other of [
-        'ok',
-        'upstream_failed',
-        'upstream_timeout',
-        'upstream_throttled',
-        'upstream_rejected',
-        'overloaded',
-      ]) {
+      for (const other of RESULTS) {
         const count = sample(`upstream_call_duration_seconds_count{result="${other}"}`);
         expect([other, count ?? 0]).toEqual([other, other === result ? attempts : 0]);
       }
@@ -289,6 +292,26 @@ describe('calls upstream', () => {
     for (let name = 0; (await states())[0] !== 'closed' && name < 10; name += 1)
       await service.get(`/imagecaches?name=d${name}`);
     expect(await states()).toEqual(['closed']);
+  });
+
+  it('that are not sent are no calls', async () => {
+    const service = await setUp(
+      {},
+      {
+        credentialProvider: {
+          get: () => Promise.reject(new CredentialUnavailableError('no_credential')),
+          reload: async () => false,
+          usable: () => false,
+          warm: async () => undefined,
+        },
+      },
+    );
+    expect((await service.get('/imagecaches')).status).toBe(502);
+    const sample = await service.scrape();
+    for (const result of RESULTS)
+      expect(sample(`upstream_call_duration_seconds_count{result="${result}"}`)).toBeUndefined();
+    expect(sample('upstream_retries_total')).toBe(0);
+    expect(sample('upstream_calls_in_flight')).toBe(0);
   });
 
   it('that are refused for their date: the correction is gauged', async () => {
