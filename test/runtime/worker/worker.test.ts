@@ -145,6 +145,23 @@ describe('the Worker', () => {
     await Promise.all(after.map((response) => response.text()));
   });
 
+  it('finishes a refresh though its answer has gone out', async () => {
+    const worker = await startWorker({ CACHE_TTL_SECONDS: '1' });
+    await (await worker.get('/imagecaches')).text();
+    simulator.hold('refresh');
+    for (let cacheStatus = ''; !cacheStatus.includes('stale-while-revalidate'); ) {
+      const answer = await worker.get('/imagecaches');
+      await answer.text();
+      cacheStatus = answer.headers.get('cache-status') ?? '';
+    }
+    await simulator.arrived('refresh');
+    // What ends with an answer has ended by the time that others are here.
+    for (let count = 0; count < 20; count += 1) await (await worker.get('/livez')).text();
+    simulator.release('refresh');
+    await simulator.idle();
+    expect(simulator.requests.map(({ outcome }) => outcome)).toEqual(['answered', 'answered']);
+  });
+
   it('keeps no request waiting for what another has begun', async () => {
     const gate = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();
