@@ -5,7 +5,10 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/sdks/**', 'test/deploy-tools/**'],
     setupFiles: ['test/support/fast-check-setup.ts'],
-    testTimeout: 15_000,
+    // They end what hangs, on a machine that is busy with other things too; no test is about them.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    expect: { poll: { timeout: 50_000 } },
     // Many tests wait for processes of their own: with one worker on two cores half of the machine would be idle.
     maxWorkers: 2,
     reporters: ['default'],

@@ -220,7 +220,7 @@ describe('a refresh', () => {
       await settle();
     }
     expect(source.calls).toBe(5);
-  }, 30_000);
+  });
 
   it('runs alone where flights are not shared, and a lost one does not stop the next for ever', async () => {
     const { source, provider, clock, begin } = setUp(createSeparateFlight);
@@ -381,4 +381,4 @@ it('whatever happens: no expired credential, one load at a time, no pause broken
     }),
     { numRuns: 60 },
   );
-}, 30_000);
+});

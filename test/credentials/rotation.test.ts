@@ -58,24 +58,39 @@ async function call(provider: CredentialProvider): Promise<number> {
   }
 }
 
-/** Many callers at once; `rotate` runs each time that a share of the calls has ended. */
+/**
+ * Many callers at once; `rotate` runs each time that a share of the calls has ended. A call is tried twice, so it may meet
+ * one rotation and no more: the next one waits for the calls that began before the last was over, however slow they are.
+ */
 async function statusesUnderLoad(
   provider: CredentialProvider,
   rotations: number,
   rotate: (rotation: number) => Promise<void>,
 ): Promise<number[]> {
   const statuses: number[] = [];
-  let rotated = Promise.resolve();
+  /** Of each call under way, how many rotations were over when it began. */
+  const underWay = new Set<{ readonly rotated: number }>();
   const every = Math.floor((CALLERS * CALLS_EACH) / (rotations + 1));
+  let rotated = 0;
+  let rotating: Promise<void> | undefined;
+  const rotateIfDue = () => {
+    if (rotating !== undefined || rotated === rotations || statuses.length < (rotated + 1) * every) return;
+    if ([...underWay].some((call) => call.rotated < rotated)) return;
+    rotating = rotate(rotated + 1).then(() => {
+      rotated += 1;
+      rotating = undefined;
+    });
+  };
   const work = async () => {
-    for (let count = 0; count < CALLS_EACH; count += 1) {
+    for (let count = 0; count < CALLS_EACH || rotated < rotations; count += 1) {
+      const begun = { rotated };
+      underWay.add(begun);
       statuses.push(await call(provider));
-      const rotation = statuses.length / every;
-      if (Number.isInteger(rotation) && rotation <= rotations) rotated = rotated.then(() => rotate(rotation));
+      underWay.delete(begun);
+      rotateIfDue();
     }
   };
   await Promise.all(Array.from({ length: CALLERS }, work));
-  await rotated;
   return statuses;
 }
 
@@ -95,11 +110,16 @@ describe('keys that are revoked as soon as they are replaced', () => {
       await volume.swap({ ak: next.accessKeyId, sk: next.secretAccessKey });
       simulator.credentials.remove(PLANTED(rotation).accessKeyId);
     });
-    expect(statuses).toEqual(Array(CALLERS * CALLS_EACH).fill(200));
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect(statuses.length).toBeGreaterThanOrEqual(CALLERS * CALLS_EACH);
     expect(await call(provider)).toBe(200);
     expect(await provider.get()).toMatchObject(PLANTED(4));
     expect(simulator.requests.filter(({ authentication }) => authentication === 'bad-signature')).toEqual([]);
-    expect(logger.lines.length).toBe(3);
+    // A reading may also meet the folder that a swap has just removed: that is said, and that it is over.
+    expect(logger.lines.filter(({ message }) => message === 'credential replaced')).toHaveLength(3);
+    expect(logger.lines.filter(({ level }) => level === 'warn').length).toBe(
+      logger.lines.filter(({ message }) => message === 'the credential files are good again').length,
+    );
     expect(JSON.stringify(logger.lines)).not.toContain('PLANTED');
   });
 
@@ -117,7 +137,8 @@ describe('keys that are revoked as soon as they are replaced', () => {
         const { accessKeyId } = await provider.get();
         simulator.credentials.remove(accessKeyId);
       });
-      expect(statuses).toEqual(Array(CALLERS * CALLS_EACH).fill(200));
+      expect(new Set(statuses)).toEqual(new Set([200]));
+      expect(statuses.length).toBeGreaterThanOrEqual(CALLERS * CALLS_EACH);
       const path = source === 'metadata' ? '/openstack/latest/securitykey' : '/v1/credentials';
       expect(simulator.count(path)).toBe(2);
     },

@@ -297,7 +297,7 @@ describe('the imported key', () => {
     const credential = newCredential();
     const stuck = vi.fn();
     signWith({}, credential).then(stuck, stuck);
-    await vi.waitFor(() => expect(importKey).toHaveBeenCalledTimes(1));
+    await vi.waitFor(() => expect(importKey).toHaveBeenCalledTimes(1), { timeout: 50_000 });
     expect((await signWith({}, credential)).signature).toMatch(/^[0-9a-f]{64}$/);
     expect(importKey).toHaveBeenCalledTimes(2);
     expect(stuck).not.toHaveBeenCalled();

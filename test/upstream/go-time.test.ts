@@ -183,11 +183,10 @@ describe('parseGoTime', () => {
   });
 
   it('does not choke on long texts', () => {
-    const startedAtMs = performance.now();
+    // What takes the square of the length would not end within the limit of a test.
     for (const part of ['2', ' ', '2024-01-01 00:00:00 +0000 ', 'm=+1', '٢', '\u{1f600}']) {
       expect(parseGoTime(`2024-01-01 00:00:00 +0000 ${part.repeat(1_000_000)}`)).toBeUndefined();
     }
-    expect(performance.now() - startedAtMs).toBeLessThan(5000);
   });
 });
 

@@ -277,7 +277,7 @@ describe('sanitiseImageCaches', () => {
   });
 
   it('is not held up by a flood', () => {
-    const startedAtMs = performance.now();
+    // What takes the square of the length would not end within the limit of a test.
     const { dropped } = sanitiseImageCaches([
       { ...ENTRY, images: new Array(4_000_000).fill(1) },
       { ...ENTRY, id: 'x'.repeat(8_000_000) },
@@ -285,7 +285,6 @@ describe('sanitiseImageCaches', () => {
       { ...ENTRY, created_at: ' '.repeat(8_000_000) },
     ]);
     expect(dropped.map(({ member }) => member)).toEqual(['images', 'id', 'images', 'created_at']);
-    expect(performance.now() - startedAtMs).toBeLessThan(5000);
   });
 
   it('does not follow nesting', () => {

@@ -1,9 +1,16 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import https from 'node:https';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import { createPrometheusMetrics } from '../../../src/runtime/node/telemetry/metrics.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
 import { freePort } from '../../support/free-port.ts';
+import { parseSamples } from '../../support/parse-samples.ts';
+import { vendorEntry } from '../../support/test-service.ts';
 import { endAll, type RunningProcess, startProcess } from './running-process.ts';
 
 let simulator: Simulator;
@@ -145,6 +152,46 @@ describe('METRICS_PORT', () => {
 
     service.child.kill('SIGTERM');
     expect(await service.exited).toBe(0);
+  });
+
+  it('tells how connections to the vendor begin: plain, with a new TLS session or a resumed one', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'metrics-tls-'));
+    const certificate = join(folder, 'cert.pem');
+    execFileSync(
+      'openssl',
+      'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1'.split(
+        ' ',
+      ),
+      { cwd: folder, stdio: 'ignore' },
+    );
+    const [cert, key] = await Promise.all([readFile(certificate), readFile(join(folder, 'key.pem'))]);
+    // Each call needs a connection of its own.
+    const gateway = https.createServer({ cert, key }, (_request, response) => {
+      response.setHeader('connection', 'close').end(JSON.stringify({ image_caches: [vendorEntry()] }));
+    });
+    await new Promise<void>((resolve) => gateway.listen(0, '127.0.0.1', resolve));
+    try {
+      const metricsPort = await freePort();
+      const service = start({
+        METRICS_PORT: String(metricsPort),
+        CCE_ENDPOINT: `https://127.0.0.1:${(gateway.address() as net.AddressInfo).port}`,
+        NODE_EXTRA_CA_CERTS: certificate,
+      });
+      const url = `http://127.0.0.1:${await portOf(service)}`;
+      const headers = { authorization: `Bearer ${await issuer.sign()}` };
+      for (const name of ['a', 'b', 'c'])
+        expect((await fetch(`${url}/imagecaches?name=${name}`, { headers })).status).toBe(200);
+      const samples = parseSamples(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text());
+      const begun = (begin: string) =>
+        samples.get(`imagecaches_outbound_connections_total{begin="${begin}"}`);
+      expect([begun('new_session'), begun('resumed_session')]).toEqual([1, 2]);
+      // To the issuer.
+      expect(begun('plain')).toBeGreaterThan(0);
+    } finally {
+      gateway.closeAllConnections();
+      await new Promise((resolve) => gateway.close(resolve));
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('can be watched during the drain', async () => {

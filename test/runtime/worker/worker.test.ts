@@ -18,7 +18,7 @@ beforeAll(async () => {
   ({ script, compatibilityDate } = await bundleWorker());
   simulator = await startSimulator();
   issuer = await startTokenIssuer();
-}, 60_000);
+});
 afterEach(async () => {
   await Promise.all(workers.splice(0).map((worker) => worker.stop()));
   simulator.reset();
@@ -143,6 +143,96 @@ describe('the Worker', () => {
     const after = await Promise.all(Array.from({ length: 20 }, () => worker.get('/imagecaches')));
     expect(after.map(({ status }) => status)).toEqual(Array(20).fill(200));
     await Promise.all(after.map((response) => response.text()));
+  });
+
+  it('finishes a refresh though its answer has gone out', async () => {
+    const worker = await startWorker({ CACHE_TTL_SECONDS: '1' });
+    await (await worker.get('/imagecaches')).text();
+    simulator.hold('refresh');
+    for (let cacheStatus = ''; !cacheStatus.includes('stale-while-revalidate'); ) {
+      const answer = await worker.get('/imagecaches');
+      await answer.text();
+      cacheStatus = answer.headers.get('cache-status') ?? '';
+    }
+    await simulator.arrived('refresh');
+    // What ends with an answer has ended by the time that others are here.
+    for (let count = 0; count < 20; count += 1) await (await worker.get('/livez')).text();
+    simulator.release('refresh');
+    await simulator.idle();
+    expect(simulator.requests.map(({ outcome }) => outcome)).toEqual(['answered', 'answered']);
+  });
+
+  it('keeps no request waiting for what another has begun', async () => {
+    const gate = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    let requests = 0;
+    const keys = createServer(async (_request, response) => {
+      requests += 1;
+      if (requests === 1) {
+        arrived.resolve();
+        await gate.promise;
+      }
+      response.end(await (await fetch(`${issuer.issuer}/jwks.json`)).text());
+    });
+    await new Promise<void>((resolve) => keys.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = keys.address() as AddressInfo;
+      const worker = await startWorker({ AUTH_JWKS_URL: `http://127.0.0.1:${port}/jwks` });
+      const stuck = worker.get('/imagecaches');
+      await arrived.promise;
+      const other = await worker.get('/imagecaches');
+      expect(other.status).toBe(200);
+      await other.text();
+      expect(requests).toBe(2);
+      gate.resolve();
+      const late = await stuck;
+      expect(late.status).toBe(200);
+      await late.text();
+    } finally {
+      gate.resolve();
+      keys.closeAllConnections();
+      await new Promise((resolve) => keys.close(resolve));
+    }
+  });
+
+  it('tells callers apart by the address that Cloudflare saw, so that one who guesses shuts out nobody else', async () => {
+    const worker = await startWorker({ TRUSTED_PROXIES: 'none', AUTH_FAILURES_PER_MINUTE: '3' });
+    const guess = async (from: string) => {
+      const headers = { authorization: 'Bearer x', 'cf-connecting-ip': from };
+      return (await fetch(`${worker.url}/imagecaches`, { headers })).status;
+    };
+    const statuses = [];
+    for (let count = 0; count < 4; count += 1) statuses.push(await guess('192.0.2.1'));
+    expect(statuses).toEqual([401, 401, 401, 429]);
+    expect(await guess('192.0.2.2')).toBe(401);
+    // What a client says of itself counts for nothing.
+    const forged = {
+      authorization: 'Bearer x',
+      'cf-connecting-ip': '192.0.2.1',
+      'x-forwarded-for': '192.0.2.3',
+    };
+    expect((await fetch(`${worker.url}/imagecaches`, { headers: forged })).status).toBe(429);
+  });
+
+  it('signs with the credential of its bindings, and brings the project that they or IAM name', async () => {
+    const sent = () =>
+      simulator.requests
+        .filter(({ path }) => path === '/v5/imagecaches')
+        .map(({ headers }) => {
+          const all = new Headers(headers.map(([name, value]) => [name, value]));
+          return [/Access=([^,]+)/.exec(all.get('authorization') ?? '')?.[1], all.get('x-project-id')];
+        });
+    const { HUAWEICLOUD_SDK_AK: accessKeyId, HUAWEICLOUD_SDK_PROJECT_ID: configured } = simulator.environment;
+    const worker = await startWorker();
+    await (await worker.get('/imagecaches')).text();
+    expect(sent()).toEqual([[accessKeyId, configured]]);
+
+    simulator.forgetRequests();
+    const project = { id: 'fedcba9876543210fedcba9876543210', name: 'cn-north-4' };
+    simulator.setProjects([project]);
+    const looking = await startWorker({ HUAWEICLOUD_SDK_PROJECT_ID: 'auto', CCE_REGION: 'cn-north-4' });
+    expect((await looking.get('/imagecaches')).status).toBe(200);
+    expect(sent()).toEqual([[accessKeyId, project.id]]);
   });
 
   it('goes on after requests that were cancelled while they fetched the keys', async () => {
