@@ -265,8 +265,15 @@ describe('keys of the shared store', () => {
   });
 
   it('keep resources apart, which hear of each other and do not mind', async () => {
-    const { clock, loads, createInstance } = setUp();
-    const [caches, others] = [createInstance(), createInstance({ resource: 'others' })];
+    const { clock, store, loads, createInstance } = setUp();
+    const asked: string[] = [];
+    const entries = store.connect();
+    const get = (key: string) => {
+      asked.push(key);
+      return entries.get(key);
+    };
+    const shared = { entries: { ...entries, get }, reportInvalid: () => undefined, waitMs: WAIT_MS };
+    const [caches, others] = [createInstance(), createInstance({ resource: 'others', shared })];
     const caller = createInstance();
     expect((await caches.read('a')).text).toBe('a=1');
     expect(await others.read('a')).toMatchObject({ text: 'a=2', outcome: 'miss' });
@@ -277,6 +284,11 @@ describe('keys of the shared store', () => {
     expect(await caches.read('a')).toMatchObject({ text: 'a=3', outcome: 'hit' });
     expect(await others.read('a')).toMatchObject({ text: 'a=2', outcome: 'hit' });
     expect(loads).toHaveLength(3);
+    expect(asked).toEqual([]);
+    expect(await createInstance({ resource: 'others' }).read('a', true)).toMatchObject({ text: 'a=4' });
+    await settle();
+    expect(asked).toEqual(['others/a']);
+    expect(await others.read('a')).toMatchObject({ text: 'a=4', outcome: 'hit' });
   });
 });
 

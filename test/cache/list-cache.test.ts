@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { LoadedBody } from '../../src/cache/cached-response.ts';
 import {
   DOWN,
   failWith,
@@ -38,6 +39,19 @@ describe('derived answers', () => {
       expect(cache.peek(name)?.outcome).toBe('derived');
     }
     expect(cache.peek('another-made-up')?.outcome).toBe('derived');
+  });
+
+  it('are counted with the list, which takes twice its bytes', async () => {
+    const bytesOf = async (list: LoadedBody) => {
+      const { cache, read, upstream } = setUp();
+      upstream.load = async () => list;
+      await read(LIST);
+      return cache.bytes;
+    };
+    const words = ['a'.repeat(10_000)];
+    const plain = await bytesOf(loaded(words.join()));
+    expect(plain).toBeGreaterThan(10_000);
+    expect(await bytesOf(loadedList(words))).toBe(plain + 10_000);
   });
 
   it('give way to what is newer, and end with the list', async () => {

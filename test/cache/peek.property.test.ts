@@ -167,8 +167,21 @@ const world = fc.record({
   hasFleet: fc.boolean(),
   draws: fc.array(fc.constantFrom(0, 0.3, 0.9, 0.999999), { minLength: 1, maxLength: 5 }),
 });
-const steps = fc.array(step, { minLength: 1, maxLength: 25 });
-const RUNS = { numRuns: 200 };
+const steps = fc.array(step, { minLength: 1, maxLength: 25, size: 'max' });
+const NUM_RUNS = 100;
+
+const read = (readKey: string): Step => ({ kind: 'read', key: readKey, forceRefresh: false });
+const later = (...ms: number[]): Step[] => ms.map((each) => ({ kind: 'advance', ms: each }));
+const IS_DOWN: Step = { kind: 'upstream', mode: 'down', loadMs: 0 };
+/** Ways to each kind of answer that is given at once. */
+const EXAMPLES: readonly Step[][] = [
+  [read(LIST), read('a'), read('none')],
+  [read(LIST), read('a'), IS_DOWN, ...later(MINUTE), read(LIST), read('a')],
+  [read(LIST), IS_DOWN, ...later(10 * MINUTE), read(LIST)],
+  // The list outlives what was held of the name.
+  [read('a'), ...later(HOUR), read(LIST), IS_DOWN, ...later(10 * MINUTE), read('a')],
+];
+const EXAMPLE_WORLD = { isShared: true, hasFleet: false, draws: [0] };
 
 describe('peek', () => {
   it('answers what a read would at that moment, and starts nothing', async () => {
@@ -194,7 +207,7 @@ describe('peek', () => {
         }
         await finish();
       }),
-      RUNS,
+      { numRuns: NUM_RUNS, examples: EXAMPLES.map((example) => [EXAMPLE_WORLD, example] as const) },
     );
     expect([...outcomes].sort()).toEqual(['derived', 'hit', 'stale', 'stale_error']);
   }, 60_000);
@@ -215,7 +228,7 @@ describe('peek', () => {
         }
         await finish();
       }),
-      RUNS,
+      { numRuns: NUM_RUNS },
     );
   }, 60_000);
 
@@ -231,7 +244,7 @@ describe('peek', () => {
         expect(await peeking.finish()).toEqual(await plain.finish());
         expect(peeking.counts).toEqual(plain.counts);
       }),
-      RUNS,
+      { numRuns: NUM_RUNS },
     );
   }, 60_000);
 });
