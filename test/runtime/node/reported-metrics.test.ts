@@ -9,7 +9,7 @@ const SECOND = 1000;
 
 /** The whole app, and what Prometheus would be told of it. */
 async function setUp(
-  environment: Record<string, string> = {},
+  environment: Record<string, string | undefined> = {},
   overrides: Partial<Platform> = {},
 ): Promise<TestService & { scrape: () => Promise<(series: string) => number | undefined> }> {
   const { metrics, render } = createPrometheusMetrics('1.2.3');
