@@ -137,3 +137,42 @@ describe('imports point down only', () => {
     expect(entries.filter((entry) => !ROOMS.includes(entry) && !FREE_ROOMS.includes(entry))).toEqual([]);
   });
 });
+
+/** Members that begin with an underscore, bindings and hand-made requests: none of it is documented by Node or a library. */
+const UNDOCUMENTED =
+  /\._[A-Za-z]\w*|\[['"]_\w|\b_(?:header|events|handle|httpMessage)\b|process\.binding|assignSocket|new (?:ServerResponse|IncomingMessage)\(/;
+
+describe('documented interfaces only', () => {
+  it('of Node and of every library, in every file of src and deploy', async () => {
+    const found: string[] = [];
+    for (const folder of ['src', 'deploy']) {
+      const files = (await readdir(join(ROOT, folder), { recursive: true })).filter((file) =>
+        /\.(ts|js)$/.test(file),
+      );
+      for (const file of files)
+        if (UNDOCUMENTED.test(await readFile(join(ROOT, folder, file), 'utf8')))
+          found.push(`${folder}/${file}`);
+    }
+    expect(found).toEqual([]);
+  });
+
+  it.each([
+    'outgoing._header = text;',
+    "outgoing['_header']",
+    '{ _httpMessage: 1 }',
+    "process.binding('http_parser')",
+    'outgoing.assignSocket(socket)',
+    'new ServerResponse(incoming)',
+  ])('it would find %s', (line) => {
+    expect(line).toMatch(UNDOCUMENTED);
+  });
+});
+
+/** Two files stand at the root of src; every other file is in a room. */
+describe('the root of src', () => {
+  it('holds the app and the one way past it', async () => {
+    const entries = await readdir(join(ROOT, 'src'), { withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+    expect(files.sort()).toEqual(['app.ts', 'hits.ts']);
+  });
+});
