@@ -215,6 +215,20 @@ describe('retry', () => {
     expect(calls).toHaveLength(8 + RETRY_RESERVE);
   });
 
+  it('under changed circumstances costs nothing of the budget', async () => {
+    const { ask, calls, clock, source, upstream } = setUp();
+    upstream.answer = status(500);
+    for (let call = 0; call < 8; call += 1) {
+      await ask();
+      await clock.advance(15_000);
+    }
+    const sent = calls.length;
+    source.next = credential('AK2');
+    upstream.answer = () => (calls.at(-1)?.accessKeyId === 'AK2' ? ok() : status(403)());
+    expect(await ask()).toBe('value');
+    expect(calls).toHaveLength(sent + 2);
+  });
+
   it('waits for Retry-After where the deadline allows', async () => {
     const { ask, calls, clock, upstream } = setUp();
     upstream.answer = status(429, { 'retry-after': '3' });
@@ -338,6 +352,37 @@ describe('the vendor clock', () => {
     expect(calls.at(-1)?.sdkDate).toBe('20260102T050000Z');
     expect(measured).toContainEqual(['skew', 6_955_000]);
     expect(logger.lines.filter(({ message }) => message === 'the vendor refused our date')).toHaveLength(1);
+  });
+
+  it('is followed by a call that was signed before another one corrected it', async () => {
+    const { ask, calls, clock, measured, source, upstream } = setUp();
+    const gates = [Promise.withResolvers<Response>(), Promise.withResolvers<Response>()] as const;
+    upstream.answer = () => (gates[calls.length - 1] ?? { promise: ok() }).promise;
+    const first = ask();
+    await clock.advance(1);
+    source.current = credential('AK2');
+    const second = ask();
+    await clock.advance(1);
+    expect(calls).toHaveLength(2);
+    for (const gate of gates) {
+      gate.resolve(await clockRefusal('20260102T050000Z')());
+      await clock.advance(1);
+    }
+    // The new key is tried by one call at a time.
+    await clock.advance(10);
+    expect(await Promise.all([first, second])).toEqual(['value', 'value']);
+    expect(calls).toHaveLength(4);
+    expect(measured.filter(([name]) => name === 'skew')).toHaveLength(1);
+  });
+
+  it('is no reason to try again when the call was signed with it', async () => {
+    const { ask, calls, upstream } = setUp();
+    const refusal = clockRefusal('20260102T050000Z');
+    upstream.answer = () => (calls.length === 1 ? refusal() : ok());
+    expect(await ask()).toBe('value');
+    upstream.answer = refusal;
+    expect(await ask()).toBe('upstream_rejected clock');
+    expect(calls).toHaveLength(3);
   });
 
   it('is not believed beyond 24 hours', async () => {
