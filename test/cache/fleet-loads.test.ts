@@ -91,7 +91,7 @@ function setUp() {
 }
 
 describe('a fleet that shares', () => {
-  it('asks upstream once for a key and period, whoever is asked', async () => {
+  it('asks upstream once for a key and period, whichever instance is asked', async () => {
     const { clock, loads, createInstance } = setUp();
     const [one, two, three] = [createInstance(), createInstance(), createInstance()];
     expect(await one.read('a')).toMatchObject({ text: 'a=1', outcome: 'miss', stored: true });
@@ -323,7 +323,7 @@ describe('what others have loaded, in an outage', () => {
     await expect(createInstance().read('a')).rejects.toBe(DOWN);
   });
 
-  it('is not taken in when upstream refuses the credential', async () => {
+  it('is not taken in when upstream rejects the credential', async () => {
     const { clock, upstream, createInstance } = setUp();
     await createInstance().read('a');
     await clock.advance(10 * MINUTE);
@@ -331,20 +331,20 @@ describe('what others have loaded, in an outage', () => {
     await expect(createInstance().read('a')).rejects.toBe(REJECTED);
   });
 
-  it('loaded after a refusal, ends its effect', async () => {
+  it('loaded after a rejection, ends its effect', async () => {
     const { clock, upstream, createInstance } = setUp();
-    const [refused, other] = [createInstance(), createInstance()];
-    await refused.read('a');
+    const [rejected, other] = [createInstance(), createInstance()];
+    await rejected.read('a');
     await clock.advance(MINUTE);
     upstream.load = () => Promise.reject(REJECTED);
-    expect((await refused.read('a')).outcome).toBe('stale');
+    expect((await rejected.read('a')).outcome).toBe('stale');
     await clock.advance(2 * MINUTE);
-    await expect(refused.read('a')).rejects.toBe(REJECTED);
+    await expect(rejected.read('a')).rejects.toBe(REJECTED);
     upstream.load = async () => 'a=again';
     await other.read('a');
     await settle();
-    expect(await refused.read('a')).toMatchObject({ text: 'a=again', outcome: 'hit' });
+    expect(await rejected.read('a')).toMatchObject({ text: 'a=again', outcome: 'hit' });
     await clock.advance(MINUTE);
-    expect((await refused.read('a')).outcome).toBe('stale');
+    expect((await rejected.read('a')).outcome).toBe('stale');
   });
 });

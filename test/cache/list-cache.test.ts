@@ -112,6 +112,23 @@ describe('a flood of names', () => {
     expect(await read('name-333')).toMatchObject({ outcome: 'derived', text: 'name-333=1' });
   });
 
+  it('leaves stale names to the refresh of the list, and says so at once while that runs', async () => {
+    const { cache, clock, loads, read, upstream } = setUp();
+    upstream.load = async (key) => loaded(key);
+    await read(LIST);
+    await read('a');
+    await clock.advance(30 * SECOND);
+    for (let index = 0; index < NAMES_BEFORE_LIST; index += 1) await read(`name-${index}`);
+    expect(cache.peek('a')).toBeUndefined();
+    upstream.load = () => Promise.withResolvers<LoadedBody>().promise;
+    expect(await read('a')).toMatchObject({ outcome: 'stale', text: 'a' });
+    expect(loads.slice(2 + NAMES_BEFORE_LIST)).toEqual([LIST]);
+    expect(cache.peek('a')).toMatchObject({ outcome: 'stale' });
+    expect(cache.peek(undefined)).toMatchObject({ outcome: 'stale' });
+    await read('a');
+    expect(loads).toHaveLength(2 + NAMES_BEFORE_LIST + 1);
+  });
+
   it('gives its callers the problem that the list met', async () => {
     const { read, upstream } = setUp();
     upstream.load = async (key) => {

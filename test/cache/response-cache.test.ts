@@ -159,7 +159,7 @@ describe('stale if error', () => {
     await expect(read('a')).rejects.toBe(DOWN);
   });
 
-  it('ends 60 seconds after upstream refused the credential, for every key', async () => {
+  it('ends 60 seconds after upstream rejected the credential, for every key', async () => {
     const { clock, read, settled, upstream } = setUp();
     await read('a');
     await read('b');
