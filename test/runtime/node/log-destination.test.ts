@@ -99,6 +99,9 @@ describe('lines of the log', () => {
     expect(new Set(numbers).size).toBe(numbers.length);
     expect(numbers.length).toBeGreaterThan(100_000);
     expect(numbers.length + told.lines).toBe(lines);
+    // 16 MiB wait, and what the pipe and its reader hold besides.
+    expect(Buffer.byteLength(text)).toBeGreaterThan(15 * 1_048_576);
+    expect(Buffer.byteLength(text)).toBeLessThan(18 * 1_048_576);
   });
 
   it('do not keep the process when their reader is stuck', async () => {
