@@ -78,16 +78,13 @@ export function problemTitle(code: ProblemCode): string {
 }
 
 /**
- * The problem for a status that a library answers with: the first code of that status, else `bad_request` or `internal`;
- * the status stays as it is.
+ * The problem for a status that a library answers with: the first code of that status, or `bad_request`; from 500 on
+ * `internal`, since the codes there name causes of ours. The status stays as it is.
  */
 export function problemOfStatus(status: number): ProblemError {
   const codes = Object.keys(PROBLEM_KINDS) as ProblemCode[];
-  const code = codes.find((each) => PROBLEM_KINDS[each].status === status);
-  return new ProblemError(code ?? (status < 500 ? 'bad_request' : 'internal'), {
-    status,
-    reason: 'http_exception',
-  });
+  const known = codes.find((code) => PROBLEM_KINDS[code].status === status) ?? 'bad_request';
+  return new ProblemError(status < 500 ? known : 'internal', { status, reason: 'http_exception' });
 }
 
 /** A problem as it goes out, for answers that are written without a Response. */
