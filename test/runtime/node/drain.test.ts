@@ -27,8 +27,11 @@ afterAll(async () => {
   await Promise.all([simulator.stop(), issuer.stop()]);
 });
 
-async function startService(more: Record<string, string> = {}): Promise<RunningProcess & { url: string }> {
-  const started = startProcess('src/runtime/node.ts', [], {
+async function startService(
+  more: Record<string, string> = {},
+  script = 'src/runtime/node.ts',
+): Promise<RunningProcess & { url: string }> {
+  const started = startProcess(script, [], {
     ...simulator.environment,
     PORT: '0',
     METRICS_PORT: '0',
@@ -96,11 +99,16 @@ function startLoad(url: string, token: string) {
 
 describe('a drain', () => {
   it('at 500 requests a second with a slow upstream loses none of them', async () => {
-    const service = await startService({
-      SHUTDOWN_DELAY_SECONDS: '3',
-      SHUTDOWN_GRACE_SECONDS: '10',
-      CACHE_TTL_SECONDS: '1',
-    });
+    const service = await startService(
+      {
+        SHUTDOWN_DELAY_SECONDS: '7',
+        SHUTDOWN_GRACE_SECONDS: '60',
+        CACHE_TTL_SECONDS: '1',
+        // The door is closed when the balancer has taken notice, however long sending takes this machine.
+        TEST_HELD_TIMERS_MS: '7000',
+      },
+      'test/support/steered-service.ts',
+    );
     const token = await issuer.sign();
     const load = startLoad(service.url, token);
     await load.more(300);
@@ -115,6 +123,8 @@ describe('a drain', () => {
     // Between the failing readiness and the closing of the door a balancer goes on sending for a while.
     await load.more(REQUESTS_AFTER_UNREADY);
     await load.stop();
+    expect(service.stdout()).not.toContain('"msg":"no longer accepting connections"');
+    service.child.kill('SIGUSR2');
     await service.printed(/"msg":"no longer accepting connections"/);
     simulator.release('slow');
     expect(await service.exited).toBe(0);
@@ -127,7 +137,12 @@ describe('a drain', () => {
   });
 
   it('answers callers who wait for upstream when the door is closed', async () => {
-    const service = await startService({ SHUTDOWN_DELAY_SECONDS: '0' });
+    const service = await startService({
+      SHUTDOWN_DELAY_SECONDS: '0',
+      SHUTDOWN_GRACE_SECONDS: '60',
+      UPSTREAM_ATTEMPT_TIMEOUT_MS: '60000',
+      UPSTREAM_DEADLINE_MS: '60000',
+    });
     const token = await issuer.sign();
     simulator.hold('slow');
     const waiting = Array.from({ length: 200 }, () =>

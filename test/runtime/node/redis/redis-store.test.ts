@@ -13,8 +13,6 @@ import { hasRedisServer, type RedisServer, startRedisServer } from './redis-serv
 
 /** No command is waited for longer than 50 ms (docs/replicas.md). */
 const REDIS_TIMEOUT_MS = 50;
-/** Who waits for the load of another looks again after half a second. */
-const LOOK_AGAIN_MS = 500;
 /** The location is read again when a connection has given nothing for 10 seconds (docs/replicas.md). */
 const STUCK_MS = 10_000;
 
@@ -34,7 +32,20 @@ interface TestStore {
   readonly changed: (isUp: boolean, times?: number) => Promise<void>;
   readonly shared: string[];
   readonly sharedOnce: () => Promise<string>;
+  /** Lets the timers of this delay go off. */
+  readonly fire: (delayMs: number) => void;
+  /** Timers that wait. */
+  readonly timers: () => number;
+  /** From now on Redis is given no time to answer, or all that it takes. */
+  readonly loseAnswers: (areLost: boolean) => void;
 }
+
+/** No request waits longer for Redis. */
+const ANSWER_MS = 50;
+/** Who waits for the load of another looks again after this time. */
+const LOOK_AGAIN_MS = 500;
+/** Who loads says so anew after this time. */
+const RENEW_MS = 700;
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -53,6 +64,9 @@ interface OpenOptions {
   readonly readTextFile?: (path: string) => Promise<string>;
 }
 
+/**
+ * A store whose timers go off when the test says so: how long this machine takes to answer for Redis is no matter then.
+ */
 function openStore(
   url: string,
   { file, now = Date.now, readTextFile = () => Promise.reject(new Error('no files')) }: OpenOptions = {},
@@ -62,14 +76,21 @@ function openStore(
   const delays = new Set<number>();
   const changes = { true: 0, false: 0 };
   const listeners = new Set<() => void>();
+  const timers = new Set<{ readonly delayMs: number; readonly callback: () => void }>();
+  let areAnswersLost = false;
+  const fire = (delayMs: number) => {
+    for (const timer of [...timers]) if (timer.delayMs === delayMs && timers.delete(timer)) timer.callback();
+  };
   const store = createRedisStore(
     { url, file },
     {
       now,
       schedule: (callback, delayMs) => {
         delays.add(delayMs);
-        const timer = setTimeout(callback, delayMs);
-        return () => clearTimeout(timer);
+        const timer = { delayMs, callback };
+        timers.add(timer);
+        if (areAnswersLost && delayMs === ANSWER_MS) setImmediate(fire, ANSWER_MS);
+        return () => void timers.delete(timer);
       },
       random: () => 0,
       logger,
@@ -103,6 +124,11 @@ function openStore(
     delays,
     shared,
     sharedOnce: () => sharedNext.promise,
+    fire,
+    timers: () => timers.size,
+    loseAnswers: (areLost) => {
+      areAnswersLost = areLost;
+    },
     changed: (isUp, times = 1) =>
       new Promise((resolve) => {
         const look = () => {
@@ -166,7 +192,7 @@ describe.skipIf(!hasRedisServer())('entries in Redis', () => {
     const client = await openClient(server.url);
     const leftMs = await client.pTTL(`${NAMESPACE}:entry:{web}`);
     // Fresh for 30 s, and the 60 s of the options.
-    expect(leftMs).toBeGreaterThan(85_000);
+    expect(leftMs).toBeGreaterThan(61_000);
     expect(leftMs).toBeLessThanOrEqual(90_000);
     expect(await client.exists(`${NAMESPACE}:turn:{web}`)).toBe(0);
   });
@@ -209,6 +235,7 @@ describe.skipIf(!hasRedisServer())('entries in Redis', () => {
     while (state === 'taken') {
       const found = await two.entries.lookUp('web', always);
       ({ state } = found);
+      two.fire(LOOK_AGAIN_MS);
       if (found.state === 'taken') await found.changed;
     }
     expect(state).toBe('ours');
@@ -222,14 +249,51 @@ describe.skipIf(!hasRedisServer())('entries in Redis', () => {
     const turn = await takeTurn(store, 'web');
     const turnKey = `${NAMESPACE}:turn:{web}`;
     const token = await client.get(turnKey);
-    // Less is left than at the beginning, until it is renewed.
-    await client.pExpire(turnKey, 1500);
-    while (((await client.pTTL(turnKey)) as number) <= 1500);
-    expect(await client.get(turnKey)).toBe(token);
+    // More is left than it is ever given, until it is renewed, again and again.
+    for (let time = 0; time < 3; time += 1) {
+      await client.pExpire(turnKey, 60_000);
+      store.fire(RENEW_MS);
+      while ((await client.pTTL(turnKey)) > 2000);
+      await client.pExpire(turnKey, 60_000);
+      expect(await client.get(turnKey)).toBe(token);
+    }
 
     await client.set(turnKey, 'somebody else');
     await turn.settle(entry('late'));
     expect(await client.get(turnKey)).toBe('somebody else');
+  });
+
+  it('are not kept for ever by who loads for ever', async () => {
+    let nowMs = Date.now();
+    const server = await startServer();
+    const store = openStore(server.url, { now: () => nowMs });
+    await store.changed(true);
+    await takeTurn(store, 'web');
+    nowMs += 329_999;
+    store.fire(RENEW_MS);
+    // The answer of Redis, and the next time.
+    expect(store.timers()).toBe(2);
+    nowMs += 1;
+    store.fire(RENEW_MS);
+    await expect.poll(() => store.timers()).toBe(0);
+  });
+
+  it.each([
+    ['is shared', entry('a')],
+    ['failed', undefined],
+  ])('leave no timer behind when their load %s, nor when they are served', async (_what, loaded) => {
+    const server = await startServer();
+    const store = openStore(server.url);
+    await store.changed(true);
+    const turn = await takeTurn(store, 'web');
+    expect(store.timers()).toBe(1);
+    await turn.settle(loaded);
+    expect(store.timers()).toBe(0);
+    const client = await openClient(server.url);
+    expect(await client.exists(`${NAMESPACE}:turn:{web}`)).toBe(0);
+    await (await takeTurn(store, 'web')).settle(entry('b'));
+    expect(await store.entries.lookUp('web', always)).toEqual({ state: 'served' });
+    expect(store.timers()).toBe(0);
   });
 
   it('are not replaced by a load that began earlier', async () => {
@@ -369,6 +433,7 @@ describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
     await store.changed(true);
     server.freeze();
     closing.push(server.thaw);
+    store.loseAnswers(true);
     for (let count = 0; count < 20; count += 1)
       expect((await store.entries.lookUp('web', always)).state).toBe('ours');
     expect(store.delays).toEqual(new Set([REDIS_TIMEOUT_MS, LOOK_AGAIN_MS]));
@@ -376,28 +441,98 @@ describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
     expect(store.used.filter((use) => use === 'look_up:skipped')).toHaveLength(17);
     await store.changed(false);
     server.thaw();
+    store.loseAnswers(false);
     nowMs += 1001;
     await takeTurn(store, 'api');
     await store.changed(true, 2);
     expect(store.logger.lines).toHaveLength(3);
   });
 
-  it('slow once after a quiet hour: the connection is kept', async () => {
+  it('slow now and then: an answer in between, and three have to be late anew', async () => {
+    const server = await startServer();
+    const store = openStore(server.url);
+    await store.changed(true);
+    closing.push(server.thaw);
+    for (let time = 0; time < 3; time += 1) {
+      server.freeze();
+      store.loseAnswers(true);
+      for (let count = 0; count < 2; count += 1) await store.entries.get('web');
+      server.thaw();
+      store.loseAnswers(false);
+      await store.entries.get('web');
+    }
+    expect(store.used).toEqual(Array(3).fill(['get:timeout', 'get:timeout', 'get:ok']).flat());
+    expect(store.logger.lines).toHaveLength(1);
+  });
+
+  it('frozen again: the pauses double from 1 second, and begin with 1 second after an answer', async () => {
     let nowMs = Date.now();
     const server = await startServer();
     const store = openStore(server.url, { now: () => nowMs });
     await store.changed(true);
+    closing.push(server.thaw);
+    const freeze = async () => {
+      server.freeze();
+      store.loseAnswers(true);
+      for (let count = 0; count < 3; count += 1) await store.entries.get('web');
+    };
+    /** How the store is used just before the pause is over, and when it is. */
+    const usedAround = async (pauseMs: number) => {
+      const before = store.used.length;
+      nowMs += pauseMs - 1;
+      await store.entries.get('web');
+      nowMs += 1;
+      await store.entries.get('web');
+      return store.used.slice(before);
+    };
+    await freeze();
+    for (const pauseMs of [1000, 2000])
+      expect([pauseMs, await usedAround(pauseMs)]).toEqual([pauseMs, ['get:skipped', 'get:timeout']]);
+    // Before 10 seconds are over, after which the connection is replaced.
+    server.thaw();
+    store.loseAnswers(false);
+    expect(await usedAround(4000)).toEqual(['get:skipped', 'get:ok']);
+    await freeze();
+    expect(await usedAround(1000)).toEqual(['get:skipped', 'get:timeout']);
+  });
+
+  it('back on a new connection: no pause of the old one is waited for', async () => {
+    const nowMs = Date.now();
+    const server = await startServer();
+    const store = openStore(server.url, { now: () => nowMs });
+    await store.changed(true);
+    server.freeze();
+    store.loseAnswers(true);
+    for (let count = 0; count < 4; count += 1) await store.entries.get('web');
+    expect(store.used.at(-1)).toBe('get:skipped');
+    await server.restart();
+    await store.changed(true, 2);
+    store.loseAnswers(false);
+    await store.entries.get('web');
+    expect(store.used.at(-1)).toBe('get:ok');
+  });
+
+  it('slow once, and once more long after: the connection is kept', async () => {
+    let nowMs = Date.now();
+    const server = await startServer();
+    const store = openStore(server.url, { now: () => nowMs });
+    await store.changed(true);
+    closing.push(server.thaw);
     const client = await openClient(server.url);
     const connections = async () =>
       ((await client.sendCommand(['CLIENT', 'LIST'])) as unknown as string).trim();
     const idsOf = (text: string) => Array.from(text.matchAll(/^id=(\d+)/gm), ([, id]) => id);
     const before = idsOf(await connections());
-    nowMs += 3_600_000;
-    server.freeze();
-    await store.entries.get('web');
-    server.thaw();
-    await store.entries.get('web');
-    expect(store.used).toContain('get:timeout');
+    for (const quietMs of [3_600_000, 11_000, 3_600_000]) {
+      nowMs += quietMs;
+      server.freeze();
+      store.loseAnswers(true);
+      await store.entries.get('web');
+      server.thaw();
+      store.loseAnswers(false);
+      await store.entries.get('web');
+    }
+    expect(store.used).toEqual(Array(3).fill(['get:timeout', 'get:ok']).flat());
     expect(idsOf(await connections())).toEqual(before);
     expect(store.logger.lines).toHaveLength(1);
   });
@@ -415,6 +550,7 @@ describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
     const store = openStore(url, { now: () => nowMs, file: '/a/file', readTextFile });
     await store.changed(true);
     frozen.freeze();
+    store.loseAnswers(true);
     for (let count = 0; count < 3; count += 1) await store.entries.get('web');
     await store.changed(false);
     url = other.url;
@@ -425,7 +561,9 @@ describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
     await store.entries.get('web');
     expect(readings).toBe(2);
     await store.changed(true, 2);
+    store.loseAnswers(false);
     await takeTurn(store, 'web');
+    expect(store.used.at(-1)).toBe('look_up:ok');
   });
 
   it('full: what cannot be put is served all the same, and no line is logged for each', async () => {
@@ -557,10 +695,10 @@ describe.skipIf(!hasRedisServer())('limits in Redis', () => {
     const [one, two] = [openStore(server.url), openStore(server.url)];
     await Promise.all([one.changed(true), two.changed(true)]);
     const use = (addedMs: number) => [{ key: 'principal https://a user', addedMs }];
-    expect(await one.use.add(use(10_000), 60_000)).toEqual([10_000]);
-    const [aheadMs] = await two.use.add(use(5000), 60_000);
-    expect(aheadMs).toBeGreaterThan(10_000);
-    expect(aheadMs).toBeLessThanOrEqual(15_000);
+    expect(await one.use.add(use(30_000), 60_000)).toEqual([30_000]);
+    const [aheadMs] = await two.use.add(use(29_000), 60_000);
+    expect(aheadMs).toBeGreaterThan(30_000);
+    expect(aheadMs).toBeLessThanOrEqual(59_000);
     // No further ahead than the limit.
     expect(await two.use.add(use(600_000), 60_000)).toEqual([60_000]);
     const client = await openClient(server.url);
