@@ -18,7 +18,7 @@ export default defineConfig({
   test: {
     name: 'workerd',
     include: [
-      'test/{auth,cache,client,limits,query,routes,signing,upstream}/**/*.test.ts',
+      'test/{auth,cache,client,imagecaches,limits,query,routes,signing,upstream}/**/*.test.ts',
       'test/{redis-url,shared-namespace}.test.ts',
       // What only workerd has.
       'test/runtime/worker/*.workers-test.ts',
