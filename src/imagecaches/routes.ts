@@ -14,9 +14,10 @@ import type { CacheOutcome } from '../observability/metrics.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import { whenReady } from '../platform/when-ready.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
+import type { ImageCache } from './model.ts';
 import { parseImageCaches } from './parse.ts';
 import { parseImageCachesQuery } from './query.ts';
-import { type ImageCache, sanitiseImageCaches } from './sanitise.ts';
+import { sanitiseImageCaches } from './sanitise.ts';
 import { serialiseImageCaches } from './serialise.ts';
 
 /** Of a list full of broken entries so many are named in the log. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ImageCache } from '../../src/imagecaches/sanitise.ts';
+import type { ImageCache } from '../../src/imagecaches/model.ts';
 import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
 
 function imageCache(name: string, images: string[] = []): ImageCache {

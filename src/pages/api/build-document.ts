@@ -2,21 +2,11 @@ import * as z from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { PROBLEM_KINDS, type ProblemCode } from '../../http/problem.ts';
 import { IMAGE_CACHE_NAME } from '../../imagecaches/query.ts';
-import { ImageCacheListSchema, ImageCacheSchema } from '../../imagecaches/sanitise.ts';
+import { IMAGE_CACHE_EXAMPLE, ImageCacheListSchema, ImageCacheSchema } from '../../imagecaches/schema.ts';
 import { REGION_NAME } from '../projects-query.ts';
 
 type Json = Record<string, unknown>;
 
-const EXAMPLE_ENTRY = {
-  id: '0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0',
-  name: 'web-base',
-  status: 'Available',
-  images: ['swr.cn-north-4.myhuaweicloud.com/team/web:1.0'],
-  image_cache_size: 20,
-  retention_days: 7,
-  created_at: '2024-11-25T06:32:34.923248Z',
-  expires_at: '2024-12-02T06:32:34.923248Z',
-};
 const REQUEST_ID = '5e1c3b0a-7d2f-4c6e-9a18-2b3c4d5e6f70-00002a';
 
 const ProblemSchema = z.strictObject({
@@ -203,7 +193,7 @@ function listOperation(operationId: string, form: 'problem' | 'vendor', security
       200: {
         description: 'The list.',
         headers: headers(...LIST_HEADERS),
-        content: content('application/json', 'ImageCacheList', { image_caches: [EXAMPLE_ENTRY] }),
+        content: content('application/json', 'ImageCacheList', { image_caches: [IMAGE_CACHE_EXAMPLE] }),
       },
       304: {
         description: 'Nothing has changed since the list with this ETag.',
@@ -316,7 +306,7 @@ export function buildDocument(): Json {
     },
     components: {
       schemas: {
-        ImageCache: { ...schemaOf(ImageCacheSchema), examples: [EXAMPLE_ENTRY] },
+        ImageCache: { ...schemaOf(ImageCacheSchema), examples: [IMAGE_CACHE_EXAMPLE] },
         ImageCacheList: listSchema(),
         Problem: schemaOf(ProblemSchema),
         VendorError: schemaOf(VendorErrorSchema),
