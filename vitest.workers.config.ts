@@ -19,7 +19,7 @@ export default defineConfig({
     name: 'workerd',
     setupFiles: ['test/support/fast-check-setup.ts'],
     include: [
-      'test/{auth,cache,client,limits,outbound,query,routes,signing,upstream}/**/*.test.ts',
+      'test/{auth,cache,client,imagecaches,limits,outbound,query,routes,signing,upstream}/**/*.test.ts',
       'test/{redis-url,shared-namespace}.test.ts',
       // That properties reach the size they state here, too.
       'test/support/fast-check-setup.test.ts',

@@ -8,6 +8,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import * as client from '../src/client/index.ts';
 import { FILE_SETTINGS, SETTING_NAMES } from '../src/config/config.ts';
 import { parseIssuers } from '../src/config/documents/issuers.ts';
+import { IMAGE_CACHE_EXAMPLE } from '../src/imagecaches/schema.ts';
 import { createPrometheusMetrics } from '../src/runtime/node/telemetry/metrics.ts';
 
 const ROOT = new URL('../', import.meta.url);
@@ -111,6 +112,12 @@ describe('the documentation', () => {
     };
     const validate = new Ajv({ strict: false }).compile(schema);
     expect(validate(parse(block.text)), JSON.stringify(validate.errors)).toBe(true);
+  });
+
+  it('shows the list with the members that there are', async () => {
+    const [block] = blocksOf(await read('docs/api.md')).filter(({ info }) => info === 'json') as [Block];
+    const shown = JSON.parse(block.text) as object;
+    expect(JSON.stringify(shown)).toBe(JSON.stringify({ image_caches: [IMAGE_CACHE_EXAMPLE] }));
   });
 
   it('names every setting, and no other', async () => {

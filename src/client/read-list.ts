@@ -1,34 +1,32 @@
-/** One image cache. */
-export interface ImageCache {
-  readonly id: string;
-  readonly name: string;
-  /** Available, Unavailable, Creating, Deleting, Failed, a later word of the vendor's, or Unknown. */
-  readonly status: string;
-  /** References of the cached images. */
-  readonly images: readonly string[];
-  /** GiB. */
-  readonly image_cache_size: number;
-  /** Days; 0: kept for ever. */
-  readonly retention_days: number;
-  /** RFC 3339 in UTC, to the microsecond. */
-  readonly created_at: string;
-  /** The same; null when it is kept for ever. */
-  readonly expires_at: string | null;
-}
+type Guard<Value> = (value: unknown) => value is Value;
 
-const isString = (value: unknown): value is string => typeof value === 'string';
-const isNumber = (value: unknown): value is number => typeof value === 'number';
+const isString: Guard<string> = (value) => typeof value === 'string';
+const isNumber: Guard<number> = (value) => typeof value === 'number';
+const isStringOrNull: Guard<string | null> = (value) => value === null || isString(value);
+const isStrings: Guard<readonly string[]> = (value) => Array.isArray(value) && value.every(isString);
 
-const MEMBERS: Readonly<Record<keyof ImageCache, (value: unknown) => boolean>> = {
+/** The members of an image cache and what each has to be. */
+const MEMBERS = {
   id: isString,
   name: isString,
+  /** Available, Unavailable, Creating, Deleting, Failed, a later word of the vendor's, or Unknown. */
   status: isString,
-  images: (value) => Array.isArray(value) && value.every(isString),
+  /** References of the cached images. */
+  images: isStrings,
+  /** GiB. */
   image_cache_size: isNumber,
+  /** Days; 0: kept for ever. */
   retention_days: isNumber,
+  /** RFC 3339 in UTC, to the microsecond. */
   created_at: isString,
-  expires_at: (value) => value === null || isString(value),
+  /** The same; null when it is kept for ever. */
+  expires_at: isStringOrNull,
 };
+
+type Guarded<Check> = Check extends Guard<infer Value> ? Value : never;
+
+/** One image cache. */
+export type ImageCache = { readonly [Name in keyof typeof MEMBERS]: Guarded<(typeof MEMBERS)[Name]> };
 
 /** The entries of a body; undefined when it is not one of the service's. Members that are added later are let pass. */
 export function readList(text: string): readonly ImageCache[] | undefined {

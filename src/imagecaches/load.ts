@@ -1,8 +1,9 @@
 import type { LoadedBody } from '../cache/cached-response.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
+import type { ImageCache } from './model.ts';
 import { parseImageCaches } from './parse.ts';
-import { type ImageCache, sanitiseImageCaches } from './sanitise.ts';
+import { sanitiseImageCaches } from './sanitise.ts';
 import { serialiseImageCaches } from './serialise.ts';
 
 /** Entries named in one log line when a list has broken ones: 20 at most. */

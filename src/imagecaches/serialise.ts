@@ -1,4 +1,4 @@
-import type { ImageCache } from './sanitise.ts';
+import type { ImageCache } from './model.ts';
 
 /** A list as the bytes to send, from which the answers to name filters can be cut. */
 export interface SerialisedList {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ImageCacheListSchema } from '../../src/imagecaches/sanitise.ts';
+import { ImageCacheListSchema } from '../../src/imagecaches/schema.ts';
 import { createTestService, vendorEntry } from '../support/test-service.ts';
 
 const MEMBERS = Object.keys(vendorEntry());

@@ -3,10 +3,7 @@
  * The script of /console. The token is kept in a variable of this page and nowhere else: a reload forgets it.
  */
 
-/**
- * @typedef {{ id: string, name: string, status: string, images: string[], image_cache_size: number,
- *   retention_days: number, created_at: string, expires_at: string | null }} ImageCache
- */
+/** @typedef {import('../../imagecaches/model.ts').ImageCache} ImageCache */
 
 /** @template {Element} T @param {string} selector @param {new () => T} type @returns {T} */
 function find(selector, type) {

@@ -25,6 +25,6 @@ export const NODE_ONLY_FILES: readonly { readonly file: string; readonly because
     because: "the vendor's signer is a CommonJS package for Node",
   },
   { file: 'test/routes/remembered-codings.test.ts', because: 'Vitest replaces no modules inside workerd' },
-  { file: 'test/upstream/go-time.test.ts', because: 'it reads a file of the repository' },
+  { file: 'test/imagecaches/go-time.test.ts', because: 'it reads a file of the repository' },
   { file: 'test/upstream/project-id.test.ts', because: 'it starts the CCE stand-in, which is a Node server' },
 ];

@@ -1,19 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ImageCache } from '../../src/imagecaches/sanitise.ts';
+import type { ImageCache } from '../../src/imagecaches/model.ts';
+import { IMAGE_CACHE_EXAMPLE } from '../../src/imagecaches/schema.ts';
 import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
 
 function imageCache(name: string, images: string[] = []): ImageCache {
-  return {
-    id: 'id',
-    name,
-    status: 'Available',
-    images,
-    image_cache_size: 20,
-    retention_days: 0,
-    created_at: '2026-01-02T03:04:05.000000Z',
-    expires_at: null,
-  };
+  return { ...IMAGE_CACHE_EXAMPLE, name, images };
 }
 
 const textOf = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);

@@ -1,13 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import * as z from 'zod/mini';
+import type { ImageCache } from '../../src/imagecaches/model.ts';
 import { parseImageCaches } from '../../src/imagecaches/parse.ts';
-import {
-  type ImageCache,
-  ImageCacheListSchema,
-  ImageCacheSchema,
-  sanitiseImageCaches,
-} from '../../src/imagecaches/sanitise.ts';
+import { sanitiseImageCaches } from '../../src/imagecaches/sanitise.ts';
+import { ImageCacheListSchema, ImageCacheSchema } from '../../src/imagecaches/schema.ts';
 import { serialiseImageCaches } from '../../src/imagecaches/serialise.ts';
 
 const MEMBERS = [

@@ -1,0 +1,89 @@
+import packageJson from '../../../../package.json' with { type: 'json' };
+import { headers } from './headers.ts';
+import { type Json, ref } from './json.ts';
+import { listOperation } from './list-operation.ts';
+import { problemResponses } from './problem-responses.ts';
+import { content } from './schemas.ts';
+
+const BEARER: Json = { token: [] };
+const SIGNED: Json = { signature: [] };
+
+const PROJECTS_OPERATION: Json = {
+  operationId: 'listProjects',
+  tags: ['image caches'],
+  summary: 'One made-up project, which SDKs ask for first',
+  security: [BEARER, SIGNED],
+  parameters: [ref('parameters', 'Region')],
+  responses: {
+    200: {
+      description: 'The project of the region. Its id means nothing in the cloud.',
+      headers: headers('X-Request-Id'),
+      content: content('application/json', 'Projects', {
+        projects: [
+          {
+            id: '0123456789abcdef0123456789abcdef',
+            name: 'cn-north-4',
+            enabled: true,
+            is_domain: false,
+            description: '',
+          },
+        ],
+        links: {},
+      }),
+    },
+    ...problemResponses(
+      ['invalid_query', 'unauthenticated', 'forbidden', 'rate_limited', 'internal', 'keys_unavailable'],
+      'vendor',
+    ),
+  },
+};
+
+/** The same answers without their bodies. */
+function headOf(operation: Json): Json {
+  const responses = Object.fromEntries(
+    Object.entries(operation.responses as Record<string, Json>).map(([status, response]) => {
+      const { content: _content, ...rest } = response;
+      return [status, rest];
+    }),
+  );
+  return {
+    ...operation,
+    operationId: `head${(operation.operationId as string).replace(/^./, (letter) => letter.toUpperCase())}`,
+    summary: `${(operation.summary as string).replace(/\?$/, '')}: headers only`,
+    responses,
+  };
+}
+
+function withHead(operation: Json): Json {
+  return { get: operation, head: headOf(operation) };
+}
+
+function probe(operationId: string, summary: string, responses: Json): Json {
+  return withHead({ operationId, tags: ['probes'], summary, security: [], responses });
+}
+
+export const PATHS: Json = {
+  '/imagecaches': withHead(listOperation('listImageCaches', 'problem', [BEARER])),
+  '/v5/imagecaches': withHead(listOperation('listImageCachesAsVendor', 'vendor', [BEARER, SIGNED])),
+  '/v3/projects': withHead(PROJECTS_OPERATION),
+  '/livez': probe('livez', 'Can the process serve?', {
+    200: {
+      description: 'It can.',
+      headers: headers('X-Request-Id'),
+      content: content('application/json', 'Live', { status: 'ok', version: packageJson.version }),
+    },
+  }),
+  '/readyz': probe('readyz', 'May it take traffic?', {
+    200: {
+      description: 'It may.',
+      headers: headers('X-Request-Id'),
+      content: content('application/json', 'Ready', { status: 'ready' }),
+    },
+    503: {
+      description: 'Not now: it is starting or draining, or has no keys or no credential.',
+      headers: headers('X-Request-Id'),
+      content: content('application/json', 'Unready', { status: 'unready', failing: ['keys'] }),
+    },
+    ...problemResponses(['internal'], 'problem'),
+  }),
+};
