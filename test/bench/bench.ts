@@ -59,6 +59,7 @@ const SECTIONS: Readonly<Record<string, Measure>> = {
     const rounds = quick ? { withGoal: 7, without: 3 } : { withGoal: 15, without: 5 };
     return measureHits({ tool: await chooseLoadTool(), folder, rounds });
   },
+  steps: async ({ folder }) => [await measureHitSteps(folder)],
   peers: async ({ quick, folder }) => {
     const rounds = quick ? 7 : 21;
     return measureHitPeers({ tool: await chooseLoadTool(), folder, rounds, peers: await installPeers() });
@@ -106,6 +107,26 @@ async function measureSigning(): Promise<{ readonly section: Section; readonly t
           ],
   };
   return { section, toSdk };
+}
+
+/** What each thing that a hit keeps saves. */
+async function measureHitSteps(folder: string): Promise<Section> {
+  const { stdout } = await run(process.execPath, ['test/bench/hit-steps.ts', join(folder, 'steps.log')], {
+    cwd: ROOT,
+  });
+  const steps = JSON.parse(stdout) as { what: string; keptUs: number; withoutUs: number }[];
+  return {
+    title: 'what a hit keeps: CPU time of each step, in one process',
+    rows: steps.map(({ what, keptUs, withoutUs }) => ({
+      kept: what,
+      'with it µs': round(keptUs, 2),
+      'without µs': round(withoutUs, 2),
+      'saved µs': round(withoutUs - keptUs, 2),
+    })),
+    notes: [
+      'The section `hits` says what a whole hit takes. Each pair of steps takes its turn in 15 rounds.',
+    ],
+  };
 }
 
 /** From the start of the process to the first ready answer. */

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { startTokenIssuer, type TokenIssuer } from '../../deploy/demo/token-issuer.ts';
 import { compress } from '../../src/runtime/node/platform/compress.ts';
 import { makeImageCaches } from '../simulator/image-cache-data.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { startSimulator } from '../simulator/simulator.ts';
 import { CONNECTIONS, type MeasuredPair, measurePairs, type Pair, pairRows, type Side } from './cpu-pairs.ts';
 import type { LoadTool } from './load.ts';
 import type { Section } from './report.ts';
@@ -29,7 +29,7 @@ export type GoalPairs = Readonly<Record<'log' | 'cors' | 'tracing', MeasuredPair
 
 /** Hits of this service against baselines of the same run. */
 export async function measureHits(options: HitOptions): Promise<Section[]> {
-  return withServers(options, async (servers, start) => {
+  return withServers(options.folder, async (servers, start) => {
     const ofKinds = kindPairs(servers, options);
     const others = await otherPairs(servers, start, options);
     const measured = await measurePairs(
@@ -62,21 +62,22 @@ export async function measureHits(options: HitOptions): Promise<Section[]> {
 
 /** The pairs that have goals, alone. */
 export async function measureHitGoals(options: HitOptions): Promise<GoalPairs> {
-  return withServers(options, async (servers) => {
+  return withServers(options.folder, async (servers) => {
     const { log, cors, tracing } = goalPairs(servers, options);
     const [ofLog, ofCors, ofTracing] = await measurePairs([log, cors, tracing], options.tool);
     return { log: ofLog, cors: ofCors, tracing: ofTracing } as GoalPairs;
   });
 }
 
-interface HitServers {
+export interface HitServers {
   readonly service: StartedServer;
   readonly cors: StartedServer;
   readonly traced: StartedServer;
   readonly ten: StartedServer;
   readonly hono: StartedServer;
   readonly issuer: TokenIssuer;
-  readonly simulator: Simulator;
+  /** Settings of a service like the first. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly authorization: string;
   readonly bodies: Readonly<Record<'list' | 'ten' | 'gzip' | 'br', Uint8Array>>;
   /** Arguments of the bare servers: where the bodies are. */
@@ -90,7 +91,7 @@ type Start = (
   env: Readonly<Record<string, string>>,
 ) => Promise<StartedServer>;
 
-const SERVICE = 'src/runtime/node.ts';
+export const SERVICE = 'src/runtime/node.ts';
 
 function serviceEnvironment(issuer: TokenIssuer): Record<string, string> {
   return {
@@ -104,8 +105,9 @@ function serviceEnvironment(issuer: TokenIssuer): Record<string, string> {
   };
 }
 
-async function withServers<Result>(
-  { folder }: HitOptions,
+/** Starts the services that are measured, a collector and the bare Hono route, and stops them after the work. */
+export async function withServers<Result>(
+  folder: string,
   work: (servers: HitServers, start: Start) => Promise<Result>,
 ): Promise<Result> {
   const simulator = await startSimulator();
@@ -118,19 +120,18 @@ async function withServers<Result>(
     started.push(server);
     return server;
   };
-  const startService = (name: string, more: Readonly<Record<string, string>>) =>
-    start(name, SERVICE, [], { ...serviceEnvironment(issuer), ...more });
   try {
     const authorization = `Bearer ${await issuer.sign()}`;
-    const service = await startService('service', simulator.environment);
-    const cors = await startService('cors', { ...simulator.environment, CORS_ORIGINS: ORIGIN });
-    const traced = await startService('traced', {
-      ...simulator.environment,
+    const environment = { ...serviceEnvironment(issuer), ...simulator.environment };
+    const service = await start('service', SERVICE, [], environment);
+    const cors = await start('cors', SERVICE, [], { ...environment, CORS_ORIGINS: ORIGIN });
+    const traced = await start('traced', SERVICE, [], {
+      ...environment,
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
       OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
       OTEL_TRACES_SAMPLER_ARG: TRACED_SHARE,
     });
-    const ten = await startService('ten', tenOnly.environment);
+    const ten = await start('ten', SERVICE, [], { ...environment, ...tenOnly.environment });
     const headers = { authorization };
     const list = await bytesOf(`${service.url}/imagecaches`, headers);
     const bodies = {
@@ -151,7 +152,7 @@ async function withServers<Result>(
     }
     const hono = await start('hono', 'test/bench/bare-hono.ts', files, {});
     return await work(
-      { service, cors, traced, ten, hono, issuer, simulator, authorization, bodies, files },
+      { service, cors, traced, ten, hono, issuer, environment, authorization, bodies, files },
       start,
     );
   } finally {
@@ -214,11 +215,10 @@ async function otherPairs(
   start: Start,
   { rounds: { without: rounds } }: HitOptions,
 ): Promise<Pair[]> {
-  const { service, hono, issuer, simulator, authorization, files } = servers;
+  const { service, hono, issuer, environment, authorization, files } = servers;
   const { hit, bareHono } = hitSides(servers);
   const quiet = await start('quiet', SERVICE, [], {
-    ...serviceEnvironment(issuer),
-    ...simulator.environment,
+    ...environment,
     LOG_LEVEL: 'warn',
   });
   const bare = await start('http', 'test/bench/bare-http.ts', files, {});
