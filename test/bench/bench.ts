@@ -56,7 +56,7 @@ type Measure = (context: Context) => Promise<readonly Section[]>;
 /** In this order. */
 const SECTIONS: Readonly<Record<string, Measure>> = {
   hits: async ({ quick, folder }) => {
-    const rounds = quick ? { withGoal: 7, without: 3 } : { withGoal: 11, without: 5 };
+    const rounds = quick ? { withGoal: 7, without: 3 } : { withGoal: 9, without: 5 };
     return measureHits({ tool: await chooseLoadTool(), folder, rounds });
   },
   steps: async ({ folder }) => [await measureHitSteps(folder)],

@@ -221,6 +221,7 @@ async function otherPairs(
     ...environment,
     LOG_LEVEL: 'warn',
   });
+  const withoutLog = { ...hit, what: 'a hit, LOG_LEVEL=warn', server: quiet };
   const bare = await start('http', 'test/bench/bare-http.ts', files, {});
   const teamEnvironment = { AUTH_ISSUER: issuer.issuer, AUTH_AUDIENCE: AUDIENCE, TTL_SECONDS: '3600' };
   const team = await start('team', 'test/bench/fifty-lines.ts', files.slice(0, 1), teamEnvironment);
@@ -233,7 +234,8 @@ async function otherPairs(
     ...more,
   });
   return [
-    { ours: { ...hit, what: 'a hit, LOG_LEVEL=warn', server: quiet }, baseline: bareHono, rounds },
+    { ours: withoutLog, baseline: bareHono, rounds },
+    { ours: hit, baseline: withoutLog, rounds },
     { ours: hit, baseline: { ...bareHono, what: 'bare node:http', server: bare }, rounds },
     {
       ours: hit,
