@@ -1,4 +1,6 @@
 import type { Principal } from './auth/principal.ts';
+import type { Representation } from './cache/encoded-bodies.ts';
+import type { CacheAnswer } from './cache/list-cache.ts';
 import type { Shared } from './composition/shared.ts';
 import { corsHeadersOf } from './http/cors-options.ts';
 import { createRequestRecord } from './http/env.ts';
@@ -7,8 +9,8 @@ import { reportAnswer } from './http/observe.ts';
 import { requestIdFor } from './http/request-id.ts';
 import { listHeaders } from './imagecaches/answer-headers.ts';
 import type { ImageCacheLists } from './imagecaches/lists.ts';
-import { asksForRefresh, readPlainTarget } from './imagecaches/query.ts';
-import type { TraceDecision } from './observability/tracing.ts';
+import { asksForRefresh, type PlainTarget, readPlainTarget } from './imagecaches/query.ts';
+import type { SpanOptions, TraceDecision } from './observability/tracing.ts';
 
 /** As nearly all callers spell it; any other case and spacing is for the app. */
 const TOKEN_SCHEME = 'Bearer ';
@@ -42,6 +44,14 @@ export interface Hit {
  */
 export type Hits = (request: HitRequest) => Hit | undefined;
 
+/** What makes a request a hit. */
+interface FoundHit {
+  readonly wanted: PlainTarget;
+  readonly principal: Principal;
+  readonly found: CacheAnswer;
+  readonly representation: Representation;
+}
+
 /**
  * The one way past Hono. It answers as the app would, to the byte, what most requests are: GET and HEAD of a list, plainly
  * spelled, with a token that was verified lately, for a list that is fresh, or stale while its refresh is paused or under
@@ -62,26 +72,9 @@ export function createHits(
     return principal?.refusal === undefined ? principal : undefined;
   }
 
-  function isTraced(request: HitRequest): boolean {
-    if (tracer === undefined) return false;
-    request.traceDecision = tracer.decide(request);
-    return request.traceDecision.isSampled;
-  }
-
-  return (request) => {
-    const startedAtMs = now();
-    const { method, target } = request;
-    if (method !== 'GET' && method !== 'HEAD') return undefined;
-    const wanted = readPlainTarget(target);
-    if (wanted === undefined || asksForRefresh(request.get('cache-control'))) return undefined;
-    const principal = recall(request.get('authorization'));
-    if (principal === undefined) return undefined;
-    const found = lists.cache.peek(wanted.name);
-    if (found === undefined) return undefined;
-    const representation = lists.peekRepresentation(found.response, request.get('accept-encoding'));
-    if (representation === undefined || isTraced(request)) return undefined;
-    if (perPrincipal?.take(principal.limitKey, startedAtMs) !== undefined) return undefined;
-
+  /** Counts and logs a hit that nothing stands against any more. */
+  function answer(request: HitRequest, startedAtMs: number, hit: FoundHit): Hit {
+    const { wanted, principal, found, representation } = hit;
     metrics.cacheAnswered(found.outcome, startedAtMs - found.response.storedAtMs);
     const requestId = requestIdFor(request.get('x-request-id'));
     const isHeld = matchesEtag(request.get('if-none-match'), representation.etag);
@@ -98,6 +91,7 @@ export function createHits(
     record.access = 'granted';
     record.name = wanted.name;
     record.cache = found.outcome;
+    const { method } = request;
     const { route } = wanted;
     reportAnswer(platform, { requestId, method, route, status, ms: now() - startedAtMs }, record);
     return {
@@ -106,5 +100,42 @@ export function createHits(
       requestId,
       body: isHeld ? null : representation.body,
     };
+  }
+
+  return (request) => {
+    const startedAtMs = now();
+    const { method, target } = request;
+    if (method !== 'GET' && method !== 'HEAD') return undefined;
+    const wanted = readPlainTarget(target);
+    if (wanted === undefined || asksForRefresh(request.get('cache-control'))) return undefined;
+    const principal = recall(request.get('authorization'));
+    if (principal === undefined) return undefined;
+    const found = lists.cache.peek(wanted.name);
+    if (found === undefined) return undefined;
+    const representation = lists.peekRepresentation(found.response, request.get('accept-encoding'));
+    if (representation === undefined) return undefined;
+    const decision = tracer?.decide(request);
+    if (decision !== undefined) request.traceDecision = decision;
+    if (perPrincipal?.take(principal.limitKey, startedAtMs) !== undefined) return undefined;
+
+    const hit = { wanted, principal, found, representation };
+    if (tracer === undefined || !decision?.isSampled) return answer(request, startedAtMs, hit);
+    return tracer.inSpan(serverSpan(request, wanted.route, decision), (span) => {
+      const answered = answer(request, startedAtMs, hit);
+      span.setAttribute('http.response.status_code', answered.status);
+      return answered;
+    });
+  };
+}
+
+/** The span that http/trace.ts would give the request. */
+function serverSpan(request: HitRequest, route: string, decision: TraceDecision): SpanOptions {
+  const { method } = request;
+  return {
+    name: `${method} ${route}`,
+    kind: 'server',
+    parentHeaders: request,
+    decision,
+    attributes: { 'http.request.method': method, 'http.route': route },
   };
 }

@@ -357,7 +357,7 @@ describe('with tracing', () => {
     get: (name) => headers[name] ?? null,
   });
 
-  async function traced(isSampled: boolean) {
+  async function traced(isSampled: boolean, environment: Record<string, string> = {}) {
     const { tracer, spans } = createRecordingTracer();
     const decisions: TraceDecision[] = [];
     const decide = () => {
@@ -365,19 +365,37 @@ describe('with tracing', () => {
       decisions.push(decision);
       return decision;
     };
-    const own = await TwoWays.create({}, { tracer: { ...tracer, decide } });
+    const own = await TwoWays.create(environment, { tracer: { ...tracer, decide } });
     await own.warm();
     spans.length = 0;
     decisions.length = 0;
     return { own, spans, decisions };
   }
 
-  it('a request that will be traced is for the app, with the decision', async () => {
-    const { own, decisions } = await traced(true);
+  it.each(['GET', 'HEAD'])('a %s that is traced has the span that the app would give it', async (method) => {
+    const { own, spans, decisions } = await traced(true);
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    for (const sent of [{}, { 'if-none-match': '*' }]) {
+      spans.length = 0;
+      const answer = await own.asCaller({ method, headers: { traceparent, ...sent } });
+      expect(answer.isHit).toBe(true);
+      expect(spans).toHaveLength(2);
+      expect(spans[0]).toEqual(spans[1]);
+      expect(spans[0]).toMatchObject({ name: `${method} /imagecaches`, traceparent, isEnded: true });
+    }
+    // One for each hit: the server that only knows the app asks for none.
+    expect(decisions).toHaveLength(2);
+  });
+
+  it('a request that the limit leaves to the app brings its decision', async () => {
+    // The requests that warm up, and one.
+    const { own, spans, decisions } = await traced(true, { RATE_LIMIT_PER_MINUTE: '7' });
     const wanted = request({ authorization: own.authorization });
+    expect(own.service.app.hits(wanted)?.status).toBe(200);
     expect(own.service.app.hits(wanted)).toBeUndefined();
-    expect(decisions).toHaveLength(1);
-    expect(wanted.traceDecision).toBe(decisions[0]);
+    expect(spans).toHaveLength(1);
+    expect(decisions).toHaveLength(2);
+    expect(wanted.traceDecision).toBe(decisions[1]);
   });
 
   it('any other is a hit, without a span', async () => {

@@ -95,7 +95,7 @@ export async function measureGrowthHits({ quick, folder }: GrowthHitsOptions): P
 interface CellContext {
   readonly issuer: TokenIssuer;
   readonly folder: string;
-  readonly measure: (options: NamesLoad) => Promise<LoadResult>;
+  readonly measure: (options: NamesLoad) => Promise<Omit<LoadResult, 'requests'>>;
   readonly rounds: number;
   readonly seconds: number;
   /** Taken note of what is left out. */
@@ -329,7 +329,10 @@ function request()
 end
 `;
 
-async function loadWithWrk(file: string, { url, headers, names, seconds }: NamesLoad): Promise<LoadResult> {
+async function loadWithWrk(
+  file: string,
+  { url, headers, names, seconds }: NamesLoad,
+): Promise<Omit<LoadResult, 'requests'>> {
   const args = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', file, '--timeout', ANSWER_SECONDS];
   for (const [name, value] of Object.entries(headers)) args.push('-H', `${name}: ${value}`);
   const { stdout } = await run('wrk', [...args, url, '--', String(names)], { timeout: TIMEOUT_MS });
@@ -340,7 +343,12 @@ async function loadWithWrk(file: string, { url, headers, names, seconds }: Names
   return { requestsPerSecond: Number(rate), errors: Number(failed) + socketErrors };
 }
 
-async function loadWithAutocannon({ url, headers, names, seconds }: NamesLoad): Promise<LoadResult> {
+async function loadWithAutocannon({
+  url,
+  headers,
+  names,
+  seconds,
+}: NamesLoad): Promise<Omit<LoadResult, 'requests'>> {
   const requests = Array.from({ length: names }, (_, index) => ({
     path: `/imagecaches?name=${nameOf(index)}`,
   }));

@@ -1,57 +1,100 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { startTokenIssuer } from '../../deploy/demo/token-issuer.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { startTokenIssuer, type TokenIssuer } from '../../deploy/demo/token-issuer.ts';
 import { compress } from '../../src/runtime/node/platform/compress.ts';
 import { makeImageCaches } from '../simulator/image-cache-data.ts';
 import { startSimulator } from '../simulator/simulator.ts';
-import { type LoadTool, measureLatency } from './load.ts';
-import { type Peers, startAwsSigv4Proxy, startGateway, startKrakend, startSigningProxy } from './peers.ts';
-import { median, ratioOf, round, type Section, spread } from './report.ts';
-import { type StartedServer, startNginx, startScript } from './servers.ts';
+import { CONNECTIONS, type MeasuredPair, measurePairs, type Pair, pairRows, type Side } from './cpu-pairs.ts';
+import type { LoadTool } from './load.ts';
+import type { Section } from './report.ts';
+import { type StartedServer, startScript } from './servers.ts';
 
-export const CONNECTIONS = 64;
 const AUDIENCE = 'imagecaches';
-/** At a constant rate each server is asked for so long in each round. */
-const LATENCY_SECONDS = 4;
+const ORIGIN = 'https://console.example';
+/** The share of requests that is traced. */
+const TRACED_SHARE = '0.1';
 
 export interface HitOptions {
   readonly tool: LoadTool;
   readonly folder: string;
-  readonly rounds: number;
-  readonly secondsPerRound: number;
-  /** Only against the bare Hono route: what the regression guard asks. */
-  readonly isBrief?: boolean;
-  readonly peers: Peers;
+  /** Rounds of each pair that has a goal, and of each that has none. */
+  readonly rounds: { readonly withGoal: number; readonly without: number };
 }
 
-export interface HitResult {
-  readonly sections: readonly Section[];
-  /** This service's hits a second, its log written, to those of a bare Hono route. */
-  readonly serviceToHono: number;
+/** What the regression guard holds: pairs with a goal, by what they measure. */
+export type GoalPairs = Readonly<Record<'log' | 'cors' | 'tracing', MeasuredPair>>;
+
+/** Hits of this service against baselines of the same run. */
+export async function measureHits(options: HitOptions): Promise<Section[]> {
+  return withServers(options.folder, async (servers, start) => {
+    const ofKinds = kindPairs(servers, options);
+    const others = await otherPairs(servers, start, options);
+    const measured = await measurePairs(
+      [...Object.values(goalPairs(servers, options)), ...others, ...ofKinds],
+      options.tool,
+    );
+    const hits = measured.slice(0, -ofKinds.length);
+    const kinds = measured.slice(-ofKinds.length);
+    const { list, gzip, br } = servers.bodies;
+    return [
+      {
+        title: `hits: a list of 50 entries, ${CONNECTIONS} connections`,
+        rows: pairRows(hits),
+        notes: [
+          'ratio: CPU time of a request at what it is measured against, to that here: above 1 this service takes less. The median of',
+          'the rounds, in which the two take turns. CPU time is user and system time of the whole server process, its log included.',
+          'By the app: for a token whose scheme is in lower case the app is asked, and not hits.ts.',
+        ],
+      },
+      {
+        title: 'kinds of hits',
+        rows: pairRows(kinds),
+        notes: [
+          `The list of 50 has ${list.byteLength} bytes, ${gzip.byteLength} by gzip, ${br.byteLength} by brotli.`,
+        ],
+      },
+    ];
+  });
 }
 
-interface Target {
-  readonly what: string;
-  readonly url: string;
-  readonly headers: Record<string, string>;
-  readonly method?: 'HEAD';
-  /** This service is to reach at least so much of it. */
-  readonly least?: number;
+/** The pairs that have goals, alone. */
+export async function measureHitGoals(options: HitOptions): Promise<GoalPairs> {
+  return withServers(options.folder, async (servers) => {
+    const { log, cors, tracing } = goalPairs(servers, options);
+    const [ofLog, ofCors, ofTracing] = await measurePairs([log, cors, tracing], options.tool);
+    return { log: ofLog, cors: ofCors, tracing: ofTracing } as GoalPairs;
+  });
 }
 
-/** Hits of this service against everything that answers the same bytes. */
-export async function measureHits(options: HitOptions): Promise<HitResult> {
-  const { folder, isBrief = false, peers } = options;
-  const simulator = await startSimulator();
-  const tenOnly = await startSimulator({ imageCaches: makeImageCaches(10) });
-  const issuer = await startTokenIssuer();
-  const started: StartedServer[] = [];
-  const keep = <Server extends StartedServer>(server: Server): Server => {
-    started.push(server);
-    return server;
-  };
-  const log = (name: string) => join(folder, `${name}.log`);
-  const environment = {
+export interface HitServers {
+  readonly service: StartedServer;
+  readonly cors: StartedServer;
+  readonly traced: StartedServer;
+  readonly ten: StartedServer;
+  readonly hono: StartedServer;
+  readonly issuer: TokenIssuer;
+  /** Settings of a service like the first. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly authorization: string;
+  readonly bodies: Readonly<Record<'list' | 'ten' | 'gzip' | 'br', Uint8Array>>;
+  /** Arguments of the bare servers: where the bodies are. */
+  readonly files: readonly string[];
+}
+
+type Start = (
+  name: string,
+  script: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+) => Promise<StartedServer>;
+
+export const SERVICE = 'src/runtime/node.ts';
+
+function serviceEnvironment(issuer: TokenIssuer): Record<string, string> {
+  return {
     METRICS_PORT: '0',
     AUTH_ISSUER: issuer.issuer,
     AUTH_AUDIENCE: AUDIENCE,
@@ -60,280 +103,185 @@ export async function measureHits(options: HitOptions): Promise<HitResult> {
     RATE_LIMIT_PER_MINUTE: '100000000',
     SHUTDOWN_DELAY_SECONDS: '0',
   };
-  const startService = async (name: string, more: Record<string, string>) =>
-    keep(await startScript('src/runtime/node.ts', [], { ...environment, ...more }, log(name)));
+}
+
+/** Starts the services that are measured, a collector and the bare Hono route, and stops them after the work. */
+export async function withServers<Result>(
+  folder: string,
+  work: (servers: HitServers, start: Start) => Promise<Result>,
+): Promise<Result> {
+  const simulator = await startSimulator();
+  const tenOnly = await startSimulator({ imageCaches: makeImageCaches(10) });
+  const issuer = await startTokenIssuer();
+  const collector = await startCollector();
+  const started: StartedServer[] = [];
+  const start: Start = async (name, script, args, env) => {
+    const server = await startScript(script, args, env, join(folder, `${name}.log`));
+    started.push(server);
+    return server;
+  };
   try {
     const authorization = `Bearer ${await issuer.sign()}`;
+    const environment = { ...serviceEnvironment(issuer), ...simulator.environment };
+    const service = await start('service', SERVICE, [], environment);
+    const cors = await start('cors', SERVICE, [], { ...environment, CORS_ORIGINS: ORIGIN });
+    const traced = await start('traced', SERVICE, [], {
+      ...environment,
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+      OTEL_TRACES_SAMPLER_ARG: TRACED_SHARE,
+    });
+    const ten = await start('ten', SERVICE, [], { ...environment, ...tenOnly.environment });
     const headers = { authorization };
-    const listOf = async ({ url }: StartedServer) =>
-      new Uint8Array(await (await fetch(`${url}/imagecaches`, { headers })).arrayBuffer());
-
-    const service = await startService('service', simulator.environment);
-    const quiet = await startService('quiet', { ...simulator.environment, LOG_LEVEL: 'warn' });
-    const ten = await startService('ten', tenOnly.environment);
-    const list = await listOf(service);
-    const shortList = await listOf(ten);
-    if ((await listOf(quiet)).byteLength !== list.byteLength) throw new Error('the lists differ');
+    const list = await bytesOf(`${service.url}/imagecaches`, headers);
     const bodies = {
-      body: list,
-      ten: shortList,
+      list,
+      ten: await bytesOf(`${ten.url}/imagecaches`, headers),
       gzip: await compress(list, 'gzip'),
       br: await compress(list, 'br'),
+      unauthenticated: await bytesOf(`${service.url}/imagecaches`, {}, 401),
+      probe: await bytesOf(`${service.url}/livez`, {}),
     };
+    for (const { url } of [cors, traced])
+      if (!isDeepStrictEqual(list, await bytesOf(`${url}/imagecaches`, headers)))
+        throw new Error('the lists differ');
     const files: string[] = [];
     for (const [name, bytes] of Object.entries(bodies)) {
       files.push(join(folder, name));
       await writeFile(join(folder, name), bytes);
     }
-    const hono = keep(await startScript('test/bench/bare-hono.ts', files, {}, log('hono')));
-    const serviceTarget = {
-      what: 'this service, with its log',
-      url: `${service.url}/imagecaches`,
-      headers,
-    };
-    const honoTarget = { what: 'a bare Hono route', url: `${hono.url}/imagecaches`, headers, least: 0.95 };
-    if (isBrief) {
-      const rates = await measureInTurns([serviceTarget, honoTarget], options);
-      const ratio = ratioOf(rates[0] as number[], rates[1] as number[]);
-      return { sections: [hitTable([serviceTarget, honoTarget], rates, [])], serviceToHono: ratio };
-    }
-
-    const bare = keep(await startScript('test/bench/bare-http.ts', files, {}, log('http')));
-    const team = keep(
-      await startScript(
-        'test/bench/fifty-lines.ts',
-        files.slice(0, 1),
-        { AUTH_ISSUER: issuer.issuer, AUTH_AUDIENCE: AUDIENCE, TTL_SECONDS: '3600' },
-        log('team'),
-      ),
+    const hono = await start('hono', 'test/bench/bare-hono.ts', files, {});
+    return await work(
+      { service, cors, traced, ten, hono, issuer, environment, authorization, bodies, files },
+      start,
     );
-    const cacheControl = { CACHE_CONTROL: 'public, max-age=3600' };
-    const { url: origin } = keep(
-      await startScript('test/bench/bare-http.ts', files, cacheControl, log('origin')),
-    );
-    const nginx = await startNginx({ origin, folder });
-    if (nginx) keep(nginx);
-    const gatewayOptions = {
-      origin,
-      folder,
-      issuer: issuer.issuer,
-      audience: AUDIENCE,
-      jwksUrl: `${issuer.issuer}/jwks.json`,
-    };
-    const { krakend, envoy, awsSigv4Proxy } = peers;
-    const krakendServer =
-      'missing' in krakend ? undefined : keep(await startKrakend(krakend, gatewayOptions));
-    const gateway = 'missing' in envoy ? undefined : keep(await startGateway(envoy, gatewayOptions));
-    const signer = 'missing' in envoy ? undefined : keep(await startSigningProxy(envoy, { origin, folder }));
-    const awsSigner =
-      'missing' in awsSigv4Proxy
-        ? undefined
-        : keep(await startAwsSigv4Proxy(awsSigv4Proxy, { origin, folder }));
-    const targets: Target[] = [
-      serviceTarget,
-      { what: 'this service, LOG_LEVEL=warn', url: `${quiet.url}/imagecaches`, headers },
-      honoTarget,
-      { what: 'bare node:http', url: `${bare.url}/imagecaches`, headers, least: 0.8 },
-      { what: 'bare node:http, as many headers', url: `${bare.url}/headers`, headers },
-      ...(nginx
-        ? [{ what: 'nginx proxy_cache, no token', url: `${nginx.url}/imagecaches`, headers: {}, least: 1 }]
-        : []),
-      { what: '50 lines: Hono, jose, LRU', url: `${team.url}/imagecaches`, headers, least: 3 },
-      ...(krakendServer && 'version' in krakend
-        ? [
-            {
-              what: `KrakenD ${krakend.version}, token and cache`,
-              url: `${krakendServer.url}/imagecaches`,
-              headers,
-              least: 1,
-            },
-          ]
-        : []),
-      ...(gateway && signer && 'version' in envoy
-        ? [
-            {
-              what: `Envoy ${envoy.version}, token and cache`,
-              url: `${gateway.url}/imagecaches`,
-              headers,
-              least: 1,
-            },
-            {
-              what: `Envoy ${envoy.version}, signs, no cache`,
-              url: `${signer.url}/imagecaches`,
-              headers: {},
-              least: 1,
-            },
-          ]
-        : []),
-      ...(awsSigner
-        ? [
-            {
-              what: 'aws-sigv4-proxy, signs, no cache',
-              url: `${awsSigner.url}/imagecaches`,
-              headers: {},
-              least: 1,
-            },
-          ]
-        : []),
-    ];
-    const rates = await measureInTurns(targets, options);
-    const serviceRate = median(rates[0] as number[]);
-    const missing = Object.values(peers).flatMap((peer) => ('missing' in peer ? [peer.missing] : []));
-    const kinds = await measureKinds(options, { service, ten, hono, headers });
-    // Who cannot keep the rate would only queue.
-    const fast = targets.filter((_target, index) => median(rates[index] as number[]) > serviceRate * 0.6);
-    const latency = await measureLatencies(fast, serviceRate / 2, options);
-    return {
-      sections: [hitTable(targets, rates, missing), kinds, latency],
-      serviceToHono: ratioOf(rates[0] as number[], rates[2] as number[]),
-    };
   } finally {
     for (const server of started) await server.stop();
-    await Promise.all([simulator.stop(), tenOnly.stop(), issuer.stop()]);
+    await Promise.all([simulator.stop(), tenOnly.stop(), issuer.stop(), collector.stop()]);
   }
 }
 
-function hitTable(
-  targets: readonly Target[],
-  rates: readonly number[][],
-  missing: readonly string[],
-): Section {
-  const ratios = targets.map((_target, index) => ratioOf(rates[0] as number[], rates[index] as number[]));
-  const isBelow = targets.some(({ least = 0 }, index) => (ratios[index] as number) < least);
+/** @throws when the answer has another status */
+async function bytesOf(url: string, headers: Record<string, string>, wanted = 200) {
+  const response = await fetch(url, { headers });
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  if (response.status !== wanted) throw new Error(`${url} answers ${response.status}`);
+  return bytes;
+}
+
+/** A collector of traces that takes all and keeps none. */
+async function startCollector(): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
+  const server = createServer((request, response) => {
+    request.resume();
+    request.once('end', () => response.end());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    title: `hits: a list of 50 entries, ${CONNECTIONS} connections`,
-    rows: targets.map(({ what, least }, index) => {
-      const samples = rates[index] as number[];
-      return {
-        server: what,
-        'requests/s': round(median(samples)),
-        spread: spread(samples),
-        'service to it': round(ratios[index] as number, 2),
-        target: least ?? '',
-      };
-    }),
-    notes: [
-      'service to it: the median of the ratios of the rounds, in each of which all take their turn.',
-      ...(isBelow
-        ? [
-            'Below a target by profile: two fifths of a hit are the kernel writing the list, a quarter is Node reading and writing',
-            'HTTP, an eighth is this service, a tenth its log; nginx is no JavaScript, and asks for no token (docs/performance.md).',
-          ]
-        : []),
-      ...missing,
-    ],
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
   };
 }
 
-/** Requests a second of each target: a warm-up, then rounds in which all take their turn. */
-async function measureInTurns(
-  targets: readonly Target[],
-  { tool, rounds, secondsPerRound }: HitOptions,
-): Promise<number[][]> {
-  const once = async ({ what, url, headers, method }: Target, seconds: number) => {
-    const { requestsPerSecond, errors } = await tool.measure({
-      url,
-      headers,
-      method,
-      connections: CONNECTIONS,
-      seconds,
-    });
-    if (errors > 0) throw new Error(`${what}: ${errors} bad answers`);
-    return requestsPerSecond;
+/** A hit with its log, and the route of the baseline that returns the same bytes. */
+function hitSides({ service, hono, authorization }: HitServers): Readonly<Record<'hit' | 'bareHono', Side>> {
+  const headers = { authorization };
+  return {
+    hit: { what: 'a hit', server: service, path: '/imagecaches', headers },
+    bareHono: { what: 'a bare Hono route', server: hono, path: '/imagecaches', headers },
   };
-  for (const target of targets) await once(target, 2);
-  const rates: number[][] = targets.map(() => []);
-  for (let turn = 0; turn < rounds; turn += 1)
-    for (const [index, target] of targets.entries()) rates[index]?.push(await once(target, secondsPerRound));
-  return rates;
 }
 
-interface KindServers {
-  readonly service: StartedServer;
-  readonly ten: StartedServer;
-  readonly hono: StartedServer;
-  readonly headers: Readonly<Record<string, string>>;
+function goalPairs(
+  servers: HitServers,
+  { rounds: { withGoal: rounds } }: HitOptions,
+): Readonly<Record<keyof GoalPairs, Pair>> {
+  const { hit, bareHono } = hitSides(servers);
+  const withOrigin = { ...hit.headers, origin: ORIGIN };
+  const cors = { ...hit, what: 'a hit with CORS', server: servers.cors, headers: withOrigin };
+  const traced = { ...hit, what: 'a hit with tracing, a tenth sampled', server: servers.traced };
+  return {
+    log: { ours: hit, baseline: bareHono, goal: 0.95, rounds },
+    cors: { ours: cors, baseline: hit, goal: 0.9, rounds },
+    tracing: { ours: traced, baseline: hit, goal: 0.8, rounds },
+  };
+}
+
+async function otherPairs(
+  servers: HitServers,
+  start: Start,
+  { rounds: { without: rounds } }: HitOptions,
+): Promise<Pair[]> {
+  const { service, hono, issuer, environment, authorization, files } = servers;
+  const { hit, bareHono } = hitSides(servers);
+  const quiet = await start('quiet', SERVICE, [], {
+    ...environment,
+    LOG_LEVEL: 'warn',
+  });
+  const withoutLog = { ...hit, what: 'a hit, LOG_LEVEL=warn', server: quiet };
+  const bare = await start('http', 'test/bench/bare-http.ts', files, {});
+  const teamEnvironment = { AUTH_ISSUER: issuer.issuer, AUTH_AUDIENCE: AUDIENCE, TTL_SECONDS: '3600' };
+  const team = await start('team', 'test/bench/fifty-lines.ts', files.slice(0, 1), teamEnvironment);
+  const byApp = { authorization: authorization.replace('Bearer', 'bearer') };
+  const unchanged = { 'if-none-match': '*' };
+  const honoRoute = (path: string, more: Partial<Side> = {}): Side => ({
+    ...bareHono,
+    path,
+    headers: {},
+    ...more,
+  });
+  return [
+    { ours: withoutLog, baseline: bareHono, rounds },
+    { ours: hit, baseline: withoutLog, rounds },
+    { ours: hit, baseline: { ...bareHono, what: 'bare node:http', server: bare }, rounds },
+    {
+      ours: hit,
+      baseline: { ...bareHono, what: 'node:http, as many headers', server: bare, path: '/headers' },
+      rounds,
+    },
+    {
+      ours: hit,
+      baseline: { ...bareHono, what: '50 lines: Hono, jose, LRU', server: team },
+      goal: 3,
+      rounds,
+    },
+    { ours: { ...hit, what: 'a hit by the app', headers: byApp }, baseline: bareHono, rounds },
+    {
+      ours: { ...hit, what: 'a 304 by the app', headers: { ...byApp, ...unchanged } },
+      baseline: honoRoute('/unchanged', { headers: { authorization } }),
+      rounds,
+    },
+    {
+      ours: { what: 'a 401', server: service, path: '/imagecaches', headers: {}, isDenied: true },
+      baseline: honoRoute('/unauthenticated', { isDenied: true }),
+      rounds,
+    },
+    {
+      ours: { what: 'a probe', server: service, path: '/livez', headers: {} },
+      baseline: honoRoute('/probe', { server: hono }),
+      rounds,
+    },
+  ];
 }
 
 /** Every kind of hit, against the bare Hono route for the same answer. */
-async function measureKinds(
-  options: HitOptions,
-  { service, ten, hono, headers }: KindServers,
-): Promise<Section> {
-  const list = `${service.url}/imagecaches`;
-  const kinds: readonly (readonly [kind: string, service: Partial<Target>, honoPath: string])[] = [
-    ['a list of 10 entries', { url: `${ten.url}/imagecaches` }, '/ten'],
-    ['a name', { url: `${list}?name=${makeImageCaches()[0]?.name}` }, ''],
-    ['304', { headers: { 'if-none-match': '*' } }, '/unchanged'],
-    ['HEAD', { method: 'HEAD' }, '/imagecaches'],
-    ['gzip', { headers: { 'accept-encoding': 'gzip' } }, '/gzip'],
-    ['brotli', { headers: { 'accept-encoding': 'br' } }, '/br'],
-  ];
-  const targets = kinds.flatMap(([kind, more, path]): Target[] => [
-    { what: kind, url: list, ...more, headers: { ...headers, ...more.headers } },
-    ...(path === ''
-      ? []
-      : [
-          {
-            what: kind,
-            url: hono.url + path,
-            headers: { ...headers },
-            ...(more.method && { method: more.method }),
-          },
-        ]),
-  ]);
-  const rates = await measureInTurns(targets, options);
-  const rows = kinds.map(([kind, , path]) => {
-    const [ours = [], theirs] = targets.flatMap(({ what }, index) =>
-      what === kind ? [rates[index] as number[]] : [],
-    );
-    return {
-      kind,
-      'requests/s': round(median(ours)),
-      'bare Hono': theirs === undefined ? '' : round(median(theirs)),
-      'service to it': theirs === undefined ? '' : round(ratioOf(ours, theirs), 2),
-      target: path === '' ? '' : 0.95,
-    };
+function kindPairs(servers: HitServers, { rounds: { without: rounds } }: HitOptions): Pair[] {
+  const { hit, bareHono } = hitSides(servers);
+  const pair = (what: string, path: string, ours: Partial<Side>, baseline: Partial<Side> = {}): Pair => ({
+    ours: { ...hit, what, ...ours },
+    baseline: { ...bareHono, path, ...baseline },
+    goal: 0.95,
+    rounds,
   });
-  const sizes = await Promise.all(
-    ['body', 'gzip', 'br'].map(async (name) => (await readFile(join(options.folder, name))).byteLength),
-  );
-  return {
-    title: 'kinds of hits',
-    rows,
-    notes: [`The list of 50 has ${sizes[0]} bytes, ${sizes[1]} by gzip, ${sizes[2]} by brotli.`],
-  };
-}
-
-async function measureLatencies(
-  targets: readonly Target[],
-  requestsPerSecond: number,
-  { rounds }: HitOptions,
-): Promise<Section> {
-  const samples = targets.map(() => ({ p50: [] as number[], p99: [] as number[], p999: [] as number[] }));
-  // The first turn warms up the load, which would else be slower than what it asks.
-  for (let turn = -1; turn < Math.min(3, rounds); turn += 1)
-    for (const [index, { url, headers }] of targets.entries()) {
-      const { p50Ms, p99Ms, p999Ms } = await measureLatency({
-        url,
-        headers,
-        connections: CONNECTIONS,
-        seconds: LATENCY_SECONDS,
-        requestsPerSecond,
-      });
-      if (turn < 0) continue;
-      samples[index]?.p50.push(p50Ms);
-      samples[index]?.p99.push(p99Ms);
-      samples[index]?.p999.push(p999Ms);
-    }
-  return {
-    title: `latency at ${round(requestsPerSecond)} requests/s, half of what this service reaches`,
-    rows: targets.map(({ what }, index) => ({
-      server: what,
-      'median ms': round(median(samples[index]?.p50 ?? []), 2),
-      '99 % ms': round(median(samples[index]?.p99 ?? []), 2),
-      '99.9 % ms': round(median(samples[index]?.p999 ?? []), 2),
-    })),
-    notes: ['Timed from when each request was due. Servers that cannot keep the rate are left out.'],
-  };
+  const asking = (headers: Record<string, string>) => ({ headers: { ...hit.headers, ...headers } });
+  return [
+    pair('a list of 10 entries', '/ten', { server: servers.ten }),
+    pair('304', '/unchanged', asking({ 'if-none-match': '*' })),
+    pair('HEAD', '/imagecaches', { method: 'HEAD' }, { method: 'HEAD' }),
+    pair('gzip', '/gzip', asking({ 'accept-encoding': 'gzip' })),
+    pair('brotli', '/br', asking({ 'accept-encoding': 'br' })),
+  ];
 }

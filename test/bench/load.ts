@@ -6,6 +6,8 @@ import { openRawConnections, type RawConnection } from './raw-connections.ts';
 const run = promisify(execFile);
 
 export interface LoadResult {
+  /** Answers that came. */
+  readonly requests: number;
   readonly requestsPerSecond: number;
   /** Answers that were neither 2xx nor 304, and connections that failed. Anything but 0 spoils the result. */
   readonly errors: number;
@@ -48,11 +50,16 @@ async function measureWithWrk(options: LoadOptions): Promise<LoadResult> {
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`];
   for (const [name, value] of Object.entries(headers)) args.push('-H', `${name}: ${value}`);
   const { stdout } = await run('wrk', [...args, url]);
+  const requests = /(\d+) requests in/.exec(stdout)?.[1];
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1];
   const failed = /Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1] ?? '0';
   const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout);
   const socketErrors = (sockets ?? []).slice(1).reduce((sum, count) => sum + Number(count), 0);
-  return { requestsPerSecond: Number(rate), errors: Number(failed) + socketErrors };
+  return {
+    requests: Number(requests),
+    requestsPerSecond: Number(rate),
+    errors: Number(failed) + socketErrors,
+  };
 }
 
 async function measureWithAutocannon(options: LoadOptions): Promise<LoadResult> {
@@ -61,6 +68,7 @@ async function measureWithAutocannon(options: LoadOptions): Promise<LoadResult> 
   // What is no 2xx may be a 304, which is as good.
   const unchanged = result['3xx'];
   return {
+    requests: result.requests.total,
     requestsPerSecond: result.requests.average,
     errors: result.errors + result.non2xx - unchanged,
   };
@@ -147,5 +155,5 @@ async function measureRaw({ url, method, headers, connections, seconds }: LoadOp
   for (const connection of all) ask(connection);
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   for (const { close } of all) close();
-  return { requestsPerSecond: answers / seconds, errors };
+  return { requests: answers, requestsPerSecond: answers / seconds, errors };
 }
