@@ -73,9 +73,12 @@ async function statusesUnderLoad(
   const every = Math.floor((CALLERS * CALLS_EACH) / (rotations + 1));
   let rotated = 0;
   let rotating: Promise<void> | undefined;
+  let newestUsed = -1;
   const rotateIfDue = () => {
     if (rotating !== undefined || rotated === rotations || statuses.length < (rotated + 1) * every) return;
     if ([...underWay].some((call) => call.rotated < rotated)) return;
+    // Some call has used the key of now: else the next one would replace a key that nobody has seen.
+    if (newestUsed < rotated) return;
     rotating = rotate(rotated + 1).then(() => {
       rotated += 1;
       rotating = undefined;
@@ -87,6 +90,7 @@ async function statusesUnderLoad(
       underWay.add(begun);
       statuses.push(await call(provider));
       underWay.delete(begun);
+      newestUsed = Math.max(newestUsed, begun.rotated);
       rotateIfDue();
     }
   };
