@@ -28,7 +28,7 @@ it('the Worker shares its lists in the KV namespace that is bound', async () => 
     async () => {
       const { keys } = await KV.list();
       expect(keys.map(({ name }) => name)).toContainEqual(
-        expect.stringMatching(/^imagecaches-bff:(?!1:test).*:entry:\*$/),
+        expect.stringMatching(/^imagecaches-bff:(?!1:test).*:entry:imagecaches\/\*$/),
       );
     },
     { timeout: 50_000 },
