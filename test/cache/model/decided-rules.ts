@@ -1,0 +1,35 @@
+/**
+ * Rules that are decided and not built yet. The change that builds one sets it to true in the same commit; from then on
+ * the caching rules are checked with it. What stands for the rule until then is named after "today".
+ */
+export const DECIDED_RULES: Readonly<Record<DecidedRule, boolean>> = {
+  forcedLimitOfLoadedEntry: false,
+  pauseOfLoadedEntry: false,
+  staleListAnswersNames: false,
+  newerWins: false,
+  brokenListIsFault: false,
+  lateRejectionsCount: false,
+  attemptTimeoutStartsWhenSent: false,
+  sharedLifeIsOurs: false,
+};
+
+export type DecidedRule =
+  /** A forced read of a name whose fresh list was loaded within the last second makes no call. Today: it does. */
+  | 'forcedLimitOfLoadedEntry'
+  /** A list that is loaded for a name keeps its own pause and forced limit. Today: those of the name count. */
+  | 'pauseOfLoadedEntry'
+  /** A name is answered at once from a list in its stale-while-revalidate time. Today: it loads first. */
+  | 'staleListAnswersNames'
+  /** No name is answered from data older than an answer given before. Today: a stale name may follow a newer list. */
+  | 'newerWins'
+  /** A list in which every entry breaks the model is a failed call. Today: it is stored as an empty list. */
+  | 'brokenListIsFault'
+  /** A rejection that comes after the call was given up counts for the key. Today: such a call is not read. */
+  | 'lateRejectionsCount'
+  /** A call has its whole attempt timeout from the moment it is sent. Today: waiting for its turn is part of it. */
+  | 'attemptTimeoutStartsWhenSent'
+  /**
+   * An entry of a replica with a longer fresh life is fresh for as long as one of this service. Today: it answers a miss,
+   * without a call, for as long as it would there.
+   */
+  | 'sharedLifeIsOurs';

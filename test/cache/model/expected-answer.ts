@@ -1,0 +1,88 @@
+import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
+import { DECIDED_RULES } from './decided-rules.ts';
+import type { GivenList } from './given-lists.ts';
+import { type ServiceFacts, servedAtOnceUntilMs } from './service-facts.ts';
+
+/** A refresh before its time begins no earlier than this before the end: 16 seconds of load times ln 2. */
+const EARLY_MS = 12_000;
+
+/** What a read has to come to, before anything else happens. */
+export interface ExpectedAnswer {
+  /** It has to be answered at once, with data that is no older than this; undefined: it may wait. */
+  readonly atOnceSinceMs: number | undefined;
+  /** It makes no call. */
+  readonly isQuiet: boolean;
+  /** It makes a call, or takes what another replica has loaded. */
+  readonly isCall: boolean;
+}
+
+const ANYTHING: ExpectedAnswer = { atOnceSinceMs: undefined, isQuiet: false, isCall: false };
+
+export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean): ExpectedAnswer {
+  const { held, now, mark, settings } = facts;
+  const own = held.get(key);
+  const list = key === UNFILTERED_KEY ? undefined : held.get(UNFILTERED_KEY);
+  const isCall = mustCall(facts, key, isForced);
+  if (isForced && !isLimited(facts, key, own, list)) return { ...ANYTHING, isCall };
+
+  const fresh = [own, list].filter((given) => given !== undefined && now() < given.freshUntilMs) as GivenList[];
+  if (fresh.length > 0) {
+    const isEarly = settings.random > 0 && fresh.some(({ freshUntilMs }) => freshUntilMs - now() < EARLY_MS);
+    const atOnceSinceMs = Math.max(...fresh.map(({ storedAtMs }) => storedAtMs));
+    return { atOnceSinceMs, isQuiet: !isEarly, isCall: false };
+  }
+  const isStale = (given: GivenList | undefined): boolean =>
+    given !== undefined && !mark.mayBeOver && now() < servedAtOnceUntilMs(facts, given);
+  // A list may be held that is older and fresh still.
+  const isNewest = key === UNFILTERED_KEY || DECIDED_RULES.newerWins;
+  const oldestMs = Number.NEGATIVE_INFINITY;
+  if (isStale(own)) return { atOnceSinceMs: isNewest ? own?.storedAtMs : oldestMs, isQuiet: false, isCall };
+  if (DECIDED_RULES.staleListAnswersNames && isStale(list))
+    return { atOnceSinceMs: list?.storedAtMs, isQuiet: false, isCall: false };
+  const shared = sharedFresh(facts, key);
+  if (shared !== undefined) return { atOnceSinceMs: shared.storedAtMs, isQuiet: true, isCall: false };
+  return { ...ANYTHING, isCall };
+}
+
+/** A forced read that comes so soon after the last load that it is one like any other. */
+function isLimited(
+  { loads, now }: ServiceFacts,
+  key: string,
+  own: GivenList | undefined,
+  list: GivenList | undefined,
+): boolean {
+  if (own !== undefined && loads.isForcedLimited(key)) return true;
+  if (!DECIDED_RULES.forcedLimitOfLoadedEntry || list === undefined) return false;
+  return now() < list.freshUntilMs && loads.isForcedLimited(UNFILTERED_KEY);
+}
+
+/** True when nothing but the read itself decides what happens: no load is under way and no turn is taken. */
+function isIdle({ replica, pending, upstream }: ServiceFacts): boolean {
+  const isStoreQuiet = replica === undefined || (replica.state !== 'slow' && replica.turns.size === 0);
+  return isStoreQuiet && pending.size === 0 && upstream.underWay.length === 0;
+}
+
+function mustCall(facts: ServiceFacts, key: string, isForced: boolean): boolean {
+  const { guards, held, loads, now, upstream, credentials } = facts;
+  const keys = [key, UNFILTERED_KEY];
+  if (!isIdle(facts) || !guards.isOpen(credentials.current, upstream.underWay)) return false;
+  const isUnknown = keys.every((each) => held.isUnknown(each));
+  if (isUnknown) return true;
+  if (guards.wasTroubled()) return false;
+  if (isForced) return held.isUnknown(key) || (held.get(key) !== undefined && loads.isForcedFree(key));
+  // Neither may be fresh, as far as is known.
+  return keys.every((each) => {
+    const given = held.get(each);
+    return held.isUnknown(each) || (given !== undefined && now() >= given.freshUntilMs);
+  });
+}
+
+/** What another replica has loaded and this one has nothing of. */
+function sharedFresh(facts: ServiceFacts, key: string): GivenList | undefined {
+  const { held, loads, now, replica } = facts;
+  if (replica?.state !== 'up' || !isIdle(facts)) return undefined;
+  if (!held.isUnknown(key) || !held.isUnknown(UNFILTERED_KEY)) return undefined;
+  if (key !== UNFILTERED_KEY && loads.mayLoadListForNames()) return undefined;
+  const given = facts.given.ofEntry(key, replica.entries.get(key));
+  return given !== undefined && now() < given.freshUntilMs ? given : undefined;
+}
