@@ -5,7 +5,7 @@ import {
   STALE_IF_ERROR_MS,
   STALE_WHILE_REVALIDATE_MS,
 } from './contract-numbers.ts';
-import { DECIDED_RULES } from './decided-rules.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
 import type { GivenList, ServedList } from './given-lists.ts';
 import { ROOMY_ENTRIES, type ServiceFacts } from './service-facts.ts';
 
@@ -51,11 +51,17 @@ export function checkAnswer(facts: ServiceFacts, ask: Ask, answer: Answer): Give
   const ageSeconds = Number(headers.get('age'));
   const maxAgeSeconds = Number(/^private, max-age=(\d+)$/.exec(headers.get('cache-control') ?? '')?.[1]);
   const said = CACHE_STATUS.exec(headers.get('cache-status') ?? '')?.groups;
-  const isHeld = said?.why === undefined && said?.detail !== 'derived';
-  const isOwn = isHeld || said?.stored !== undefined;
   const ttlSeconds = said?.ttl === undefined ? undefined : Number(said.ttl);
   const times = { atMs, ageSeconds, maxAgeSeconds, ttlSeconds };
-  const given = facts.given.find({ text, key: ask.key, ...times, isOwn });
+  const isLoaded = said?.why !== undefined && said.detail === undefined;
+  // Whose data it was said to be, if it was said.
+  const isOwn = isLoaded ? said.stored !== undefined : said?.detail !== 'derived';
+  const isAnybodys = said?.detail === 'stale-if-error' || said?.collapsed !== undefined;
+  const given = facts.given.find(
+    { text, key: ask.key, ...times },
+    (list) =>
+      (isAnybodys || (list.key === ask.key) === isOwn) && (!isLoaded || list.storedAtMs === atMs),
+  );
   const all = { key: ask.key, text, ageSeconds, status: headers.get('cache-status') };
   facts.demand(given !== undefined, 'a served list is one that was given, whole and for this key', all);
   facts.demand(said !== undefined, 'Cache-Status has one of the known forms', all);
@@ -91,6 +97,7 @@ function checkOutcome(
   const demand = (holds: boolean, rule: string) => facts.demand(holds, rule, all);
   const isFresh = atMs < given.freshUntilMs;
   const isOwn = given.key === ask.key;
+  const isRoomy = facts.settings.maxEntries === ROOMY_ENTRIES;
   demand((ttl === undefined) === (why !== undefined && detail === undefined), 'ttl where it was held');
   demand(why === undefined || (why === 'request') === ask.isForced, 'fwd=request for forced reads only');
   demand(why !== 'miss' || !ask.wasHeld, 'fwd=miss only where nothing was held');
@@ -116,7 +123,9 @@ function checkOutcome(
       demand(given.origin === 'upstream' && given.storedAtMs === atMs, 'what was loaded is answered at once');
       if (collapsed === undefined) given.loaders += 1;
       demand(given.loaders <= 1, 'one caller loads, the others are collapsed');
-      demand((stored !== undefined) === (isOwn && collapsed === undefined), 'stored by who loaded its own key');
+      demand(stored === undefined || (isOwn && collapsed === undefined), 'stored by who loaded its own key');
+      // Unless it was evicted at that very moment.
+      demand(stored !== undefined || !isOwn || collapsed !== undefined || !isRoomy, 'what was loaded is stored');
   }
   demand(isFresh || !isRejectionOver, 'stale data ends 60 s after the first rejection');
 }
@@ -157,11 +166,11 @@ function checkError({ guards, demand }: ServiceFacts, ask: Ask, answer: Answer):
       demand(lastMs('500', 'reset', 'garbage', 'broken') >= sinceMs, 'upstream_failed needs a failure', all);
       break;
     case 'upstream_throttled':
-      demand(lastMs('429', '429 in 3', '429 in 20') >= sinceMs || atMs < guards.heldUntilMs, 'needs a 429', all);
+      demand(Math.max(guards.lastMs('429'), guards.heldUntilMs) >= sinceMs, 'upstream_throttled needs a 429', all);
       demand(retryAfterSeconds >= 1, 'upstream_throttled says when to come again', all);
       break;
     case 'overloaded':
-      demand(!guards.breaker.isClosed || lastMs('500', 'reset', 'garbage') >= sinceMs, 'needs a breaker', all);
+      demand(!guards.breaker.isClosed || lastMs('500', 'reset', 'garbage') >= sinceMs, 'overloaded needs failures', all);
       demand(retryAfterSeconds >= 1, 'overloaded says when to come again', all);
       break;
     default:

@@ -6,7 +6,10 @@ export interface CredentialSource {
   readonly provider: CredentialProvider;
   /** Digests that take no thread and no time; the signature names the credential it was made with. */
   readonly digests: Digests;
+  /** What calls are signed with. */
   readonly current: Credential;
+  /** What a reload brings. */
+  readonly latest: Credential;
   /**
    * Puts another secret into the place of the current one.
    *
@@ -44,6 +47,9 @@ export function createCredentialSource(): CredentialSource {
     },
     get current() {
       return held;
+    },
+    get latest() {
+      return latest;
     },
     replace(isNewId, isSeenAtOnce) {
       if (isNewId) id += 1;

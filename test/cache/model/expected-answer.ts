@@ -1,10 +1,10 @@
 import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
-import { DECIDED_RULES } from './decided-rules.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
 import type { GivenList } from './given-lists.ts';
 import { type ServiceFacts, servedAtOnceUntilMs } from './service-facts.ts';
 
-/** A refresh before its time begins no earlier than this before the end: 16 seconds of load times ln 2. */
-const EARLY_MS = 12_000;
+/** A refresh before its time begins no earlier than this many load times before the end: ln 2 and a little more. */
+const EARLY_LOADS = 0.7;
 
 /** What a read has to come to, before anything else happens. */
 export interface ExpectedAnswer {
@@ -27,9 +27,11 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
 
   const fresh = [own, list].filter((given) => given !== undefined && now() < given.freshUntilMs) as GivenList[];
   if (fresh.length > 0) {
-    const isEarly = settings.random > 0 && fresh.some(({ freshUntilMs }) => freshUntilMs - now() < EARLY_MS);
+    const isEarly = fresh.some(
+      ({ freshUntilMs, longestLoadMs }) => freshUntilMs - now() < EARLY_LOADS * longestLoadMs,
+    );
     const atOnceSinceMs = Math.max(...fresh.map(({ storedAtMs }) => storedAtMs));
-    return { atOnceSinceMs, isQuiet: !isEarly, isCall: false };
+    return { atOnceSinceMs, isQuiet: settings.random === 0 || !isEarly, isCall: false };
   }
   const isStale = (given: GivenList | undefined): boolean =>
     given !== undefined && !mark.mayBeOver && now() < servedAtOnceUntilMs(facts, given);
@@ -57,9 +59,9 @@ function isLimited(
 }
 
 /** True when nothing but the read itself decides what happens: no load is under way and no turn is taken. */
-function isIdle({ replica, pending, upstream }: ServiceFacts): boolean {
+function isIdle({ replica, pending, timers }: ServiceFacts): boolean {
   const isStoreQuiet = replica === undefined || (replica.state !== 'slow' && replica.turns.size === 0);
-  return isStoreQuiet && pending.size === 0 && upstream.underWay.length === 0;
+  return isStoreQuiet && pending.size === 0 && timers() === 0;
 }
 
 function mustCall(facts: ServiceFacts, key: string, isForced: boolean): boolean {

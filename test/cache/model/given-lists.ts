@@ -1,7 +1,7 @@
 import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import type { SharedEntry } from '../../../src/shared-entries.ts';
 import { vendorEntry } from '../../support/test-service.ts';
-import { EMPTY_FRESH_MS, FRESH_JITTER, FRESH_MS } from './contract-numbers.ts';
+import { DEADLINE_MS, EMPTY_FRESH_MS, FRESH_JITTER, FRESH_MS } from './contract-numbers.ts';
 
 /** A list that upstream or another replica gave. Its number stands in each of its entries. */
 export interface GivenList {
@@ -12,6 +12,8 @@ export interface GivenList {
   readonly origin: 'upstream' | 'replica';
   readonly storedAtMs: number;
   readonly freshUntilMs: number;
+  /** No load of it can have taken longer. */
+  readonly longestLoadMs: number;
   /** Answers that say they loaded it themselves. */
   loaders: number;
 }
@@ -25,15 +27,20 @@ export interface ServedList {
   readonly maxAgeSeconds: number;
   /** The parameter ttl of Cache-Status; undefined: absent. */
   readonly ttlSeconds: number | undefined;
-  /** It was said to be of the key itself; otherwise the list may have answered for it. */
-  readonly isOwn: boolean;
 }
 
 export interface GivenLists {
-  /** @param freshUntilMs absent: upstream gave it, so its fresh life begins now */
-  add(list: Pick<GivenList, 'key' | 'names' | 'storedAtMs'> & { readonly freshUntilMs?: number }): GivenList;
-  /** The list that an answer was taken from; undefined when nobody gave it for this key. */
-  find(served: ServedList): GivenList | undefined;
+  /** @param replica when another replica began to load it, and for how long it is fresh there; absent: upstream gave it */
+  add(
+    list: Pick<GivenList, 'key' | 'names' | 'storedAtMs'>,
+    replica?: { readonly begunAtMs: number; readonly freshUntilMs: number },
+  ): GivenList;
+  /**
+   * The list that an answer was taken from; undefined when nobody gave it for this key.
+   *
+   * @param fits prefers one of several that give the same bytes
+   */
+  find(served: ServedList, fits: (given: GivenList) => boolean): GivenList | undefined;
   /** The list that the shared store holds; undefined when nobody gave it. */
   ofEntry(key: string, entry: SharedEntry | undefined): GivenList | undefined;
 }
@@ -45,22 +52,23 @@ export function createGivenLists(random: number): GivenLists {
   const isFor = (given: GivenList, key: string): boolean => given.key === key || given.key === UNFILTERED_KEY;
 
   return {
-    add({ freshUntilMs, ...list }) {
+    add(list, replica) {
       const lifeMs = freshLifeMs(list.names);
       const given: GivenList = {
         ...list,
         number: all.length,
-        origin: freshUntilMs === undefined ? 'upstream' : 'replica',
+        origin: replica === undefined ? 'upstream' : 'replica',
         freshUntilMs:
-          freshUntilMs === undefined
+          replica === undefined
             ? list.storedAtMs + lifeMs * (1 - FRESH_JITTER * random)
-            : Math.min(freshUntilMs, list.storedAtMs + lifeMs),
+            : Math.min(replica.freshUntilMs, list.storedAtMs + lifeMs),
+        longestLoadMs: replica === undefined ? 2 * DEADLINE_MS + 1000 : list.storedAtMs - replica.begunAtMs,
         loaders: 0,
       };
       all.push(given);
       return given;
     },
-    find({ text, key, atMs, ageSeconds, maxAgeSeconds, ttlSeconds, isOwn }) {
+    find({ text, key, atMs, ageSeconds, maxAgeSeconds, ttlSeconds }, fits) {
       const number = /answer-(\d+)"/.exec(text)?.[1];
       if (number !== undefined) {
         const given = all[Number(number)];
@@ -77,7 +85,7 @@ export function createGivenLists(random: number): GivenLists {
           leftSeconds === (ttlSeconds ?? leftSeconds)
         );
       });
-      return like.findLast((given) => (given.key === key) === isOwn) ?? like.at(-1);
+      return like.findLast(fits) ?? like.at(-1);
     },
     ofEntry(key, entry) {
       if (entry === undefined) return undefined;

@@ -39,6 +39,6 @@ export async function checkHealing(service: ServiceUnderTest): Promise<void> {
   }
   await service.advance(2 * DEADLINE_MS);
   demand((await service.unfinished()) === 0, 'background work ends, and never fails');
-  demand(service.timers() === 0, 'no timer is left behind');
+  demand(facts.timers() === 0, 'no timer is left behind');
   await service.settle();
 }

@@ -1,6 +1,6 @@
 import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import { ATTEMPT_TIMEOUT_MS, DEADLINE_MS, FORCED_INTERVAL_MS, NAME_LOADS } from './contract-numbers.ts';
-import { DECIDED_RULES } from './decided-rules.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
 import {
   endLoad,
   isJustLoaded,

@@ -2,7 +2,7 @@ import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import type { Dependencies } from '../../../src/deps.ts';
 import type { LookUp, SharedEntries, SharedEntry } from '../../../src/shared-entries.ts';
 import { createMemorySharedStore } from '../../support/memory-shared-store.ts';
-import { DECIDED_RULES } from './decided-rules.ts';
+import { MISSED_RULES } from './rules-to-come.ts';
 import { freshLifeMs, type GivenList, type GivenLists, servedText } from './given-lists.ts';
 
 export type StoreState = 'up' | 'slow' | 'down';
@@ -112,12 +112,13 @@ export function createOtherReplica(
         return;
       }
       const listed = [...names].filter((name) => key === UNFILTERED_KEY || name === key);
-      const lifeMs = (DECIDED_RULES.sharedLifeIsOurs ? 2 : 1) * freshLifeMs(listed);
+      const lifeMs = (MISSED_RULES.sharedLifeIsOurs ? 2 : 1) * freshLifeMs(listed);
       const freshUntilMs = now() + lifeMs;
-      const list = given.add({ key, names: listed, storedAtMs: now(), freshUntilMs });
+      const { begunAtMs } = turn;
+      const list = given.add({ key, names: listed, storedAtMs: now() }, { begunAtMs, freshUntilMs });
       watchPut(list);
       const body = encode(servedText(list, key));
-      await turn.settle({ body, begunAtMs: turn.begunAtMs, storedAtMs: now(), freshUntilMs });
+      await turn.settle({ body, begunAtMs, storedAtMs: now(), freshUntilMs });
     },
     poison(key) {
       const body = encode(`{"image_caches":[{"name":"somebody-elses"}]}`);

@@ -7,7 +7,8 @@ import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstrea
  * are two answers: since when it is sure, for what must not be served, and since when it is possible, for what must be.
  */
 export interface RejectionMark {
-  ended(call: UpstreamCall, ending: Ending, current: Credential): void;
+  /** @param latest what a reload would bring */
+  ended(call: UpstreamCall, ending: Ending, latest: Credential): void;
   /** The current key may be locked out: a load fails for it without a call. */
   mayBeLocked(): void;
   /** Another replica had a success. */
@@ -21,17 +22,20 @@ export interface RejectionMark {
 export function createRejectionMark(now: () => number): RejectionMark {
   let surelySinceMs: number | undefined;
   let possiblySinceMs: number | undefined;
+  /** When a success last ended a time in which stale data was refused. */
+  let overAtMs: number | undefined;
   const isOver = (sinceMs: number | undefined): boolean =>
     sinceMs !== undefined && now() - sinceMs >= REJECTED_STALE_MS;
   return {
-    ended({ credential }, ending, current) {
+    ended({ credential }, ending, latest) {
       if (isListAnswer(ending)) {
+        if (isOver(possiblySinceMs)) overAtMs = now();
         surelySinceMs = undefined;
         possiblySinceMs = undefined;
       } else if (ending === '401') {
         possiblySinceMs ??= now();
-        // With a replaced one the load may try again, and end otherwise.
-        if (credential === current) surelySinceMs ??= now();
+        // Where it is replaced the load may try again, and end otherwise.
+        if (credential === latest) surelySinceMs ??= now();
       }
     },
     mayBeLocked() {
@@ -44,7 +48,8 @@ export function createRejectionMark(now: () => number): RejectionMark {
       return isOver(surelySinceMs);
     },
     get mayBeOver() {
-      return isOver(possiblySinceMs);
+      // At the moment of the success another load may have failed just before it.
+      return isOver(possiblySinceMs) || overAtMs === now();
     },
   };
 }

@@ -2,7 +2,7 @@ import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import type { Dependencies, FetchedResponse, FetchInit } from '../../../src/deps.ts';
 import type { Credential } from '../../../src/signing/credentials.ts';
 import type { CredentialSource } from './credential-source.ts';
-import { DECIDED_RULES } from './decided-rules.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
 import { type GivenList, type GivenLists, vendorText } from './given-lists.ts';
 
 /**

@@ -12,6 +12,7 @@ import type { HeldEntries } from './held-entries.ts';
 import type { LoadRules } from './load-rules.ts';
 import type { OtherReplica } from './other-replica.ts';
 import type { RejectionMark } from './rejection-mark.ts';
+import { MISSED_RULES } from './rules-to-come.ts';
 import type { ScriptedUpstream } from './scripted-upstream.ts';
 import type { Demand } from './violations.ts';
 
@@ -26,6 +27,8 @@ export interface Settings {
 export interface ServiceFacts {
   readonly settings: Settings;
   readonly now: () => number;
+  /** Timers that wait; each load under way has one. */
+  readonly timers: () => number;
   readonly given: GivenLists;
   readonly upstream: ScriptedUpstream;
   readonly credentials: CredentialSource;
@@ -69,10 +72,12 @@ export function isServable(facts: ServiceFacts, key: string): boolean {
 export function isServableFromStore(facts: ServiceFacts, key: string): boolean {
   const { replica, mark } = facts;
   if (replica?.state !== 'up' || mark.mayBeOver) return false;
-  return [key, UNFILTERED_KEY].some((wanted) => {
-    const given = facts.given.ofEntry(wanted, replica.entries.get(wanted));
-    return given !== undefined && facts.now() < servedOnErrorUntilMs(facts, given);
-  });
+  const givens = [key, UNFILTERED_KEY]
+    .map((wanted) => facts.given.ofEntry(wanted, replica.entries.get(wanted)))
+    .filter((given) => given !== undefined);
+  // Today only what is found first is looked at.
+  const looked = MISSED_RULES.oldSharedNameYieldsToList ? givens : givens.slice(0, 1);
+  return looked.some((given) => facts.now() < servedOnErrorUntilMs(facts, given));
 }
 
 function servedOnErrorUntilMs(facts: ServiceFacts, given: GivenList): number {

@@ -109,7 +109,7 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
       ended(call, ending, list) {
         guards.ended(call, ending);
         loads.ended(call, ending);
-        mark.ended(call, ending, credentials.current);
+        mark.ended(call, ending, credentials.latest);
         if (list !== undefined) held.hold(list);
         // Then what the store holds may be taken in.
         else if (settings.hasStore) for (const key of [call.key, UNFILTERED_KEY]) held.mayHold(key, isSlow());
@@ -142,11 +142,13 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
 }
 
 /** Nothing is known of a service that has just started. */
-function newFacts({ clock: { now }, demand, ...around }: Surroundings): ServiceFacts {
+function newFacts({ clock, demand, ...around }: Surroundings): ServiceFacts {
+  const { now } = clock;
   const { maxEntries, random } = around.settings;
   const facts: ServiceFacts = {
     ...around,
     now,
+    timers: () => clock.pending,
     demand,
     held: createHeldEntries(maxEntries),
     mark: createRejectionMark(now),

@@ -47,8 +47,6 @@ export interface ServiceUnderTest {
   restart(): Promise<void>;
   /** Background work of the service that has not ended. */
   unfinished(): Promise<number>;
-  /** Timers that wait. */
-  timers(): number;
 }
 
 interface PendingAsk extends Ask {
@@ -104,6 +102,7 @@ export async function createServiceUnderTest(settings: Settings): Promise<Servic
     // An entry that was evicted meanwhile may still serve on error.
     const isKept = headers.get('cache-status')?.includes('stale-if-error') === false;
     if (list !== undefined && isKept) facts.held.confirm(list);
+    if (list !== undefined && isShared) facts.loads.replaced(list.key);
   }
 
   async function settle(): Promise<void> {
@@ -203,6 +202,5 @@ export async function createServiceUnderTest(settings: Settings): Promise<Servic
       await clock.settle();
       return count;
     },
-    timers: () => clock.pending,
   };
 }

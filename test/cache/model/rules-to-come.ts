@@ -1,6 +1,6 @@
 /**
  * Rules that are decided and not built yet. The change that builds one sets it to true in the same commit; from then on
- * the caching rules are checked with it. What stands for the rule until then is named after "today".
+ * the caching rules are checked with it.
  */
 export const DECIDED_RULES: Readonly<Record<DecidedRule, boolean>> = {
   forcedLimitOfLoadedEntry: false,
@@ -8,9 +8,7 @@ export const DECIDED_RULES: Readonly<Record<DecidedRule, boolean>> = {
   staleListAnswersNames: false,
   newerWins: false,
   brokenListIsFault: false,
-  lateRejectionsCount: false,
   attemptTimeoutStartsWhenSent: false,
-  sharedLifeIsOurs: false,
 };
 
 export type DecidedRule =
@@ -24,12 +22,23 @@ export type DecidedRule =
   | 'newerWins'
   /** A list in which every entry breaks the model is a failed call. Today: it is stored as an empty list. */
   | 'brokenListIsFault'
-  /** A rejection that comes after the call was given up counts for the key. Today: such a call is not read. */
-  | 'lateRejectionsCount'
   /** A call has its whole attempt timeout from the moment it is sent. Today: waiting for its turn is part of it. */
-  | 'attemptTimeoutStartsWhenSent'
+  | 'attemptTimeoutStartsWhenSent';
+
+/** Rules that the code misses in a corner. The change that repairs one sets it to true. */
+export const MISSED_RULES: Readonly<Record<MissedRule, boolean>> = {
+  sharedLifeIsOurs: false,
+  oldSharedNameYieldsToList: false,
+};
+
+export type MissedRule =
   /**
    * An entry of a replica with a longer fresh life is fresh for as long as one of this service. Today: it answers a miss,
    * without a call, for as long as it would there.
    */
-  | 'sharedLifeIsOurs';
+  | 'sharedLifeIsOurs'
+  /**
+   * In an outage a name is answered from the list in the shared store when its own entry there is too old to be served.
+   * Today: the old entry is taken in, and the list is not looked at.
+   */
+  | 'oldSharedNameYieldsToList';
