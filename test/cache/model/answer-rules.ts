@@ -1,5 +1,6 @@
 import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import {
+  ATTEMPT_TIMEOUT_MS,
   DEADLINE_MS,
   LOCK_OUT_MS,
   STALE_IF_ERROR_MS,
@@ -113,7 +114,7 @@ function checkOutcome(
       demand(atMs < given.freshUntilMs + STALE_WHILE_REVALIDATE_MS, 'stale-while-revalidate has an end');
       break;
     case 'stale-if-error':
-      demand(facts.guards.wasTroubled() || facts.upstream.underWay.length > 0, 'stale-if-error needs an error');
+      demand(hadReason(facts, atMs), 'stale-if-error needs an error');
       break;
     default:
       if (why === undefined) {
@@ -128,6 +129,12 @@ function checkOutcome(
       demand(stored !== undefined || !isOwn || collapsed !== undefined || !isRoomy, 'what was loaded is stored');
   }
   demand(isFresh || !isRejectionOver, 'stale data ends 60 s after the first rejection');
+}
+
+/** Has a load failed, or may one have waited in vain for its turn behind other calls? */
+function hadReason({ guards, upstream }: ServiceFacts, atMs: number): boolean {
+  const isCrowded = upstream.underWay.length > 0 || guards.lastEndedMs > atMs - ATTEMPT_TIMEOUT_MS;
+  return guards.wasTroubled() || (isCrowded && !DECIDED_RULES.attemptTimeoutStartsWhenSent);
 }
 
 function checkOrder({ settings, served, demand }: ServiceFacts, ask: Ask, given: GivenList): void {

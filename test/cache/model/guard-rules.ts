@@ -23,6 +23,8 @@ export interface GuardRules {
   wasTroubled(): boolean;
   /** When a call last ended like this; minus infinity: never. */
   lastMs(ending: Ending): number;
+  /** When any call last ended. */
+  readonly lastEndedMs: number;
   /** When a call may be made after a 429. */
   readonly heldUntilMs: number;
   readonly breaker: ReturnType<typeof createBreakerRule>;
@@ -122,6 +124,9 @@ export function createGuardRules(now: () => number, random: number, demand: Dema
     },
     wasTroubled: () => now() < troubleUntilMs + TROUBLE_MS,
     lastMs: (ending) => endings.get(ending) ?? Number.NEGATIVE_INFINITY,
+    get lastEndedMs() {
+      return Math.max(Number.NEGATIVE_INFINITY, ...endings.values());
+    },
     get heldUntilMs() {
       return heldUntilMs;
     },

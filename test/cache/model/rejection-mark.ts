@@ -1,5 +1,6 @@
 import type { Credential } from '../../../src/signing/credentials.ts';
 import { REJECTED_STALE_MS } from './contract-numbers.ts';
+import { MISSED_RULES } from './rules-to-come.ts';
 import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstream.ts';
 
 /**
@@ -21,6 +22,8 @@ export interface RejectionMark {
 
 export function createRejectionMark(now: () => number): RejectionMark {
   let surelySinceMs: number | undefined;
+  /** Today a success of another replica after the first rejection counts more than a rejection after that success. */
+  let isForgiven = false;
   let possiblySinceMs: number | undefined;
   /** When a success last ended a time in which stale data was refused. */
   let overAtMs: number | undefined;
@@ -32,16 +35,18 @@ export function createRejectionMark(now: () => number): RejectionMark {
         if (isOver(possiblySinceMs)) overAtMs = now();
         surelySinceMs = undefined;
         possiblySinceMs = undefined;
+        isForgiven = false;
       } else if (ending === '401') {
         possiblySinceMs ??= now();
         // Where it is replaced the load may try again, and end otherwise.
-        if (credential === latest) surelySinceMs ??= now();
+        if (credential === latest && !isForgiven) surelySinceMs ??= now();
       }
     },
     mayBeLocked() {
       possiblySinceMs ??= now();
     },
     otherSucceeded() {
+      isForgiven = surelySinceMs !== undefined && !MISSED_RULES.rejectionEndsOlderSharedData;
       surelySinceMs = undefined;
     },
     get isOver() {

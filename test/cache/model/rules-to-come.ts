@@ -29,6 +29,7 @@ export type DecidedRule =
 export const MISSED_RULES: Readonly<Record<MissedRule, boolean>> = {
   sharedLifeIsOurs: false,
   oldSharedNameYieldsToList: false,
+  rejectionEndsOlderSharedData: false,
 };
 
 export type MissedRule =
@@ -41,4 +42,9 @@ export type MissedRule =
    * In an outage a name is answered from the list in the shared store when its own entry there is too old to be served.
    * Today: the old entry is taken in, and the list is not looked at.
    */
-  | 'oldSharedNameYieldsToList';
+  | 'oldSharedNameYieldsToList'
+  /**
+   * Data that another replica stored before a rejection is not served more than 60 s after it. Today: it is, when it was
+   * stored after an earlier rejection in the same row.
+   */
+  | 'rejectionEndsOlderSharedData';

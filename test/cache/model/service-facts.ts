@@ -71,7 +71,9 @@ export function isServable(facts: ServiceFacts, key: string): boolean {
 /** True when the shared store holds something that is to be served when a load fails. */
 export function isServableFromStore(facts: ServiceFacts, key: string): boolean {
   const { replica, mark } = facts;
-  if (replica?.state !== 'up' || mark.mayBeOver) return false;
+  // In a small cache what is taken in may be evicted at once.
+  const isRoomy = facts.settings.maxEntries === ROOMY_ENTRIES;
+  if (replica?.state !== 'up' || mark.mayBeOver || !isRoomy) return false;
   const givens = [key, UNFILTERED_KEY]
     .map((wanted) => facts.given.ofEntry(wanted, replica.entries.get(wanted)))
     .filter((given) => given !== undefined);
