@@ -155,6 +155,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
 };
 
 function checkError({ guards, demand }: ServiceFacts, ask: Ask, answer: Answer): void {
+  const { breaker } = guards;
   const { atMs, status, headers, text, wasServable, wasShared } = answer;
   const { code } = JSON.parse(text) as { code: string };
   const all = { ask, status, code };
@@ -177,7 +178,7 @@ function checkError({ guards, demand }: ServiceFacts, ask: Ask, answer: Answer):
       demand(retryAfterSeconds >= 1, 'upstream_throttled says when to come again', all);
       break;
     case 'overloaded':
-      demand(!guards.breaker.isClosed || lastMs('500', 'reset', 'garbage') >= sinceMs, 'overloaded needs failures', all);
+      demand(!breaker.isClosed || breaker.closedAtMs >= sinceMs, 'overloaded needs an open breaker', all);
       demand(retryAfterSeconds >= 1, 'overloaded says when to come again', all);
       break;
     default:

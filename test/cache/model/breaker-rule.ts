@@ -21,6 +21,7 @@ export function createBreakerRule(now: () => number, random: number, demand: Dem
   let timesOpened = 0;
   let openedAtMs = Number.NEGATIVE_INFINITY;
   let openUntilMs = Number.NEGATIVE_INFINITY;
+  let closedAtMs = Number.NEGATIVE_INFINITY;
   let probe: UpstreamCall | undefined;
   let counted: { readonly second: number; readonly isFailure: boolean }[] = [];
   const periods = new Map<UpstreamCall, number>();
@@ -74,12 +75,17 @@ export function createBreakerRule(now: () => number, random: number, demand: Dem
       else if (isFailure) open();
       else {
         change('closed');
+        closedAtMs = now();
         timesOpened = 0;
         counted = [];
       }
     },
     get isClosed(): boolean {
       return state === 'closed';
+    },
+    /** When it was last closed again. */
+    get closedAtMs(): number {
+      return closedAtMs;
     },
     get openUntilMs(): number {
       return openUntilMs;

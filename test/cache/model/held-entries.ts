@@ -4,14 +4,14 @@ import type { GivenList } from './given-lists.ts';
 export interface HeldEntries {
   /** Begins a step; what happens within one step may have happened in any order. */
   beginStep(): void;
-  /** The key may have been used, or may be later where that takes time. */
-  touch(key: string, isLate?: boolean): void;
+  /** The key may have been used. */
+  touch(key: string): void;
   /** The list is held now. */
   hold(given: GivenList): void;
   /** An answer shows that the list was held a moment ago. */
   confirm(given: GivenList): void;
-  /** Something may be held of the key, now or later. */
-  mayHold(key: string, isLate?: boolean): void;
+  /** What the shared store has of the key may be taken in, now or at any later time. */
+  mayHold(key: string): void;
   /** What is held of the key is no longer known. */
   doubt(key: string): void;
   /** The list that is held for sure. */
@@ -27,9 +27,8 @@ export function createHeldEntries(maxEntries: number): HeldEntries {
   const touched = new Map<string, number>();
   const known = new Set<string>();
 
-  function touch(key: string, isLate = false): void {
-    const sinceStep = isLate ? Number.POSITIVE_INFINITY : step;
-    touched.set(key, Math.max(sinceStep, touched.get(key) ?? 0));
+  function touch(key: string, atStep = step): void {
+    touched.set(key, Math.max(atStep, touched.get(key) ?? 0));
   }
 
   function hold(given: GivenList): void {
@@ -42,15 +41,15 @@ export function createHeldEntries(maxEntries: number): HeldEntries {
     beginStep() {
       step += 1;
     },
-    touch,
+    touch: (key) => touch(key),
     hold,
     confirm(given) {
       const newest = held.get(given.key)?.given;
       if (newest === undefined || newest.storedAtMs <= given.storedAtMs) hold(given);
     },
-    mayHold(key, isLate) {
+    mayHold(key) {
       known.add(key);
-      touch(key, isLate);
+      touch(key, Number.POSITIVE_INFINITY);
     },
     doubt(key) {
       held.delete(key);

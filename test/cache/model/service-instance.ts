@@ -65,7 +65,6 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
   let entries = () => 0;
   let isStopped = false;
   const sharedEntries = replica?.connect();
-  const isSlow = (): boolean => replica?.state === 'slow';
   const service: TestService = await createTestService(
     { CACHE_MAX_ENTRIES: String(settings.maxEntries), RATE_LIMIT_PER_MINUTE: '0' },
     {
@@ -112,12 +111,12 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
         mark.ended(call, ending, credentials.latest);
         if (list !== undefined) held.hold(list);
         // Then what the store holds may be taken in.
-        else if (settings.hasStore) for (const key of [call.key, UNFILTERED_KEY]) held.mayHold(key, isSlow());
+        else if (settings.hasStore) for (const key of [call.key, UNFILTERED_KEY]) held.mayHold(key);
       },
     },
     notePut(list) {
       const before = held.get(list.key);
-      held.touch(list.key, isSlow());
+      if (!held.isUnknown(list.key)) held.mayHold(list.key);
       mark.otherSucceeded();
       loads.replaced(list.key);
       if (before === undefined || before.storedAtMs >= list.storedAtMs) return;

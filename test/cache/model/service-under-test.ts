@@ -164,8 +164,7 @@ export async function createServiceUnderTest(settings: Settings): Promise<Servic
       }
       if (settings.hasStore && loading.length > 0) {
         // The store may have it.
-        const isLate = replica?.state === 'slow';
-        for (const key of [...loading, UNFILTERED_KEY]) held.mayHold(key, isLate);
+        for (const key of [...loading, UNFILTERED_KEY]) held.mayHold(key);
       }
       await clock.settle();
       loads.finish();
