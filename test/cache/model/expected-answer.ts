@@ -14,16 +14,18 @@ export interface ExpectedAnswer {
   readonly isQuiet: boolean;
   /** It makes a call, or takes what another replica has loaded. */
   readonly isCall: boolean;
+  /** Keys that may be loaded for it, but for the list instead of many names. */
+  readonly loads: readonly string[];
 }
-
-const ANYTHING: ExpectedAnswer = { atOnceSinceMs: undefined, isQuiet: false, isCall: false };
 
 export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean): ExpectedAnswer {
   const { held, now, mark, settings } = facts;
   const own = held.get(key);
   const list = key === UNFILTERED_KEY ? undefined : held.get(UNFILTERED_KEY);
+  const loads = [key];
   const isCall = mustCall(facts, key, isForced);
-  if (isForced && !isLimited(facts, key, own, list)) return { ...ANYTHING, isCall };
+  const anything = { atOnceSinceMs: undefined, isQuiet: false, isCall, loads };
+  if (isForced && !isLimited(facts, key, own, list)) return anything;
 
   const fresh = [own, list].filter((given) => given !== undefined && now() < given.freshUntilMs) as GivenList[];
   if (fresh.length > 0) {
@@ -31,19 +33,20 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
       ({ freshUntilMs, longestLoadMs }) => freshUntilMs - now() < EARLY_LOADS * longestLoadMs,
     );
     const atOnceSinceMs = Math.max(...fresh.map(({ storedAtMs }) => storedAtMs));
-    return { atOnceSinceMs, isQuiet: settings.random === 0 || !isEarly, isCall: false };
+    const isQuiet = settings.random === 0 || !isEarly;
+    return { atOnceSinceMs, isQuiet, isCall: false, loads: isQuiet ? [] : [key, UNFILTERED_KEY] };
   }
   const isStale = (given: GivenList | undefined): boolean =>
     given !== undefined && !mark.mayBeOver && now() < servedAtOnceUntilMs(facts, given);
   // A list may be held that is older and fresh still.
   const isNewest = key === UNFILTERED_KEY || DECIDED_RULES.newerWins;
   const oldestMs = Number.NEGATIVE_INFINITY;
-  if (isStale(own)) return { atOnceSinceMs: isNewest ? own?.storedAtMs : oldestMs, isQuiet: false, isCall };
+  if (isStale(own)) return { ...anything, atOnceSinceMs: isNewest ? own?.storedAtMs : oldestMs };
   if (DECIDED_RULES.staleListAnswersNames && isStale(list))
-    return { atOnceSinceMs: list?.storedAtMs, isQuiet: false, isCall: false };
+    return { atOnceSinceMs: list?.storedAtMs, isQuiet: false, isCall: false, loads: [UNFILTERED_KEY] };
   const shared = sharedFresh(facts, key);
-  if (shared !== undefined) return { atOnceSinceMs: shared.storedAtMs, isQuiet: true, isCall: false };
-  return { ...ANYTHING, isCall };
+  if (shared !== undefined) return { atOnceSinceMs: shared.storedAtMs, isQuiet: true, isCall: false, loads };
+  return anything;
 }
 
 /** A forced read that comes so soon after the last load that it is one like any other. */

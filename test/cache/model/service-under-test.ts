@@ -154,7 +154,7 @@ export async function createServiceUnderTest(settings: Settings): Promise<Servic
       const expected = reads.map(({ key, refresh }) =>
         expectAnswer(instance.facts, key, refresh === 'forced'),
       );
-      const loading = reads.filter((_, index) => !expected[index]?.isQuiet).map(({ key }) => key);
+      const loading = [...new Set(expected.flatMap((each) => each.loads))];
       const before = upstream.calls.length;
       loads.begin(loading);
       const asked = reads.map((each) => Array.from({ length: each.callers }, () => ask(each)));
