@@ -12,24 +12,21 @@ const SETTINGS = fc.record({
   maxEntries: fc.constantFrom(ROOMY_ENTRIES, ROOMY_ENTRIES, 3, 2),
   random: fc.constantFrom(0, 0.5),
   hasStore: fc.boolean(),
+  signingMs: fc.constantFrom(0, 0, 0, 3),
 });
 
-it(
-  `the rules of caching hold whatever happens (${RUNS} runs)`,
-  async () => {
-    let steps = 0;
-    const property = fc.asyncProperty(
-      SETTINGS,
-      fc.commands([COMMAND], { maxCommands: COMMANDS, size: 'max' }),
-      async (settings, commands) => {
-        const service = await createServiceUnderTest(settings);
-        await fc.asyncModelRun(() => ({ model: {}, real: service }), commands);
-        await checkHealing(service);
-        steps += [...commands].length;
-      },
-    );
-    await fc.assert(property, { numRuns: RUNS });
-    console.log('steps', steps);
-  },
-  600_000,
-);
+it(`the rules of caching hold whatever happens (${RUNS} runs)`, async () => {
+  let steps = 0;
+  const property = fc.asyncProperty(
+    SETTINGS,
+    fc.commands([COMMAND], { maxCommands: COMMANDS, size: 'max' }),
+    async (settings, commands) => {
+      const service = await createServiceUnderTest(settings);
+      await fc.asyncModelRun(() => ({ model: {}, real: service }), commands);
+      await checkHealing(service);
+      steps += [...commands].length;
+    },
+  );
+  await fc.assert(property, { numRuns: RUNS });
+  console.log('steps', steps);
+}, 600_000);

@@ -6,8 +6,8 @@ import {
   STALE_IF_ERROR_MS,
   STALE_WHILE_REVALIDATE_MS,
 } from './contract-numbers.ts';
-import { DECIDED_RULES } from './rules-to-come.ts';
 import type { GivenList, ServedList } from './given-lists.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
 import { ROOMY_ENTRIES, type ServiceFacts } from './service-facts.ts';
 
 /** A read of one caller. */
@@ -60,8 +60,7 @@ export function checkAnswer(facts: ServiceFacts, ask: Ask, answer: Answer): Give
   const isAnybodys = said?.detail === 'stale-if-error' || said?.collapsed !== undefined;
   const given = facts.given.find(
     { text, key: ask.key, ...times },
-    (list) =>
-      (isAnybodys || (list.key === ask.key) === isOwn) && (!isLoaded || list.storedAtMs === atMs),
+    (list) => (isAnybodys || (list.key === ask.key) === isOwn) && (!isLoaded || list.storedAtMs === atMs),
   );
   const all = { key: ask.key, text, ageSeconds, status: headers.get('cache-status') };
   facts.demand(given !== undefined, 'a served list is one that was given, whole and for this key', all);
@@ -80,7 +79,11 @@ function checkTimes(
 ): void {
   const ttlSeconds = Math.floor((given.freshUntilMs - said.atMs) / 1000);
   const all = { ...given, ...said };
-  demand(said.ageSeconds === Math.floor((said.atMs - given.storedAtMs) / 1000), 'Age says how old it is', all);
+  demand(
+    said.ageSeconds === Math.floor((said.atMs - given.storedAtMs) / 1000),
+    'Age says how old it is',
+    all,
+  );
   demand(said.maxAgeSeconds === Math.max(0, ttlSeconds), 'max-age says how long it is fresh', all);
   demand((said.ttlSeconds ?? ttlSeconds) === ttlSeconds, 'ttl says how long it is fresh', all);
   const endMs = given.freshUntilMs + STALE_WHILE_REVALIDATE_MS + STALE_IF_ERROR_MS;
@@ -126,9 +129,15 @@ function checkOutcome(
       demand(given.loaders <= 1, 'one caller loads, the others are collapsed');
       demand(stored === undefined || (isOwn && collapsed === undefined), 'stored by who loaded its own key');
       // Unless it was evicted at that very moment.
-      demand(stored !== undefined || !isOwn || collapsed !== undefined || !isRoomy, 'what was loaded is stored');
+      demand(
+        stored !== undefined || !isOwn || collapsed !== undefined || !isRoomy,
+        'what was loaded is stored',
+      );
   }
   demand(isFresh || !isRejectionOver, 'stale data ends 60 s after the first rejection');
+  // Nothing was held, and no load can have failed for anything else.
+  const isRejected = facts.guards.hasOnlyRejections() && atMs - facts.startedAtMs < ATTEMPT_TIMEOUT_MS;
+  demand(isFresh || !ask.wasUnknown || !isRejected, 'no stale data is taken in for a rejection');
 }
 
 /** Has a load failed, or may one have waited in vain for its turn behind other calls? */
@@ -164,7 +173,8 @@ function checkError({ guards, demand }: ServiceFacts, ask: Ask, answer: Answer):
   const isMissed = wasShared && ask.wasUnknown && code !== 'upstream_rejected';
   demand(!isMissed, 'no error while the store holds data that may be served', all);
   const retryAfterSeconds = Number(headers.get('retry-after') ?? Number.NaN);
-  const lastMs = (...endings: Parameters<typeof guards.lastMs>[0][]) => Math.max(...endings.map(guards.lastMs));
+  const lastMs = (...endings: Parameters<typeof guards.lastMs>[0][]) =>
+    Math.max(...endings.map(guards.lastMs));
   const sinceMs = atMs - 3 * DEADLINE_MS;
   switch (code) {
     case 'upstream_rejected':
@@ -174,7 +184,11 @@ function checkError({ guards, demand }: ServiceFacts, ask: Ask, answer: Answer):
       demand(lastMs('500', 'reset', 'garbage', 'broken') >= sinceMs, 'upstream_failed needs a failure', all);
       break;
     case 'upstream_throttled':
-      demand(Math.max(guards.lastMs('429'), guards.heldUntilMs) >= sinceMs, 'upstream_throttled needs a 429', all);
+      demand(
+        Math.max(guards.lastMs('429'), guards.heldUntilMs) >= sinceMs,
+        'upstream_throttled needs a 429',
+        all,
+      );
       demand(retryAfterSeconds >= 1, 'upstream_throttled says when to come again', all);
       break;
     case 'overloaded':

@@ -53,14 +53,43 @@ const readMany = fc.constantFrom(NAME_LOADS - 2, MANY_NAMES.length).map((count) 
   }),
 );
 
-/** Callers who come again and again. */
+/** Callers who come again and again, to fresh, stale or old data, while upstream is as it is or fails. */
 const traffic = fc
-  .record({ key, everyMs: fc.constantFrom(50, 300, 1000), times: fc.integer({ min: 5, max: 30 }) })
-  .map(({ everyMs, times, ...one }) =>
-    command(`read ${one.key} ${times} times every ${everyMs} ms`, async (service) => {
-      for (let time = 0; time < times; time += 1) {
-        await service.read([{ ...one, callers: 1, refresh: 'no' }]);
-        await service.advance(everyMs);
+  .record({
+    keys: fc.constantFrom<readonly string[]>([UNFILTERED_KEY], ['a'], [UNFILTERED_KEY, 'a'], ['b', 'c']),
+    mode: fc.constantFrom('as it is', 'as it is', '500', 'reset', '401', '429', 'garbage'),
+    afterMs: fc.constantFrom(1, 31_000, 340_000),
+    everyMs: fc.constantFrom(50, 300, 1000, 4000),
+    times: fc.integer({ min: 5, max: 25 }),
+  })
+  .map(({ keys, mode, afterMs, everyMs, times }) =>
+    command(
+      `after ${afterMs} ms ${times} reads of ${keys} every ${everyMs} ms, upstream ${mode}`,
+      async (service) => {
+        const { upstream } = service.facts;
+        await service.advance(afterMs);
+        if (mode !== 'as it is') upstream.mode = mode as AnswerKind;
+        for (let time = 0; time < times; time += 1) {
+          await service.read([{ key: keys[time % keys.length] as string, callers: 1, refresh: 'no' }]);
+          await service.advance(everyMs);
+        }
+      },
+    ),
+  );
+
+/** One secret after the other of the same id is rejected. */
+const slips = fc
+  .record({ times: fc.integer({ min: 2, max: 4 }), everyMs: fc.constantFrom(50, 2000) })
+  .map((how) =>
+    command(`${how.times} secrets are rejected every ${how.everyMs} ms`, async (service) => {
+      const { credentials, upstream } = service.facts;
+      upstream.mode = '401';
+      for (let time = 0; time < how.times; time += 1) {
+        credentials.replace(false, true);
+        for (const key of ['a', 'b', 'c']) {
+          await service.read([{ key, callers: 1, refresh: 'no' }]);
+          await service.advance(how.everyMs);
+        }
       }
     }),
   );
@@ -152,18 +181,19 @@ const poison = key.map((poisoned) =>
 
 /** Everything that may happen, in the order of any run. */
 export const COMMAND: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 16, arbitrary: read },
+  { weight: 20, arbitrary: read },
   { weight: 1, arbitrary: readMany },
-  { weight: 1, arbitrary: traffic },
-  { weight: 12, arbitrary: advance },
-  { weight: 8, arbitrary: answerOne },
-  { weight: 7, arbitrary: answerAs },
+  { weight: 3, arbitrary: traffic },
+  { weight: 1, arbitrary: slips },
+  { weight: 14, arbitrary: advance },
+  { weight: 10, arbitrary: answerOne },
+  { weight: 8, arbitrary: answerAs },
   { weight: 3, arbitrary: changeWorld },
   { weight: 2, arbitrary: replaceCredential },
   { weight: 1, arbitrary: revoke },
   { weight: 1, arbitrary: accept },
-  { weight: 1, arbitrary: restart },
+  { weight: 2, arbitrary: restart },
   { weight: 2, arbitrary: changeStore },
-  { weight: 4, arbitrary: otherLoads },
+  { weight: 5, arbitrary: otherLoads },
   { weight: 1, arbitrary: poison },
 );

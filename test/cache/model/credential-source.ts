@@ -1,10 +1,11 @@
 import type { CredentialProvider } from '../../../src/credentials/credential-provider.ts';
+import type { Dependencies } from '../../../src/deps.ts';
 import type { Credential } from '../../../src/signing/credentials.ts';
 import type { Digests } from '../../../src/signing/digests.ts';
 
 export interface CredentialSource {
   readonly provider: CredentialProvider;
-  /** Digests that take no thread and no time; the signature names the credential it was made with. */
+  /** Digests that take no thread; the signature names the credential it was made with. */
   readonly digests: Digests;
   /** What calls are signed with. */
   readonly current: Credential;
@@ -21,7 +22,11 @@ export interface CredentialSource {
   signerOf(authorization: string): Credential;
 }
 
-export function createCredentialSource(): CredentialSource {
+/** @param signingMs how long a signature takes */
+export function createCredentialSource(
+  { schedule }: Pick<Dependencies, 'schedule'>,
+  signingMs: number,
+): CredentialSource {
   const all: Credential[] = [];
   const make = (id: number): Credential => {
     const credential = { accessKeyId: `AK${id}`, secretAccessKey: `secret-${all.length}` };
@@ -43,7 +48,11 @@ export function createCredentialSource(): CredentialSource {
     },
     digests: {
       sha256: cheapDigest,
-      hmacSha256: (_text, credential) => all.indexOf(credential).toString(16).padStart(64, '0'),
+      hmacSha256: (_text, credential) => {
+        const signature = all.indexOf(credential).toString(16).padStart(64, '0');
+        if (signingMs === 0) return signature;
+        return new Promise((resolve) => schedule(() => resolve(signature), signingMs));
+      },
     },
     get current() {
       return held;

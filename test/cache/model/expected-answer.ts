@@ -1,6 +1,6 @@
 import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
-import { DECIDED_RULES } from './rules-to-come.ts';
 import type { GivenList } from './given-lists.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
 import { type ServiceFacts, servedAtOnceUntilMs } from './service-facts.ts';
 
 /** A refresh before its time begins no earlier than this many load times before the end: ln 2 and a little more. */
@@ -27,13 +27,19 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
   const anything = { atOnceSinceMs: undefined, isQuiet: false, isCall, loads };
   if (isForced && !isLimited(facts, key, own, list)) return anything;
 
-  const fresh = [own, list].filter((given) => given !== undefined && now() < given.freshUntilMs) as GivenList[];
+  const fresh = [own, list].filter(
+    (given) => given !== undefined && now() < given.freshUntilMs,
+  ) as GivenList[];
   if (fresh.length > 0) {
     const isEarly = fresh.some(
       ({ freshUntilMs, longestLoadMs }) => freshUntilMs - now() < EARLY_LOADS * longestLoadMs,
     );
     const atOnceSinceMs = Math.max(...fresh.map(({ storedAtMs }) => storedAtMs));
-    const isQuiet = settings.random === 0 || !isEarly;
+    // Of what may be held or not it is not known how long its load took.
+    const isSure = [key, UNFILTERED_KEY].every(
+      (each) => held.get(each) !== undefined || held.isUnknown(each),
+    );
+    const isQuiet = settings.random === 0 || (isSure && !isEarly);
     return { atOnceSinceMs, isQuiet, isCall: false, loads: isQuiet ? [] : [key, UNFILTERED_KEY] };
   }
   const isStale = (given: GivenList | undefined): boolean =>
@@ -61,8 +67,9 @@ function isLimited(
   return now() < list.freshUntilMs && loads.isForcedLimited(UNFILTERED_KEY);
 }
 
-/** True when nothing but the read itself decides what happens: no load is under way and no turn is taken. */
-function isIdle({ replica, pending, timers }: ServiceFacts): boolean {
+/** True when the read itself decides what happens at once: no load is under way and no turn is taken. */
+function isIdle({ replica, pending, timers, settings }: ServiceFacts): boolean {
+  if (settings.signingMs > 0) return false;
   const isStoreQuiet = replica === undefined || (replica.state !== 'slow' && replica.turns.size === 0);
   return isStoreQuiet && pending.size === 0 && timers() === 0;
 }

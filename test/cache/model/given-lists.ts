@@ -72,7 +72,9 @@ export function createGivenLists(random: number): GivenLists {
       const number = /answer-(\d+)"/.exec(text)?.[1];
       if (number !== undefined) {
         const given = all[Number(number)];
-        return given !== undefined && isFor(given, key) && servedText(given, key) === text ? given : undefined;
+        return given !== undefined && isFor(given, key) && servedText(given, key) === text
+          ? given
+          : undefined;
       }
       // An empty answer has no number: its times tell.
       const like = all.filter((given) => {

@@ -19,6 +19,8 @@ export interface GuardRules {
   isOpen(credential: Credential, underWay: readonly UpstreamCall[]): boolean;
   /** True when no call with this credential may be made, or perhaps none. */
   mayBeLocked(credential: Credential): boolean;
+  /** True when in this instance no call failed but for a rejected key. */
+  hasOnlyRejections(): boolean;
   /** True when a call failed, or was held back, so lately that a key may be paused for it. */
   wasTroubled(): boolean;
   /** When a call last ended like this; minus infinity: never. */
@@ -38,12 +40,20 @@ interface Rejection {
 /** Longer than the longest pause and the load that was waiting then. */
 const TROUBLE_MS = LONGEST_PAUSE_MS + 20_000;
 
-/** @param random what jitter is made of, the same at each time */
-export function createGuardRules(now: () => number, random: number, demand: Demand): GuardRules {
+export interface GuardRulesOptions {
+  readonly now: () => number;
+  /** What jitter is made of, the same at each time. */
+  readonly random: number;
+  /** The guards are asked this long before a call is sent. */
+  readonly signingMs: number;
+  readonly demand: Demand;
+}
+
+export function createGuardRules({ now, random, signingMs, demand }: GuardRulesOptions): GuardRules {
   const breaker = createBreakerRule(now, random, demand);
-  /** Since the beginning, and those that no success of the same key followed. */
-  let rejections: readonly Rejection[] = [];
+  /** Those that no success of the id followed; and those that none followed which was sent after them. */
   let unforgiven: readonly Rejection[] = [];
+  let counted: readonly Rejection[] = [];
   const accepted = new Map<Credential, number>();
   const endings = new Map<Ending, number>();
   let heldUntilMs = Number.NEGATIVE_INFINITY;
@@ -70,16 +80,20 @@ export function createGuardRules(now: () => number, random: number, demand: Dema
 
     const withKey = others.filter((call) => call.credential === credential);
     const allowed = ofKey.length > 0 ? 0 : 1;
-    demand(withKey.length <= allowed, 'no more calls are under way with a key than it has rejections left', facts);
-    const isProven = now() - (accepted.get(credential) ?? Number.NEGATIVE_INFINITY) < PROOF_MS;
+    demand(
+      withKey.length <= allowed,
+      'no more calls are under way with a key than it has rejections left',
+      facts,
+    );
+    const isProven = now() - (accepted.get(credential) ?? Number.NEGATIVE_INFINITY) < PROOF_MS + signingMs;
     const isAlone = withKey.every(({ sentAtMs }) => now() - sentAtMs >= UNPROVEN_MS);
     demand(isProven || isAlone, 'an unproven call has its key for itself for 500 ms', facts);
   }
 
-  function noteKey({ credential }: UpstreamCall, ending: Ending): void {
+  function noteKey({ credential, sentAtMs }: UpstreamCall, ending: Ending): void {
     if (ending === '401') {
       const rejection = { credential, atMs: now() };
-      rejections = [...rejections, rejection];
+      counted = [...counted, rejection];
       unforgiven = [...unforgiven, rejection];
       accepted.delete(credential);
     } else if (ending === 'ok' || ending === 'garbage' || ending === 'broken') {
@@ -87,7 +101,18 @@ export function createGuardRules(now: () => number, random: number, demand: Dema
       accepted.set(credential, now());
       const isOfId = isOf(credential);
       unforgiven = unforgiven.filter((rejection) => !isOfId(rejection));
+      // The vendor may have seen it before a rejection that came before it.
+      const isAfter = (rejection: Rejection): boolean =>
+        rejection.credential === credential && rejection.atMs >= sentAtMs - signingMs;
+      if (!counted.some(isAfter)) counted = counted.filter((rejection) => !isOfId(rejection));
     }
+  }
+
+  function mayBeLocked(credential: Credential): boolean {
+    const ofId = counted.filter(isOf(credential));
+    const ofKey = ofId.filter((rejection) => rejection.credential === credential);
+    const isRejected = ofKey.length >= KEY_REJECTIONS && ofKey.some(isRecent);
+    return isRejected || ofId.length >= ID_REJECTIONS;
   }
 
   function noteTrouble(ending: Ending): void {
@@ -117,12 +142,11 @@ export function createGuardRules(now: () => number, random: number, demand: Dema
     },
     isOpen(credential, underWay) {
       const isFree = underWay.every((call) => call.credential !== credential);
-      return isFree && breaker.isClosed && now() >= heldUntilMs && !rejections.filter(isRecent).some(isOf(credential));
+      return isFree && breaker.isClosed && now() >= heldUntilMs && !mayBeLocked(credential);
     },
-    mayBeLocked(credential) {
-      return rejections.filter(isOf(credential)).filter(isRecent).length >= KEY_REJECTIONS;
-    },
+    mayBeLocked,
     wasTroubled: () => now() < troubleUntilMs + TROUBLE_MS,
+    hasOnlyRejections: () => [...endings.keys()].every((ending) => ending === '401' || isListAnswer(ending)),
     lastMs: (ending) => endings.get(ending) ?? Number.NEGATIVE_INFINITY,
     get lastEndedMs() {
       return Math.max(Number.NEGATIVE_INFINITY, ...endings.values());

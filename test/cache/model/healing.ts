@@ -10,7 +10,8 @@ import type { ServiceUnderTest } from './service-under-test.ts';
 export async function checkHealing(service: ServiceUnderTest): Promise<void> {
   const { facts } = service;
   const { upstream, replica, credentials, guards, demand, now } = facts;
-  upstream.revoked.clear();
+  // A key that was revoked is replaced, which a rejection or the lock-out brings to light.
+  if (upstream.revoked.size > 0) credentials.replace(true, false);
   upstream.mode = 'ok';
   if (replica !== undefined) {
     replica.state = 'up';
@@ -18,9 +19,9 @@ export async function checkHealing(service: ServiceUnderTest): Promise<void> {
   }
   for (const call of upstream.underWay) upstream.answer(call, 'ok');
   await service.settle();
-  // A locked key has its 5 minutes; everything else is tried again within a minute.
-  const wasRejected = now() - guards.lastMs('401') < LOCK_OUT_MS || guards.mayBeLocked(credentials.current);
-  await service.advance((wasRejected ? LOCK_OUT_MS : Math.max(LONGEST_OPEN_MS, LONGEST_PAUSE_MS)) + 1000);
+  // A locked key has its 5 minutes, unless it was replaced; everything else is tried again within a minute.
+  const isLocked = guards.mayBeLocked(credentials.latest);
+  await service.advance((isLocked ? LOCK_OUT_MS : Math.max(LONGEST_OPEN_MS, LONGEST_PAUSE_MS)) + 1000);
 
   const healedAtMs = now();
   for (const key of [UNFILTERED_KEY, 'a', 'b', 'c', 'm1']) {

@@ -1,6 +1,5 @@
 import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import { ATTEMPT_TIMEOUT_MS, DEADLINE_MS, FORCED_INTERVAL_MS, NAME_LOADS } from './contract-numbers.ts';
-import { DECIDED_RULES } from './rules-to-come.ts';
 import {
   endLoad,
   isJustLoaded,
@@ -10,6 +9,7 @@ import {
   pausedUntilMs,
   withoutStricter,
 } from './possible-loads.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
 import type { Ending, UpstreamCall } from './scripted-upstream.ts';
 import type { Demand } from './violations.ts';
 
@@ -140,7 +140,9 @@ export function createLoadRules({ now, random, isRoomy, isServable, demand }: Lo
       demand(isListDue, 'the list is loaded for names after 16 of them only');
 
       const before = loads.possible;
-      const retries = before.filter((last) => mayRetry(last, now())).map((last) => ({ ...last, attempts: 2 as const }));
+      const retries = before
+        .filter((last) => mayRetry(last, now()))
+        .map((last) => ({ ...last, attempts: 2 as const }));
       const first = before.filter((last) => objection(key, loads, last) === undefined);
       const why = before.map((last) => objection(key, loads, last))[0];
       demand(retries.length + first.length > 0, why ?? '', { key, reads: loads.reads, before });
@@ -152,7 +154,8 @@ export function createLoadRules({ now, random, isRoomy, isServable, demand }: Lo
     ended({ key }, ending) {
       const loads = of(key);
       loads.possible = loads.possible.map((load) => endLoad(load, ending, now()));
-      if (ending === 'given up' && DECIDED_RULES.attemptTimeoutStartsWhenSent) checkTimeout(key, loads.possible);
+      if (ending === 'given up' && DECIDED_RULES.attemptTimeoutStartsWhenSent)
+        checkTimeout(key, loads.possible);
     },
     replaced(key) {
       const loads = of(key);

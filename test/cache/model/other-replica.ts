@@ -2,8 +2,8 @@ import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import type { Dependencies } from '../../../src/deps.ts';
 import type { LookUp, SharedEntries, SharedEntry } from '../../../src/shared-entries.ts';
 import { createMemorySharedStore } from '../../support/memory-shared-store.ts';
-import { MISSED_RULES } from './rules-to-come.ts';
 import { freshLifeMs, type GivenList, type GivenLists, servedText } from './given-lists.ts';
+import { MISSED_RULES } from './rules-to-come.ts';
 
 export type StoreState = 'up' | 'slow' | 'down';
 type Settle = (entry?: SharedEntry) => Promise<void>;

@@ -2,8 +2,8 @@ import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import type { Dependencies, FetchedResponse, FetchInit } from '../../../src/deps.ts';
 import type { Credential } from '../../../src/signing/credentials.ts';
 import type { CredentialSource } from './credential-source.ts';
-import { DECIDED_RULES } from './rules-to-come.ts';
 import { type GivenList, type GivenLists, vendorText } from './given-lists.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
 
 /**
  * `ok`: the list as the world is; 401 when the key was revoked. `429 in 3`: with Retry-After. `garbage`: a 200 that is

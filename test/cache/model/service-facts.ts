@@ -21,12 +21,15 @@ export interface Settings {
   /** What the service takes for random numbers. */
   readonly random: number;
   readonly hasStore: boolean;
+  /** How long a signature takes, in milliseconds. */
+  readonly signingMs: number;
 }
 
 /** All that is known of one instance of the service, from its start on. */
 export interface ServiceFacts {
   readonly settings: Settings;
   readonly now: () => number;
+  readonly startedAtMs: number;
   /** Timers that wait; each load under way has one. */
   readonly timers: () => number;
   readonly given: GivenLists;

@@ -143,15 +143,16 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
 /** Nothing is known of a service that has just started. */
 function newFacts({ clock, demand, ...around }: Surroundings): ServiceFacts {
   const { now } = clock;
-  const { maxEntries, random } = around.settings;
+  const { maxEntries, random, signingMs } = around.settings;
   const facts: ServiceFacts = {
     ...around,
     now,
+    startedAtMs: now(),
     timers: () => clock.pending,
     demand,
     held: createHeldEntries(maxEntries),
     mark: createRejectionMark(now),
-    guards: createGuardRules(now, random, demand),
+    guards: createGuardRules({ now, random, signingMs, demand }),
     loads: createLoadRules({
       now,
       random,

@@ -6,7 +6,7 @@ import { type ExpectedAnswer, expectAnswer } from './expected-answer.ts';
 import { createGivenLists, type GivenList } from './given-lists.ts';
 import { createModelClock, type ModelClock } from './model-clock.ts';
 import { createOtherReplica } from './other-replica.ts';
-import { createScriptedUpstream } from './scripted-upstream.ts';
+import { createScriptedUpstream, type UpstreamCall } from './scripted-upstream.ts';
 import {
   isServable,
   isServableFromStore,
@@ -14,7 +14,7 @@ import {
   type ServiceFacts,
   type Settings,
 } from './service-facts.ts';
-import { type Refresh, startInstance, type Surroundings } from './service-instance.ts';
+import { type Refresh, type Surroundings, startInstance } from './service-instance.ts';
 import { createViolations } from './violations.ts';
 
 export interface Read {
@@ -57,7 +57,7 @@ export async function createServiceUnderTest(settings: Settings): Promise<Servic
   const clock: ModelClock = createModelClock();
   const { demand, throwIfAny } = createViolations(clock.now);
   const given = createGivenLists(settings.random);
-  const credentials = createCredentialSource();
+  const credentials = createCredentialSource(clock, settings.signingMs);
   const upstream = createScriptedUpstream(credentials, given, clock, () => instance.watcher);
   const replica = settings.hasStore
     ? createOtherReplica(given, clock, (list) => instance.notePut(list))
@@ -125,13 +125,23 @@ export async function createServiceUnderTest(settings: Settings): Promise<Servic
       demand(clock.now() - startedAtMs <= longestMs, 'every read is answered within its time', { key });
   }
 
-  function checkCalls(expected: readonly ExpectedAnswer[], asked: readonly PendingAsk[], calls: number): void {
+  function checkCalls(
+    expected: readonly ExpectedAnswer[],
+    asked: readonly PendingAsk[],
+    calls: readonly UpstreamCall[],
+  ): void {
     const all = { expected, asked, calls };
     const isQuiet = expected.every((each) => each.isQuiet);
-    demand(!isQuiet || calls === 0, 'fresh data is answered without a call', all);
+    demand(!isQuiet || calls.length === 0, 'fresh data is answered without a call', all);
     const isCall = expected.some((each) => each.isCall);
     const isShared = asked.some(({ outcome }) => outcome.isShared);
-    demand(!isCall || calls > 0 || isShared, 'a read without fresh data leads to a call', all);
+    demand(!isCall || calls.length > 0 || isShared, 'a read without fresh data leads to a call', all);
+    if (!isCall || replica?.state !== 'up') return;
+    for (const { key } of calls) {
+      const loaded = asked.find(({ outcome }) => outcome.given?.storedAtMs === clock.now())?.outcome.given;
+      const isThere = given.ofEntry(key, replica.entries.get(key)) !== undefined;
+      demand(loaded?.key !== key || isThere, 'what was loaded is put into the store', { key });
+    }
   }
 
   function checkAtOnce({ atOnceSinceMs }: ExpectedAnswer, asked: readonly PendingAsk[]): void {
@@ -169,7 +179,7 @@ export async function createServiceUnderTest(settings: Settings): Promise<Servic
       await clock.settle();
       loads.finish();
       await settle();
-      checkCalls(expected, asked.flat(), upstream.calls.length - before);
+      checkCalls(expected, asked.flat(), upstream.calls.slice(before));
       for (const [index, each] of expected.entries()) checkAtOnce(each, asked[index] as PendingAsk[]);
       throwIfAny();
       return asked.flat().map(({ outcome }) => outcome);
