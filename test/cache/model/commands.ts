@@ -23,6 +23,7 @@ function command(
     check: () => true,
     run: async (_model, service) => {
       if (!canRun(service)) return;
+      service.facts.held.beginStep();
       await run(service);
       await service.settle();
     },
@@ -93,6 +94,31 @@ const slips = fc
       }
     }),
   );
+
+/** The vendor rejects every other call. */
+const flicker = fc
+  .constantFrom<readonly AnswerKind[]>(['401', 'ok', '401'], ['ok', '401', 'ok', '401', 'ok'])
+  .map((kinds) =>
+    command(`forced reads of a every 2 s, upstream ${kinds}`, async (service) => {
+      for (const mode of kinds) {
+        service.facts.upstream.mode = mode;
+        await service.read([{ key: 'a', callers: 1, refresh: 'forced' }]);
+        await service.advance(2000);
+      }
+    }),
+  );
+
+/** One key after the other is asked for while upstream does not answer. */
+const silence = fc.constantFrom(5000, 10_000, 61_000).map((afterMs) =>
+  command(`after ${afterMs} ms all keys are read every 600 ms, upstream held`, async (service) => {
+    service.facts.upstream.mode = 'held';
+    await service.advance(afterMs);
+    for (const key of KEYS) {
+      await service.read([{ key, callers: 1, refresh: 'no' }]);
+      await service.advance(600);
+    }
+  }),
+);
 
 const milliseconds = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(1, 100, 499, 500, 999, 1000, 2000, 5000, 8000) },
@@ -185,6 +211,8 @@ export const COMMAND: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: readMany },
   { weight: 3, arbitrary: traffic },
   { weight: 1, arbitrary: slips },
+  { weight: 1, arbitrary: flicker },
+  { weight: 2, arbitrary: silence },
   { weight: 14, arbitrary: advance },
   { weight: 10, arbitrary: answerOne },
   { weight: 8, arbitrary: answerAs },

@@ -8,6 +8,7 @@ import {
   PROOF_MS,
   UNPROVEN_MS,
 } from './contract-numbers.ts';
+import { MISSED_RULES } from './rules-to-come.ts';
 import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstream.ts';
 import type { Demand } from './violations.ts';
 
@@ -72,11 +73,12 @@ export function createGuardRules({ now, random, signingMs, demand }: GuardRulesO
     const facts = { key: credential, rejections: ofKey.length };
     const isLocked = ofKey.length >= KEY_REJECTIONS && ofKey.slice(-KEY_REJECTIONS).some(isRecent);
     demand(!isLocked, 'a key that was rejected twice in a row is left alone for 5 minutes', facts);
-    demand(
-      ofId.filter(isRecent).length < ID_REJECTIONS,
-      'an access key id has 4 rejections in 5 minutes at most',
-      facts,
-    );
+    // The guard of the id is asked once, before the call is signed.
+    const seen = ofId.filter(isRecent).filter(({ atMs }) => atMs <= now() - signingMs);
+    demand(seen.length < ID_REJECTIONS, 'an id that was rejected 4 times in 5 minutes is left alone', facts);
+
+    const isOutdated = ofKey.some(({ atMs }) => atMs < now() && now() - atMs < signingMs);
+    demand(!isOutdated, 'no call is sent that was signed before its key was rejected', facts);
 
     const withKey = others.filter((call) => call.credential === credential);
     const allowed = ofKey.length > 0 ? 0 : 1;
@@ -90,12 +92,22 @@ export function createGuardRules({ now, random, signingMs, demand }: GuardRulesO
     demand(isProven || isAlone, 'an unproven call has its key for itself for 500 ms', facts);
   }
 
+  function checkRejections(credential: Credential): void {
+    const ofId = unforgiven.filter(isRecent).filter(isOf(credential));
+    const ofKey = ofId.filter((rejection) => rejection.credential === credential);
+    const facts = { credential, ofKey: ofKey.length, ofId: ofId.length };
+    demand(ofKey.length <= KEY_REJECTIONS, 'a key has 2 rejections in a row in 5 minutes at most', facts);
+    if (!MISSED_RULES.idRejectionsCountCallsUnderWay) return;
+    demand(ofId.length <= ID_REJECTIONS, 'an id has 4 rejections in a row in 5 minutes at most', facts);
+  }
+
   function noteKey({ credential, sentAtMs }: UpstreamCall, ending: Ending): void {
     if (ending === '401') {
       const rejection = { credential, atMs: now() };
       counted = [...counted, rejection];
       unforgiven = [...unforgiven, rejection];
       accepted.delete(credential);
+      checkRejections(credential);
     } else if (ending === 'ok' || ending === 'garbage' || ending === 'broken') {
       // The status says that the key is good, whatever the body is.
       accepted.set(credential, now());

@@ -10,6 +10,7 @@ import type { ServiceUnderTest } from './service-under-test.ts';
 export async function checkHealing(service: ServiceUnderTest): Promise<void> {
   const { facts } = service;
   const { upstream, replica, credentials, guards, demand, now } = facts;
+  facts.held.beginStep();
   // A key that was revoked is replaced, which a rejection or the lock-out brings to light.
   if (upstream.revoked.size > 0) credentials.replace(true, false);
   upstream.mode = 'ok';
@@ -27,7 +28,7 @@ export async function checkHealing(service: ServiceUnderTest): Promise<void> {
   for (const key of [UNFILTERED_KEY, 'a', 'b', 'c', 'm1']) {
     const read = [{ key, callers: 1, refresh: 'no' as const }];
     await service.read(read);
-    await service.advance(100);
+    await service.advance(1000);
     const [outcome] = await service.read(read);
     const list = outcome?.given;
     const names = [...upstream.names].filter((name) => key === UNFILTERED_KEY || name === key);

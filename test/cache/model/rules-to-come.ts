@@ -30,6 +30,7 @@ export const MISSED_RULES: Readonly<Record<MissedRule, boolean>> = {
   sharedLifeIsOurs: false,
   oldSharedNameYieldsToList: false,
   rejectionEndsOlderSharedData: false,
+  idRejectionsCountCallsUnderWay: false,
 };
 
 export type MissedRule =
@@ -47,4 +48,9 @@ export type MissedRule =
    * Data that another replica stored before a rejection is not served more than 60 s after it. Today: it is, when it was
    * stored after an earlier rejection in the same row.
    */
-  | 'rejectionEndsOlderSharedData';
+  | 'rejectionEndsOlderSharedData'
+  /**
+   * An access key id has 4 rejections in 5 minutes at most. Today: calls under way with another secret of it are not
+   * counted, so there may be more.
+   */
+  | 'idRejectionsCountCallsUnderWay';

@@ -189,10 +189,7 @@ export async function createServiceUnderTest(settings: Settings): Promise<Servic
       await clock.advance(ms);
       await settle();
     },
-    async settle() {
-      instance.facts.held.beginStep();
-      await settle();
-    },
+    settle,
     async restart() {
       instance.stop();
       upstream.forget();
