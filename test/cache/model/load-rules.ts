@@ -38,6 +38,8 @@ export interface LoadRulesOptions {
   readonly now: () => number;
   /** What jitter is made of, the same at each time. */
   readonly random: number;
+  /** The attempt begins this long before its call is sent. */
+  readonly signingMs: number;
   /** Nothing is ever evicted. */
   readonly isRoomy: boolean;
   /** True when the key is held for sure, and may be served while its loads fail. */
@@ -56,7 +58,8 @@ interface KeyLoads {
   possible: readonly PossibleLoad[];
 }
 
-export function createLoadRules({ now, random, isRoomy, isServable, demand }: LoadRulesOptions): LoadRules {
+export function createLoadRules(options: LoadRulesOptions): LoadRules {
+  const { now, random, signingMs, isRoomy, isServable, demand } = options;
   const all = new Map<string, KeyLoads>();
   let nameReadsMs: number[] = [];
   let reading: readonly string[] = [];
@@ -113,7 +116,9 @@ export function createLoadRules({ now, random, isRoomy, isServable, demand }: Lo
   function checkTimeout(key: string, possible: readonly PossibleLoad[]): void {
     const isWhole = possible.some(
       ({ attempts, sentAtMs, begunAfterMs }) =>
-        attempts > 1 || now() - sentAtMs >= ATTEMPT_TIMEOUT_MS || now() - begunAfterMs >= DEADLINE_MS,
+        attempts > 1 ||
+        now() - sentAtMs >= ATTEMPT_TIMEOUT_MS - signingMs ||
+        now() - begunAfterMs >= DEADLINE_MS,
     );
     demand(isWhole, 'a call has its whole timeout from the moment it is sent', { key, possible });
   }

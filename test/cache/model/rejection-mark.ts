@@ -46,7 +46,8 @@ export function createRejectionMark(now: () => number): RejectionMark {
       possiblySinceMs ??= now();
     },
     otherSucceeded() {
-      isForgiven = surelySinceMs !== undefined && !MISSED_RULES.rejectionEndsOlderSharedData;
+      const isMissed = surelySinceMs !== undefined && !MISSED_RULES.rejectionEndsOlderSharedData;
+      isForgiven ||= isMissed;
       surelySinceMs = undefined;
     },
     get isOver() {

@@ -156,6 +156,7 @@ function newFacts({ clock, demand, ...around }: Surroundings): ServiceFacts {
     loads: createLoadRules({
       now,
       random,
+      signingMs,
       isRoomy: maxEntries === ROOMY_ENTRIES,
       isServable: (key) => isEntryServable(facts, key),
       demand,
