@@ -120,6 +120,25 @@ const silence = fc.constantFrom(5000, 10_000, 61_000).map((afterMs) =>
   }),
 );
 
+/** Of two calls that are made 50 ms apart with a proved key the first is answered while the other may not be sent yet. */
+const pair = fc.constantFrom<AnswerKind>('ok', '500', '401', '429 in 3', '429 in 20').map((answer) =>
+  command(`forced reads of a, b and c, upstream ok, then held, then ${answer} for b`, async (service) => {
+    const { upstream } = service.facts;
+    upstream.mode = 'ok';
+    await service.read([{ key: 'a', callers: 1, refresh: 'forced' }]);
+    await service.advance(120);
+    upstream.mode = 'held';
+    await service.read([{ key: 'b', callers: 1, refresh: 'forced' }]);
+    await service.advance(50);
+    await service.read([{ key: 'c', callers: 1, refresh: 'forced' }]);
+    await service.advance(70);
+    for (const call of upstream.underWay.filter(({ key: called }) => called === 'b'))
+      upstream.answer(call, answer);
+    await service.settle();
+    await service.advance(100);
+  }),
+);
+
 const milliseconds = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(1, 100, 499, 500, 999, 1000, 2000, 5000, 8000) },
   { weight: 3, arbitrary: fc.constantFrom(30_000, 59_999, 60_000, 61_000) },
@@ -213,6 +232,7 @@ export const COMMAND: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: slips },
   { weight: 1, arbitrary: flicker },
   { weight: 2, arbitrary: silence },
+  { weight: 1, arbitrary: pair },
   { weight: 14, arbitrary: advance },
   { weight: 10, arbitrary: answerOne },
   { weight: 8, arbitrary: answerAs },
