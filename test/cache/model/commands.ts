@@ -204,13 +204,17 @@ const changeStore = fc
     ),
   );
 const otherLoads = fc
-  .record({ key, step: fc.constantFrom('begins', 'ends', 'fails', 'begins and ends', 'begins and ends') })
+  .record({
+    key,
+    step: fc.constantFrom('begins', 'ends', 'fails', 'begins and ends', 'begins and ends', 'ended late'),
+  })
   .map(({ key: loaded, step }) =>
     command(
       `another replica's load of ${loaded} ${step}`,
       async ({ facts: { replica, upstream } }) => {
-        if (step.startsWith('begins')) await replica?.takeTurn(loaded);
+        if (step.startsWith('begins') || step === 'ended late') await replica?.takeTurn(loaded);
         if (step.endsWith('ends')) await replica?.endTurn(loaded, upstream.names);
+        if (step === 'ended late') await replica?.endTurn(loaded, upstream.names, 3000);
         if (step === 'fails') await replica?.endTurn(loaded, undefined);
       },
       hasStore,

@@ -1,4 +1,5 @@
 import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
+import { FORCED_INTERVAL_MS } from './contract-numbers.ts';
 import type { GivenList } from './given-lists.ts';
 import { DECIDED_RULES } from './rules-to-come.ts';
 import { type ServiceFacts, servedAtOnceUntilMs } from './service-facts.ts';
@@ -25,6 +26,9 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
   const loads = [key];
   const isCall = mustCall(facts, key, isForced);
   const anything = { atOnceSinceMs: undefined, isQuiet: false, isCall, loads };
+  const shared = sharedInstead(facts, key, isForced);
+  if (shared !== undefined)
+    return { atOnceSinceMs: shared.storedAtMs, isQuiet: settings.random === 0, isCall: false, loads };
   if (isForced && !isLimited(facts, key, own, list)) return anything;
 
   const fresh = [own, list].filter(
@@ -50,8 +54,6 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
   if (isStale(own)) return { ...anything, atOnceSinceMs: isNewest ? own?.storedAtMs : oldestMs };
   if (DECIDED_RULES.staleListAnswersNames && isStale(list))
     return { atOnceSinceMs: list?.storedAtMs, isQuiet: false, isCall: false, loads: [UNFILTERED_KEY] };
-  const shared = sharedFresh(facts, key);
-  if (shared !== undefined) return { atOnceSinceMs: shared.storedAtMs, isQuiet: true, isCall: false, loads };
   return anything;
 }
 
@@ -89,12 +91,15 @@ function mustCall(facts: ServiceFacts, key: string, isForced: boolean): boolean 
   });
 }
 
-/** What another replica has loaded and this one has nothing of. */
-function sharedFresh(facts: ServiceFacts, key: string): GivenList | undefined {
+/** What another replica has loaded that is taken instead of a call: nothing is held here, or a read is forced just after. */
+function sharedInstead(facts: ServiceFacts, key: string, isForced: boolean): GivenList | undefined {
   const { held, loads, now, replica } = facts;
   if (replica?.state !== 'up' || !isIdle(facts)) return undefined;
-  if (!held.isUnknown(key) || !held.isUnknown(UNFILTERED_KEY)) return undefined;
   if (key !== UNFILTERED_KEY && loads.mayLoadListForNames()) return undefined;
   const given = facts.given.ofEntry(key, replica.entries.get(key));
-  return given !== undefined && now() < given.freshUntilMs ? given : undefined;
+  if (given === undefined || now() >= given.freshUntilMs) return undefined;
+  const isNew =
+    given.origin === 'replica' && now() - (given.storedAtMs - given.longestLoadMs) < FORCED_INTERVAL_MS;
+  const isUnknown = held.isUnknown(key) && held.isUnknown(UNFILTERED_KEY);
+  return (isForced ? isNew : isUnknown) ? given : undefined;
 }

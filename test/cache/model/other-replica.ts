@@ -22,8 +22,13 @@ export interface OtherReplica {
   disconnect(): Promise<void>;
   /** Takes the turn to load a key, unless the service holds it. */
   takeTurn(key: string): Promise<void>;
-  /** Ends a turn: with the names that exist, or after a failure without. */
-  endTurn(key: string, names: ReadonlySet<string> | undefined): Promise<void>;
+  /**
+   * Ends a turn.
+   *
+   * @param names that exist; undefined: its load has failed
+   * @param lateMs it was stored there so long ago, and is only told now
+   */
+  endTurn(key: string, names: ReadonlySet<string> | undefined, lateMs?: number): Promise<void>;
   /** Somebody puts there what no load can have given. */
   poison(key: string): void;
 }
@@ -99,7 +104,7 @@ export function createOtherReplica(
       const found = await replica.lookUp(key, () => false);
       if (found.state === 'ours') turns.set(key, { settle: found.settle, begunAtMs: now() });
     },
-    async endTurn(key, names) {
+    async endTurn(key, names, lateMs = 0) {
       const turn = turns.get(key);
       if (turn === undefined) return;
       turns.delete(key);
@@ -113,15 +118,17 @@ export function createOtherReplica(
       }
       const listed = [...names].filter((name) => key === UNFILTERED_KEY || name === key);
       const lifeMs = (MISSED_RULES.sharedLifeIsOurs ? 2 : 1) * freshLifeMs(listed);
-      const freshUntilMs = now() + lifeMs;
-      const { begunAtMs } = turn;
-      const list = given.add({ key, names: listed, storedAtMs: now() }, { begunAtMs, freshUntilMs });
+      const storedAtMs = now() - lateMs;
+      const begunAtMs = Math.min(turn.begunAtMs, storedAtMs);
+      const freshUntilMs = storedAtMs + lifeMs;
+      const list = given.add({ key, names: listed, storedAtMs }, { begunAtMs, freshUntilMs });
       watchPut(list);
-      const body = encode(servedText(list, key));
-      await turn.settle({ body, begunAtMs, storedAtMs: now(), freshUntilMs });
+      await turn.settle({ body: encode(servedText(list, key)), begunAtMs, storedAtMs, freshUntilMs });
     },
     poison(key) {
-      const body = encode(`{"image_caches":[{"name":"somebody-elses"}]}`);
+      // A list of another name, or for the list one that another program has written.
+      const list = servedText({ number: -1, names: ['somebody-elses'] }, UNFILTERED_KEY);
+      const body = encode(key === UNFILTERED_KEY ? ` ${list}` : list);
       store.entries.set(key, { body, begunAtMs: now(), storedAtMs: now(), freshUntilMs: now() + 60_000 });
     },
   };

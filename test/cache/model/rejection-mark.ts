@@ -12,8 +12,12 @@ export interface RejectionMark {
   ended(call: UpstreamCall, ending: Ending, latest: Credential): void;
   /** The current key may be locked out: a load fails for it without a call. */
   mayBeLocked(): void;
-  /** Another replica had a success. */
-  otherSucceeded(): void;
+  /**
+   * Another replica had a success.
+   *
+   * @param isKnown this one has surely taken it in, and had no rejection since
+   */
+  otherSucceeded(isKnown: boolean): void;
   /** Stale data must not be served any more. */
   readonly isOver: boolean;
   /** Stale data may have to be refused. */
@@ -45,7 +49,8 @@ export function createRejectionMark(now: () => number): RejectionMark {
     mayBeLocked() {
       possiblySinceMs ??= now();
     },
-    otherSucceeded() {
+    otherSucceeded(isKnown) {
+      if (isKnown) possiblySinceMs = undefined;
       const isMissed = surelySinceMs !== undefined && !MISSED_RULES.rejectionEndsOlderSharedData;
       isForgiven ||= isMissed;
       surelySinceMs = undefined;

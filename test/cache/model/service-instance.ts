@@ -117,11 +117,13 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
     notePut(list) {
       const before = held.get(list.key);
       if (!held.isUnknown(list.key)) held.mayHold(list.key);
-      mark.otherSucceeded();
+      const isNewer = before !== undefined && before.storedAtMs < list.storedAtMs;
+      const isTakenIn = isNewer && replica?.state === 'up';
+      const isAccepted = guards.lastMs('401') < list.storedAtMs && !guards.mayBeLocked(credentials.current);
+      mark.otherSucceeded(isTakenIn && isAccepted);
       loads.replaced(list.key);
-      if (before === undefined || before.storedAtMs >= list.storedAtMs) return;
-      if (replica?.state === 'up') held.hold(list);
-      else held.doubt(list.key);
+      if (isTakenIn) held.hold(list);
+      else if (isNewer) held.doubt(list.key);
     },
     ask: (key, refresh) => request(key === UNFILTERED_KEY ? '' : `?name=${key}`, refresh),
     async recognise(refresh) {
