@@ -58,124 +58,139 @@ interface KeyLoads {
   possible: readonly PossibleLoad[];
 }
 
-export function createLoadRules(options: LoadRulesOptions): LoadRules {
-  const { now, random, signingMs, isRoomy, isServable, demand } = options;
-  const all = new Map<string, KeyLoads>();
-  let nameReadsMs: number[] = [];
-  let reading: readonly string[] = [];
+/** What has been seen of all keys. */
+interface Seen extends LoadRulesOptions {
+  readonly keys: Map<string, KeyLoads>;
+  nameReadsMs: number[];
+  /** Keys that are read at this very moment. */
+  reading: readonly string[];
+}
 
-  function of(key: string): KeyLoads {
-    const known = all.get(key) ?? {
-      reads: 0,
-      lastReadMs: Number.NEGATIVE_INFINITY,
-      firstReadMs: undefined,
-      lastSentMs: Number.NEGATIVE_INFINITY,
-      replacedMs: Number.NEGATIVE_INFINITY,
-      possible: [NO_LOAD],
-    };
-    all.set(key, known);
-    return known;
-  }
-
-  function note(key: string): void {
-    const loads = of(key);
-    loads.reads += 1;
-    loads.firstReadMs ??= now();
-  }
-
-  const mayLoadListForNames = (): boolean => {
-    nameReadsMs = nameReadsMs.filter((atMs) => now() - atMs < BUDGET_MS);
-    return !isRoomy || nameReadsMs.length >= NAME_LOADS;
+function loadsOf({ keys }: Seen, key: string): KeyLoads {
+  const known = keys.get(key) ?? {
+    reads: 0,
+    lastReadMs: Number.NEGATIVE_INFINITY,
+    firstReadMs: undefined,
+    lastSentMs: Number.NEGATIVE_INFINITY,
+    replacedMs: Number.NEGATIVE_INFINITY,
+    possible: [NO_LOAD],
   };
+  keys.set(key, known);
+  return known;
+}
 
-  /** Why the call cannot be the first of another load, if it cannot. */
-  function objection(key: string, { reads }: KeyLoads, last: PossibleLoad): string | undefined {
-    if (last.loads >= reads) return 'a key is loaded at most once for all that ask at one time';
-    // Today a list that is loaded for a name does not heed what is known of the list itself.
-    const isForNames = key === UNFILTERED_KEY && !DECIDED_RULES.pauseOfLoadedEntry && mayLoadListForNames();
-    if (isForNames || !isServable(key)) return undefined;
-    if (now() < pausedUntilMs(last, random)) return 'loads of a key that is held pause after failures';
-    return isJustLoaded(last, now()) ? 'a key is loaded at most once a second' : undefined;
-  }
+function mayLoadListForNames(seen: Seen): boolean {
+  seen.nameReadsMs = seen.nameReadsMs.filter((atMs) => seen.now() - atMs < BUDGET_MS);
+  return !seen.isRoomy || seen.nameReadsMs.length >= NAME_LOADS;
+}
 
-  /** The newest call as the first of a load. */
-  function beginLoad(key: string, { firstReadMs }: KeyLoads, last: PossibleLoad): PossibleLoad {
-    const isExact = reading.includes(key) || (key === UNFILTERED_KEY && reading.length > 0);
-    return {
-      ...last,
-      attempts: 1,
-      loads: last.loads + 1,
-      begunAtMs: isExact ? now() : undefined,
-      begunAfterMs: isExact ? now() : (firstReadMs ?? now()),
-      sentAtMs: now(),
-      hasEntry: isExact && isServable(key),
-      ending: undefined,
-    };
-  }
+/** Why the newest call cannot be the first of another load, if it cannot. */
+function objection(seen: Seen, key: string, last: PossibleLoad): string | undefined {
+  const { now, random, isServable } = seen;
+  if (last.loads >= loadsOf(seen, key).reads)
+    return 'a key is loaded at most once for all that ask at one time';
+  // Today a list that is loaded for a name does not heed what is known of the list itself.
+  const isExempt = key === UNFILTERED_KEY && !DECIDED_RULES.pauseOfLoadedEntry && mayLoadListForNames(seen);
+  if (isExempt || !isServable(key)) return undefined;
+  if (now() < pausedUntilMs(last, random)) return 'loads of a key that is held pause after failures';
+  return isJustLoaded(last, now()) ? 'a key is loaded at most once a second' : undefined;
+}
 
-  function checkTimeout(key: string, possible: readonly PossibleLoad[]): void {
-    const isWhole = possible.some(
-      ({ attempts, sentAtMs, begunAfterMs }) =>
-        attempts > 1 ||
-        now() - sentAtMs >= ATTEMPT_TIMEOUT_MS - signingMs ||
-        now() - begunAfterMs >= DEADLINE_MS,
-    );
-    demand(isWhole, 'a call has its whole timeout from the moment it is sent', { key, possible });
-  }
+/** The newest call as the first of a load. */
+function beginLoad(
+  { now, reading, isServable, ...seen }: Seen,
+  key: string,
+  last: PossibleLoad,
+): PossibleLoad {
+  const isExact = reading.includes(key) || (key === UNFILTERED_KEY && reading.length > 0);
+  return {
+    ...last,
+    attempts: 1,
+    loads: last.loads + 1,
+    begunAtMs: isExact ? now() : undefined,
+    begunAfterMs: isExact ? now() : (seen.keys.get(key)?.firstReadMs ?? now()),
+    sentAtMs: now(),
+    hasEntry: isExact && isServable(key),
+    ending: undefined,
+  };
+}
 
+/** What the newest call may be, when one more was sent. */
+function possibleAfterCall(seen: Seen, key: string): readonly PossibleLoad[] {
+  const { reads, possible } = loadsOf(seen, key);
+  const retries = possible
+    .filter((last) => mayRetry(last, seen.now()))
+    .map((last) => ({ ...last, attempts: 2 as const }));
+  const first = possible.filter((last) => objection(seen, key, last) === undefined);
+  const why = possible.map((last) => objection(seen, key, last))[0];
+  seen.demand(retries.length + first.length > 0, why ?? '', { key, reads, possible });
+  const begun = (first.length > 0 ? first : possible).map((last) => beginLoad(seen, key, last));
+  return withoutStricter([...retries, ...begun]);
+}
+
+function checkTimeout(
+  { now, signingMs, demand }: Seen,
+  key: string,
+  possible: readonly PossibleLoad[],
+): void {
+  const isWhole = possible.some(
+    ({ attempts, sentAtMs, begunAfterMs }) =>
+      attempts > 1 ||
+      now() - sentAtMs >= ATTEMPT_TIMEOUT_MS - signingMs ||
+      now() - begunAfterMs >= DEADLINE_MS,
+  );
+  demand(isWhole, 'a call has its whole timeout from the moment it is sent', { key, possible });
+}
+
+function noteRead(seen: Seen, key: string): KeyLoads {
+  const loads = loadsOf(seen, key);
+  loads.reads += 1;
+  loads.firstReadMs ??= seen.now();
+  return loads;
+}
+
+export function createLoadRules(options: LoadRulesOptions): LoadRules {
+  const { now, demand } = options;
+  const seen: Seen = { ...options, keys: new Map(), nameReadsMs: [], reading: [] };
   return {
     begin(keys) {
-      reading = keys;
+      seen.reading = keys;
       for (const key of keys) {
-        note(key);
-        of(key).lastReadMs = now();
-        if (key !== UNFILTERED_KEY) nameReadsMs.push(now());
+        noteRead(seen, key).lastReadMs = now();
+        if (key !== UNFILTERED_KEY) seen.nameReadsMs.push(now());
       }
-      if (!keys.includes(UNFILTERED_KEY) && keys.length > 0) note(UNFILTERED_KEY);
+      if (!keys.includes(UNFILTERED_KEY) && keys.length > 0) noteRead(seen, UNFILTERED_KEY);
     },
     finish() {
-      reading = [];
+      seen.reading = [];
     },
     sent({ key }, others) {
       const isAlone = others.every((other) => other.key !== key);
       demand(isAlone, 'one call at a time is under way for a key', { key });
-      const loads = of(key);
+      const loads = loadsOf(seen, key);
       const isAsked = now() - loads.lastReadMs < BUDGET_MS;
-      const isListDue = key !== UNFILTERED_KEY || isAsked || mayLoadListForNames();
+      const isListDue = key !== UNFILTERED_KEY || isAsked || mayLoadListForNames(seen);
       demand(isListDue, 'the list is loaded for names after 16 of them only');
-
-      const before = loads.possible;
-      const retries = before
-        .filter((last) => mayRetry(last, now()))
-        .map((last) => ({ ...last, attempts: 2 as const }));
-      const first = before.filter((last) => objection(key, loads, last) === undefined);
-      const why = before.map((last) => objection(key, loads, last))[0];
-      demand(retries.length + first.length > 0, why ?? '', { key, reads: loads.reads, before });
-      const begun = (first.length > 0 ? first : before).map((last) => beginLoad(key, loads, last));
-      loads.possible = withoutStricter([...retries, ...begun]);
+      loads.possible = possibleAfterCall(seen, key);
       loads.firstReadMs = undefined;
       loads.lastSentMs = now();
     },
     ended({ key }, ending) {
-      const loads = of(key);
+      const loads = loadsOf(seen, key);
       loads.possible = loads.possible.map((load) => endLoad(load, ending, now()));
       if (ending === 'given up' && DECIDED_RULES.attemptTimeoutStartsWhenSent)
-        checkTimeout(key, loads.possible);
+        checkTimeout(seen, key, loads.possible);
     },
     replaced(key) {
-      const loads = of(key);
+      const loads = loadsOf(seen, key);
       loads.replacedMs = now();
-      loads.possible = loads.possible.map((load) => ({
-        ...load,
-        failures: 0,
-        hasEntry: false,
-        begunAtMs: undefined,
-      }));
+      const forgotten = { failures: 0, hasEntry: false, begunAtMs: undefined };
+      loads.possible = loads.possible.map((load) => ({ ...load, ...forgotten }));
     },
-    mayLoadListForNames,
-    isForcedLimited: (key) => of(key).possible.every((load) => isJustLoaded(load, now())),
+    mayLoadListForNames: () => mayLoadListForNames(seen),
+    isForcedLimited: (key) => loadsOf(seen, key).possible.every((load) => isJustLoaded(load, now())),
     isForcedFree(key) {
-      const { lastSentMs, replacedMs } = of(key);
+      const { lastSentMs, replacedMs } = loadsOf(seen, key);
       return now() - Math.max(lastSentMs, replacedMs) >= FORCED_INTERVAL_MS;
     },
   };

@@ -1,4 +1,5 @@
 import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
+import type { Ask } from './answer-rules.ts';
 import {
   EMPTY_FRESH_MS,
   FRESH_JITTER,
@@ -44,7 +45,7 @@ export interface ServiceFacts {
   /** When each key was last answered with data, and how old that was. */
   readonly served: Map<string, number>;
   /** Reads that wait. */
-  readonly pending: Set<unknown>;
+  readonly pending: Set<Ask>;
   readonly demand: Demand;
 }
 
