@@ -23,7 +23,9 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
   const { held, now, mark, settings } = facts;
   const own = held.get(key);
   const list = key === UNFILTERED_KEY ? undefined : held.get(UNFILTERED_KEY);
-  const loads = [key];
+  // A list that is held or not may be refreshed before its time.
+  const isListSure = held.get(UNFILTERED_KEY) !== undefined || held.isUnknown(UNFILTERED_KEY);
+  const loads = settings.random === 0 || isListSure ? [key] : [...new Set([key, UNFILTERED_KEY])];
   const isCall = mustCall(facts, key, isForced);
   const anything = { atOnceSinceMs: undefined, isQuiet: false, isCall, loads };
   const shared = sharedInstead(facts, key, isForced);
@@ -40,9 +42,7 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
     );
     const atOnceSinceMs = Math.max(...fresh.map(({ storedAtMs }) => storedAtMs));
     // Of what may be held or not it is not known how long its load took.
-    const isSure = [key, UNFILTERED_KEY].every(
-      (each) => held.get(each) !== undefined || held.isUnknown(each),
-    );
+    const isSure = isListSure && (own !== undefined || held.isUnknown(key));
     const isQuiet = settings.random === 0 || (isSure && !isEarly);
     return { atOnceSinceMs, isQuiet, isCall: false, loads: isQuiet ? [] : [key, UNFILTERED_KEY] };
   }
