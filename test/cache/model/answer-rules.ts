@@ -7,7 +7,7 @@ import {
   STALE_WHILE_REVALIDATE_MS,
 } from './contract-numbers.ts';
 import type { GivenList, ServedList } from './given-lists.ts';
-import { DECIDED_RULES } from './rules-to-come.ts';
+import { DECIDED_RULES, MISSED_RULES } from './rules-to-come.ts';
 import { ROOMY_ENTRIES, type ServiceFacts } from './service-facts.ts';
 
 /** A read of one caller. */
@@ -126,7 +126,10 @@ function checkOutcome(
         demand(isFresh && isOwn, 'a hit is fresh and of its own key');
         break;
       }
-      demand(given.origin === 'upstream' && given.storedAtMs === atMs, 'what was loaded is answered at once');
+      demand(
+        (given.origin === 'upstream' && given.storedAtMs === atMs) || mayBeShared(facts),
+        'what was loaded is answered at once',
+      );
       if (collapsed === undefined) given.loaders += 1;
       // Empty lists of the same moment cannot be told apart where what is loaded is not kept.
       demand(given.loaders <= 1 || (isEmpty && !isRoomy), 'one caller loads, the others are collapsed');
@@ -141,6 +144,11 @@ function checkOutcome(
   // Nothing was held, and no load can have failed for anything else.
   const isRejected = facts.guards.hasOnlyRejections() && atMs - facts.startedAtMs < ATTEMPT_TIMEOUT_MS;
   demand(isFresh || !ask.wasUnknown || !isRejected, 'no stale data is taken in for a rejection');
+}
+
+/** May what is said to be loaded come from the store? Today where the list was not kept that was loaded first. */
+function mayBeShared({ settings: { hasStore, maxEntries } }: ServiceFacts): boolean {
+  return hasStore && maxEntries < ROOMY_ENTRIES && !MISSED_RULES.sharedIsSaidWithoutList;
 }
 
 /** Has a load failed, or may one have waited in vain for its turn behind other calls? */

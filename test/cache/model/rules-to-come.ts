@@ -31,6 +31,7 @@ export const MISSED_RULES: Readonly<Record<MissedRule, boolean>> = {
   oldSharedNameYieldsToList: false,
   rejectionEndsOlderSharedData: false,
   idRejectionsCountCallsUnderWay: false,
+  sharedIsSaidWithoutList: false,
 };
 
 export type MissedRule =
@@ -53,4 +54,9 @@ export type MissedRule =
    * An access key id has 4 rejections in 5 minutes at most. Today: calls under way with another secret of it are not
    * counted, so there may be more.
    */
-  | 'idRejectionsCountCallsUnderWay';
+  | 'idRejectionsCountCallsUnderWay'
+  /**
+   * A name that is loaded by itself, since the list that was loaded for it was not kept, is said to be shared when another
+   * load had put it into the store. Today: it is said to be loaded and stored.
+   */
+  | 'sharedIsSaidWithoutList';
