@@ -42,9 +42,10 @@ export function createGuardRules(options: GuardRulesOptions): GuardRules {
   let heldSinceMs = Number.NEGATIVE_INFINITY;
   let troubleUntilMs = Number.NEGATIVE_INFINITY;
 
-  function noteTrouble(ending: Ending): void {
+  function noteTrouble(ending: Ending, wasClosed: boolean): void {
     const lockedMs = ending === '401' ? now() + LOCK_OUT_MS : now();
-    if (!isListAnswer(ending))
+    // While a probe was under way others were held back.
+    if (!isListAnswer(ending) || !wasClosed)
       troubleUntilMs = Math.max(troubleUntilMs, lockedMs, heldUntilMs, breaker.openUntilMs);
   }
 
@@ -57,6 +58,7 @@ export function createGuardRules(options: GuardRulesOptions): GuardRules {
       breaker.sent(call);
     },
     ended(call, ending) {
+      const wasClosed = breaker.isClosed;
       endings.set(ending, now());
       const seconds = /^429 in (\d+)$/.exec(ending)?.[1];
       if (seconds !== undefined && now() + Number(seconds) * 1000 > heldUntilMs) {
@@ -65,7 +67,7 @@ export function createGuardRules(options: GuardRulesOptions): GuardRules {
       }
       key.ended(call, ending);
       breaker.ended(call, ending);
-      noteTrouble(ending);
+      noteTrouble(ending, wasClosed);
     },
     isOpen(credential, underWay) {
       const isFree = underWay.every((call) => call.credential !== credential);
