@@ -1,5 +1,5 @@
 import type { Credential } from '../../../src/signing/credentials.ts';
-import { REJECTED_STALE_MS } from './contract-numbers.ts';
+import { DEADLINE_MS, REJECTED_STALE_MS } from './contract-numbers.ts';
 import { MISSED_RULES } from './rules-to-come.ts';
 import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstream.ts';
 
@@ -10,8 +10,12 @@ import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstrea
 export interface RejectionMark {
   /** @param latest what a reload would bring */
   ended(call: UpstreamCall, ending: Ending, latest: Credential): void;
-  /** The current key may be locked out: a load fails for it without a call. */
-  mayBeLocked(): void;
+  /**
+   * The current key may be locked out: a load fails for it without a call.
+   *
+   * @param isReplaced a reload brings another one
+   */
+  mayBeLocked(isReplaced: boolean): void;
   /**
    * Another replica had a success.
    *
@@ -33,21 +37,28 @@ export function createRejectionMark(now: () => number): RejectionMark {
   let overAtMs: number | undefined;
   const isOver = (sinceMs: number | undefined): boolean =>
     sinceMs !== undefined && now() - sinceMs >= REJECTED_STALE_MS;
+  /** Today a load whose second attempt is not sent ends with the rejection of the first, whatever was accepted since. */
+  let lateUntilMs = Number.NEGATIVE_INFINITY;
+  const expectLate = (): void => {
+    if (!MISSED_RULES.replacedKeyIsForgotten) lateUntilMs = now() + DEADLINE_MS;
+  };
   return {
     ended({ credential }, ending, latest) {
       if (isListAnswer(ending)) {
         if (isOver(possiblySinceMs)) overAtMs = now();
         surelySinceMs = undefined;
-        possiblySinceMs = undefined;
+        if (now() >= lateUntilMs) possiblySinceMs = undefined;
         isForgiven = false;
       } else if (ending === '401') {
         possiblySinceMs ??= now();
         // Where it is replaced the load may try again, and end otherwise.
-        if (credential === latest && !isForgiven) surelySinceMs ??= now();
+        if (credential !== latest) expectLate();
+        else if (!isForgiven) surelySinceMs ??= now();
       }
     },
-    mayBeLocked() {
+    mayBeLocked(isReplaced) {
       possiblySinceMs ??= now();
+      if (isReplaced) expectLate();
     },
     otherSucceeded(isKnown) {
       if (isKnown) possiblySinceMs = undefined;

@@ -32,6 +32,7 @@ export const MISSED_RULES: Readonly<Record<MissedRule, boolean>> = {
   rejectionEndsOlderSharedData: false,
   idRejectionsCountCallsUnderWay: false,
   sharedIsSaidWithoutList: false,
+  replacedKeyIsForgotten: false,
 };
 
 export type MissedRule =
@@ -59,4 +60,9 @@ export type MissedRule =
    * A name that is loaded by itself, since the list that was loaded for it was not kept, is said to be shared when another
    * load had put it into the store. Today: it is said to be loaded and stored.
    */
-  | 'sharedIsSaidWithoutList';
+  | 'sharedIsSaidWithoutList'
+  /**
+   * The rejection of a key ends no stale data once the key that replaced it was accepted. Today: it does for 60 s and more,
+   * when the second attempt of a load could not be sent, so that the load ends with the rejection of the first.
+   */
+  | 'replacedKeyIsForgotten';

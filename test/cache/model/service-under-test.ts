@@ -110,7 +110,8 @@ function createReader(
     await settleClock();
     await Promise.all(checks);
     checks = [];
-    if (guards.mayBeLocked(credentials.current)) mark.mayBeLocked();
+    const { current, latest } = credentials;
+    if (guards.mayBeLocked(current)) mark.mayBeLocked(current !== latest);
     checkBounds(facts, instance.entries());
     throwIfAny();
   }
