@@ -1,0 +1,105 @@
+import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
+import { FORCED_INTERVAL_MS } from './contract-numbers.ts';
+import type { GivenList } from './given-lists.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
+import { type ServiceFacts, servedAtOnceUntilMs } from './service-facts.ts';
+
+/** A refresh before its time begins no earlier than this many load times before the end: ln 2 and a little more. */
+const EARLY_LOADS = 0.7;
+
+/** What a read has to come to, before anything else happens. */
+export interface ExpectedAnswer {
+  /** It has to be answered at once, with data that is no older than this; undefined: it may wait. */
+  readonly atOnceSinceMs: number | undefined;
+  /** It makes no call. */
+  readonly isQuiet: boolean;
+  /** It makes a call, or takes what another replica has loaded. */
+  readonly isCall: boolean;
+  /** Keys that may be loaded for it, but for the list instead of many names. */
+  readonly loads: readonly string[];
+}
+
+export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean): ExpectedAnswer {
+  const { held, now, mark, settings } = facts;
+  const own = held.get(key);
+  const list = key === UNFILTERED_KEY ? undefined : held.get(UNFILTERED_KEY);
+  // A list that is held or not may be refreshed before its time.
+  const isListSure = held.get(UNFILTERED_KEY) !== undefined || held.isUnknown(UNFILTERED_KEY);
+  const loads = settings.random === 0 || isListSure ? [key] : [...new Set([key, UNFILTERED_KEY])];
+  const isCall = mustCall(facts, key, isForced);
+  const anything = { atOnceSinceMs: undefined, isQuiet: false, isCall, loads };
+  const shared = sharedInstead(facts, key, isForced);
+  if (shared !== undefined)
+    return { atOnceSinceMs: shared.storedAtMs, isQuiet: settings.random === 0, isCall: false, loads };
+  if (isForced && !isLimited(facts, key, own, list)) return anything;
+
+  const fresh = [own, list].filter(
+    (given) => given !== undefined && now() < given.freshUntilMs,
+  ) as GivenList[];
+  if (fresh.length > 0) {
+    const isEarly = fresh.some(
+      ({ freshUntilMs, longestLoadMs }) => freshUntilMs - now() < EARLY_LOADS * longestLoadMs,
+    );
+    const atOnceSinceMs = Math.max(...fresh.map(({ storedAtMs }) => storedAtMs));
+    // Of what may be held or not it is not known how long its load took.
+    const isSure = isListSure && (own !== undefined || held.isUnknown(key));
+    const isQuiet = settings.random === 0 || (isSure && !isEarly);
+    return { atOnceSinceMs, isQuiet, isCall: false, loads: isQuiet ? [] : [key, UNFILTERED_KEY] };
+  }
+  const isStale = (given: GivenList | undefined): boolean =>
+    given !== undefined && !mark.mayBeOver && now() < servedAtOnceUntilMs(facts, given);
+  // A list may be held that is older and fresh still.
+  const isNewest = key === UNFILTERED_KEY || DECIDED_RULES.newerWins;
+  const oldestMs = Number.NEGATIVE_INFINITY;
+  if (isStale(own)) return { ...anything, atOnceSinceMs: isNewest ? own?.storedAtMs : oldestMs };
+  if (DECIDED_RULES.staleListAnswersNames && isStale(list))
+    return { atOnceSinceMs: list?.storedAtMs, isQuiet: false, isCall: false, loads: [UNFILTERED_KEY] };
+  return anything;
+}
+
+/** A forced read that comes so soon after the last load that it is one like any other. */
+function isLimited(
+  { loads, now }: ServiceFacts,
+  key: string,
+  own: GivenList | undefined,
+  list: GivenList | undefined,
+): boolean {
+  if (own !== undefined && loads.isForcedLimited(key)) return true;
+  if (!DECIDED_RULES.forcedLimitOfLoadedEntry || list === undefined) return false;
+  return now() < list.freshUntilMs && loads.isForcedLimited(UNFILTERED_KEY);
+}
+
+/** True when the read itself decides what happens at once: no load is under way and no turn is taken. */
+function isIdle({ replica, pending, timers, settings }: ServiceFacts): boolean {
+  if (settings.signingMs > 0) return false;
+  const isStoreQuiet = replica === undefined || (replica.state !== 'slow' && replica.turns.size === 0);
+  return isStoreQuiet && pending.size === 0 && timers() === 0;
+}
+
+function mustCall(facts: ServiceFacts, key: string, isForced: boolean): boolean {
+  const { guards, held, loads, now, upstream, credentials } = facts;
+  const keys = [key, UNFILTERED_KEY];
+  if (!isIdle(facts) || !guards.isOpen(credentials.current, upstream.underWay)) return false;
+  const isUnknown = keys.every((each) => held.isUnknown(each));
+  if (isUnknown) return true;
+  if (guards.wasTroubled()) return false;
+  if (isForced) return held.isUnknown(key) || (held.get(key) !== undefined && loads.isForcedFree(key));
+  // Neither may be fresh, as far as is known.
+  return keys.every((each) => {
+    const given = held.get(each);
+    return held.isUnknown(each) || (given !== undefined && now() >= given.freshUntilMs);
+  });
+}
+
+/** What another replica has loaded that is taken instead of a call: nothing is held here, or a read is forced just after. */
+function sharedInstead(facts: ServiceFacts, key: string, isForced: boolean): GivenList | undefined {
+  const { held, loads, now, replica } = facts;
+  if (replica?.state !== 'up' || !isIdle(facts)) return undefined;
+  if (key !== UNFILTERED_KEY && loads.mayLoadListForNames()) return undefined;
+  const given = facts.given.ofEntry(key, replica.entries.get(key));
+  if (given === undefined || now() >= given.freshUntilMs) return undefined;
+  const isNew =
+    given.origin === 'replica' && now() - (given.storedAtMs - given.longestLoadMs) < FORCED_INTERVAL_MS;
+  const isUnknown = held.isUnknown(key) && held.isUnknown(UNFILTERED_KEY);
+  return (isForced ? isNew : isUnknown) ? given : undefined;
+}

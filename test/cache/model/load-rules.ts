@@ -1,0 +1,197 @@
+import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
+import { ATTEMPT_TIMEOUT_MS, DEADLINE_MS, FORCED_INTERVAL_MS, NAME_LOADS } from './contract-numbers.ts';
+import {
+  endLoad,
+  isJustLoaded,
+  mayRetry,
+  NO_LOAD,
+  type PossibleLoad,
+  pausedUntilMs,
+  withoutStricter,
+} from './possible-loads.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
+import type { Ending, UpstreamCall } from './scripted-upstream.ts';
+import type { Demand } from './violations.ts';
+
+/** A fresh life of names, and the longest time between a read and the call that it leads to. */
+const BUDGET_MS = 30_000 + 17_000;
+
+/** What has to hold of the calls for each key of the cache. */
+export interface LoadRules {
+  /** Keys are about to be read that are not answered from fresh data. */
+  begin(keys: readonly string[]): void;
+  /** Those reads have done what they can do at once. */
+  finish(): void;
+  sent(call: UpstreamCall, others: readonly UpstreamCall[]): void;
+  ended(call: UpstreamCall, ending: Ending): void;
+  /** What is held of the key may have been replaced by what another replica loaded. */
+  replaced(key: string): void;
+  /** True when the list may be loaded for a name. */
+  mayLoadListForNames(): boolean;
+  /** True when the last load of a key surely ended well, and began so lately that no forced one may follow. */
+  isForcedLimited(key: string): boolean;
+  /** True when nothing keeps a forced read of a held key from loading it. */
+  isForcedFree(key: string): boolean;
+}
+
+export interface LoadRulesOptions {
+  readonly now: () => number;
+  /** What jitter is made of, the same at each time. */
+  readonly random: number;
+  /** The attempt begins this long before its call is sent. */
+  readonly signingMs: number;
+  /** Nothing is ever evicted. */
+  readonly isRoomy: boolean;
+  /** True when the key is held for sure, and may be served while its loads fail. */
+  readonly isServable: (key: string) => boolean;
+  readonly demand: Demand;
+}
+
+interface KeyLoads {
+  /** Commands that may have begun a load. */
+  reads: number;
+  lastReadMs: number;
+  /** The first of them since the last load. */
+  firstReadMs: number | undefined;
+  lastSentMs: number;
+  replacedMs: number;
+  possible: readonly PossibleLoad[];
+}
+
+/** What has been seen of all keys. */
+interface Seen extends LoadRulesOptions {
+  readonly keys: Map<string, KeyLoads>;
+  nameReadsMs: number[];
+  /** Keys that are read at this very moment. */
+  reading: readonly string[];
+}
+
+function loadsOf({ keys }: Seen, key: string): KeyLoads {
+  const known = keys.get(key) ?? {
+    reads: 0,
+    lastReadMs: Number.NEGATIVE_INFINITY,
+    firstReadMs: undefined,
+    lastSentMs: Number.NEGATIVE_INFINITY,
+    replacedMs: Number.NEGATIVE_INFINITY,
+    possible: [NO_LOAD],
+  };
+  keys.set(key, known);
+  return known;
+}
+
+function mayLoadListForNames(seen: Seen): boolean {
+  seen.nameReadsMs = seen.nameReadsMs.filter((atMs) => seen.now() - atMs < BUDGET_MS);
+  return !seen.isRoomy || seen.nameReadsMs.length >= NAME_LOADS;
+}
+
+/** Why the newest call cannot be the first of another load, if it cannot. */
+function objection(seen: Seen, key: string, last: PossibleLoad): string | undefined {
+  const { now, random, isServable } = seen;
+  if (last.loads >= loadsOf(seen, key).reads)
+    return 'a key is loaded at most once for all that ask at one time';
+  // Today a list that is loaded for a name does not heed what is known of the list itself.
+  const isExempt = key === UNFILTERED_KEY && !DECIDED_RULES.pauseOfLoadedEntry && mayLoadListForNames(seen);
+  if (isExempt || !isServable(key)) return undefined;
+  if (now() < pausedUntilMs(last, random)) return 'loads of a key that is held pause after failures';
+  return isJustLoaded(last, now()) ? 'a key is loaded at most once a second' : undefined;
+}
+
+/** The newest call as the first of a load. */
+function beginLoad(
+  { now, reading, isServable, ...seen }: Seen,
+  key: string,
+  last: PossibleLoad,
+): PossibleLoad {
+  const isExact = reading.includes(key) || (key === UNFILTERED_KEY && reading.length > 0);
+  return {
+    ...last,
+    attempts: 1,
+    loads: last.loads + 1,
+    begunAtMs: isExact ? now() : undefined,
+    begunAfterMs: isExact ? now() : (seen.keys.get(key)?.firstReadMs ?? now()),
+    sentAtMs: now(),
+    hasEntry: isExact && isServable(key),
+    ending: undefined,
+  };
+}
+
+/** What the newest call may be, when one more was sent. */
+function possibleAfterCall(seen: Seen, key: string): readonly PossibleLoad[] {
+  const { reads, possible } = loadsOf(seen, key);
+  const retries = possible
+    .filter((last) => mayRetry(last, seen.now()))
+    .map((last) => ({ ...last, attempts: 2 as const }));
+  const first = possible.filter((last) => objection(seen, key, last) === undefined);
+  const why = possible.map((last) => objection(seen, key, last))[0];
+  seen.demand(retries.length + first.length > 0, why ?? '', { key, reads, possible });
+  const begun = (first.length > 0 ? first : possible).map((last) => beginLoad(seen, key, last));
+  return withoutStricter([...retries, ...begun]);
+}
+
+function checkTimeout(
+  { now, signingMs, demand }: Seen,
+  key: string,
+  possible: readonly PossibleLoad[],
+): void {
+  const isWhole = possible.some(
+    ({ attempts, sentAtMs, begunAfterMs }) =>
+      attempts > 1 ||
+      now() - sentAtMs >= ATTEMPT_TIMEOUT_MS - signingMs ||
+      now() - begunAfterMs >= DEADLINE_MS,
+  );
+  demand(isWhole, 'a call has its whole timeout from the moment it is sent', { key, possible });
+}
+
+function noteRead(seen: Seen, key: string): KeyLoads {
+  const loads = loadsOf(seen, key);
+  loads.reads += 1;
+  loads.firstReadMs ??= seen.now();
+  return loads;
+}
+
+export function createLoadRules(options: LoadRulesOptions): LoadRules {
+  const { now, demand } = options;
+  const seen: Seen = { ...options, keys: new Map(), nameReadsMs: [], reading: [] };
+  return {
+    begin(keys) {
+      seen.reading = keys;
+      for (const key of keys) {
+        noteRead(seen, key).lastReadMs = now();
+        if (key !== UNFILTERED_KEY) seen.nameReadsMs.push(now());
+      }
+      if (!keys.includes(UNFILTERED_KEY) && keys.length > 0) noteRead(seen, UNFILTERED_KEY);
+    },
+    finish() {
+      seen.reading = [];
+    },
+    sent({ key }, others) {
+      const isAlone = others.every((other) => other.key !== key);
+      demand(isAlone, 'one call at a time is under way for a key', { key });
+      const loads = loadsOf(seen, key);
+      const isAsked = now() - loads.lastReadMs < BUDGET_MS;
+      const isListDue = key !== UNFILTERED_KEY || isAsked || mayLoadListForNames(seen);
+      demand(isListDue, 'the list is loaded for names after 16 of them only');
+      loads.possible = possibleAfterCall(seen, key);
+      loads.firstReadMs = undefined;
+      loads.lastSentMs = now();
+    },
+    ended({ key }, ending) {
+      const loads = loadsOf(seen, key);
+      loads.possible = loads.possible.map((load) => endLoad(load, ending, now()));
+      if (ending === 'given up' && DECIDED_RULES.attemptTimeoutStartsWhenSent)
+        checkTimeout(seen, key, loads.possible);
+    },
+    replaced(key) {
+      const loads = loadsOf(seen, key);
+      loads.replacedMs = now();
+      const forgotten = { failures: 0, hasEntry: false, begunAtMs: undefined };
+      loads.possible = loads.possible.map((load) => ({ ...load, ...forgotten }));
+    },
+    mayLoadListForNames: () => mayLoadListForNames(seen),
+    isForcedLimited: (key) => loadsOf(seen, key).possible.every((load) => isJustLoaded(load, now())),
+    isForcedFree(key) {
+      const { lastSentMs, replacedMs } = loadsOf(seen, key);
+      return now() - Math.max(lastSentMs, replacedMs) >= FORCED_INTERVAL_MS;
+    },
+  };
+}

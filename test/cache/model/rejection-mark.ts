@@ -1,0 +1,77 @@
+import type { Credential } from '../../../src/signing/credentials.ts';
+import { DEADLINE_MS, REJECTED_STALE_MS } from './contract-numbers.ts';
+import { MISSED_RULES } from './rules-to-come.ts';
+import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstream.ts';
+
+/**
+ * Since when the vendor rejects the credential. From outside it is not always known which loads failed for that, so there
+ * are two answers: since when it is sure, for what must not be served, and since when it is possible, for what must be.
+ */
+export interface RejectionMark {
+  /** @param latest what a reload would bring */
+  ended(call: UpstreamCall, ending: Ending, latest: Credential): void;
+  /**
+   * The current key may be locked out: a load fails for it without a call.
+   *
+   * @param isReplaced a reload brings another one
+   */
+  mayBeLocked(isReplaced: boolean): void;
+  /**
+   * Another replica had a success.
+   *
+   * @param isKnown this one has surely taken it in, and had no rejection since
+   */
+  otherSucceeded(isKnown: boolean): void;
+  /** Stale data must not be served any more. */
+  readonly isOver: boolean;
+  /** Stale data may have to be refused. */
+  readonly mayBeOver: boolean;
+}
+
+export function createRejectionMark(now: () => number): RejectionMark {
+  let surelySinceMs: number | undefined;
+  /** Today a success of another replica after the first rejection counts more than a rejection after that success. */
+  let isForgiven = false;
+  let possiblySinceMs: number | undefined;
+  /** When a success last ended a time in which stale data was refused. */
+  let overAtMs: number | undefined;
+  const isOver = (sinceMs: number | undefined): boolean =>
+    sinceMs !== undefined && now() - sinceMs >= REJECTED_STALE_MS;
+  /** Today a load whose second attempt is not sent ends with the rejection of the first, whatever was accepted since. */
+  let lateUntilMs = Number.NEGATIVE_INFINITY;
+  const expectLate = (): void => {
+    if (!MISSED_RULES.replacedKeyIsForgotten) lateUntilMs = now() + DEADLINE_MS;
+  };
+  return {
+    ended({ credential }, ending, latest) {
+      if (isListAnswer(ending)) {
+        if (isOver(possiblySinceMs)) overAtMs = now();
+        surelySinceMs = undefined;
+        if (now() >= lateUntilMs) possiblySinceMs = undefined;
+        isForgiven = false;
+      } else if (ending === '401') {
+        possiblySinceMs ??= now();
+        // Where it is replaced the load may try again, and end otherwise.
+        if (credential !== latest) expectLate();
+        else if (!isForgiven) surelySinceMs ??= now();
+      }
+    },
+    mayBeLocked(isReplaced) {
+      possiblySinceMs ??= now();
+      if (isReplaced) expectLate();
+    },
+    otherSucceeded(isKnown) {
+      if (isKnown) possiblySinceMs = undefined;
+      const isMissed = surelySinceMs !== undefined && !MISSED_RULES.rejectionEndsOlderSharedData;
+      isForgiven ||= isMissed;
+      surelySinceMs = undefined;
+    },
+    get isOver() {
+      return isOver(surelySinceMs);
+    },
+    get mayBeOver() {
+      // At the moment of the success another load may have failed just before it.
+      return isOver(possiblySinceMs) || overAtMs === now();
+    },
+  };
+}

@@ -1,0 +1,156 @@
+import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
+import type { Dependencies, FetchedResponse, FetchInit } from '../../../src/deps.ts';
+import type { Credential } from '../../../src/signing/credentials.ts';
+import type { CredentialSource } from './credential-source.ts';
+import { type GivenList, type GivenLists, vendorText } from './given-lists.ts';
+import { DECIDED_RULES } from './rules-to-come.ts';
+
+/**
+ * `ok`: the list as the world is; 401 when the key was revoked. `429 in 3`: with Retry-After. `garbage`: a 200 that is
+ * no list. `broken`: a list in which every entry breaks the model.
+ */
+export const ANSWER_KINDS = [
+  'ok',
+  '500',
+  'reset',
+  '401',
+  '429',
+  '429 in 3',
+  '429 in 20',
+  'garbage',
+  'broken',
+] as const;
+export type AnswerKind = (typeof ANSWER_KINDS)[number];
+/** `given up`: the service did not wait any longer. */
+export type Ending = AnswerKind | 'given up';
+
+export interface UpstreamCall {
+  /** Of the cache. */
+  readonly key: string;
+  readonly credential: Credential;
+  readonly sentAtMs: number;
+}
+
+export interface CallWatcher {
+  /** @param others calls that have not ended */
+  sent(call: UpstreamCall, others: readonly UpstreamCall[]): void;
+  /** @param given the list, where the service has to take the answer for one */
+  ended(call: UpstreamCall, ending: Ending, given: GivenList | undefined): void;
+}
+
+export interface ScriptedUpstream {
+  /** What calls are answered with as they come; `held`: they wait for `answer`. */
+  mode: AnswerKind | 'held';
+  /** Names that exist. */
+  readonly names: Set<string>;
+  readonly revoked: Set<Credential>;
+  readonly underWay: readonly UpstreamCall[];
+  /** All calls since the beginning. */
+  readonly calls: readonly UpstreamCall[];
+  fetch(url: string, init: FetchInit): Promise<FetchedResponse>;
+  /** Answers a call that waits. */
+  answer(call: UpstreamCall, kind: AnswerKind): void;
+  /** The service was stopped: its calls are of no interest any more, and get no answer. */
+  forget(): void;
+}
+
+interface OpenCall extends UpstreamCall {
+  readonly gate: PromiseWithResolvers<FetchedResponse>;
+}
+
+export function createScriptedUpstream(
+  credentials: CredentialSource,
+  given: GivenLists,
+  { now }: Pick<Dependencies, 'now'>,
+  watcher: () => CallWatcher,
+): ScriptedUpstream {
+  let underWay: OpenCall[] = [];
+  const calls: UpstreamCall[] = [];
+
+  /** False when it has ended before. */
+  function end(call: OpenCall, ending: Ending, list?: GivenList): boolean {
+    if (!underWay.includes(call)) return false;
+    underWay = underWay.filter((other) => other !== call);
+    watcher().ended(call, ending, list);
+    return true;
+  }
+
+  function listFor(key: string, kind: 'ok' | 'broken'): GivenList {
+    const names = [...upstream.names].filter((name) => key === UNFILTERED_KEY || name === key);
+    return given.add({ key, names: kind === 'ok' ? names : [], storedAtMs: now() });
+  }
+
+  function answer(call: OpenCall, wanted: AnswerKind): void {
+    const kind = wanted === 'ok' && upstream.revoked.has(call.credential) ? '401' : wanted;
+    const isList = isListAnswer(kind);
+    const list = isList ? listFor(call.key, kind) : undefined;
+    if (!end(call, kind, list)) return;
+    if (kind === 'reset') call.gate.reject(new TypeError('fetch failed'));
+    else call.gate.resolve(responseOf(kind, list));
+  }
+
+  const upstream: ScriptedUpstream = {
+    mode: 'ok',
+    names: new Set(['a', 'b', 'm0', 'm2', 'm4']),
+    revoked: new Set(),
+    get underWay() {
+      return underWay;
+    },
+    calls,
+    fetch(url, { headers, signal }) {
+      const call: OpenCall = {
+        key: new URL(url).searchParams.get('name') ?? UNFILTERED_KEY,
+        credential: credentials.signerOf(new Headers(headers).get('authorization') ?? ''),
+        sentAtMs: now(),
+        gate: Promise.withResolvers(),
+      };
+      calls.push(call);
+      watcher().sent(call, underWay);
+      underWay = [...underWay, call];
+      signal?.addEventListener('abort', () => {
+        if (end(call, 'given up')) call.gate.reject(new TypeError('aborted'));
+      });
+      if (upstream.mode !== 'held') answer(call, upstream.mode);
+      return call.gate.promise;
+    },
+    answer: (call, kind) => answer(call as OpenCall, kind),
+    forget() {
+      underWay = [];
+    },
+  };
+  return upstream;
+}
+
+/** Has the service to take this for a list? */
+export function isListAnswer(ending: Ending): ending is 'ok' | 'broken' {
+  return ending === 'ok' || (ending === 'broken' && !DECIDED_RULES.brokenListIsFault);
+}
+
+function responseOf(kind: AnswerKind, list: GivenList | undefined): FetchedResponse {
+  if (kind === 'ok') return response(200, vendorText(list as GivenList));
+  if (kind === 'broken') return response(200, '{"image_caches":[{"name":"a"},{"name":"b"}]}');
+  if (kind === 'garbage') return response(200, '{"image_caches":');
+  const [status, seconds] = kind.split(' in ');
+  return response(Number(status), '{"error_code":"APIGW.0301"}', seconds);
+}
+
+/** What the core reads of an answer, without the streams of a real one. */
+function response(status: number, text: string, retryAfter?: string): FetchedResponse {
+  let chunk: Uint8Array | undefined = new TextEncoder().encode(text);
+  const cancel = async () => undefined;
+  return {
+    status,
+    headers: { get: (name) => (name.toLowerCase() === 'retry-after' ? (retryAfter ?? null) : null) },
+    body: {
+      getReader: () => ({
+        read: async () => {
+          const value = chunk;
+          chunk = undefined;
+          return { done: value === undefined, value };
+        },
+        cancel,
+      }),
+      cancel,
+    },
+  };
+}
