@@ -1,4 +1,3 @@
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import {
   ATTEMPT_TIMEOUT_MS,
   DEADLINE_MS,
@@ -9,6 +8,7 @@ import {
 import type { GivenList, ServedList } from './given-lists.ts';
 import { DECIDED_RULES, MISSED_RULES } from './rules-to-come.ts';
 import { ROOMY_ENTRIES, type ServiceFacts } from './service-facts.ts';
+import { UNFILTERED_KEY } from './whole-list.ts';
 
 /** A read of one caller. */
 export interface Ask {

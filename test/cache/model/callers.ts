@@ -1,5 +1,5 @@
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import type { TestService } from '../../support/test-service.ts';
+import { UNFILTERED_KEY } from './whole-list.ts';
 
 /** `without scope`: a caller asks for a refresh who may not have one. */
 export type Refresh = 'no' | 'forced' | 'without scope';

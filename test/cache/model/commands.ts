@@ -1,10 +1,10 @@
 import fc from 'fast-check';
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import { NAME_LOADS } from './contract-numbers.ts';
 import type { StoreState } from './other-replica.ts';
 import { ANSWER_KINDS, type AnswerKind } from './scripted-upstream.ts';
 import { ROOMY_ENTRIES } from './service-facts.ts';
 import type { Read, ServiceUnderTest } from './service-under-test.ts';
+import { UNFILTERED_KEY } from './whole-list.ts';
 
 /** Something that happens. The model is in the rules that watch the service, so commands only make it happen. */
 export type Command = fc.AsyncCommand<object, ServiceUnderTest>;

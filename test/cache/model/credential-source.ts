@@ -1,6 +1,6 @@
-import type { CredentialProvider } from '../../../src/credentials/credential-provider.ts';
-import type { Dependencies } from '../../../src/deps.ts';
-import type { Credential } from '../../../src/signing/credentials.ts';
+import type { CredentialProvider } from '../../../src/credentials/provider.ts';
+import type { Platform } from '../../../src/platform/platform.ts';
+import type { Credential } from '../../../src/signing/credential.ts';
 import type { Digests } from '../../../src/signing/digests.ts';
 
 export interface CredentialSource {
@@ -24,7 +24,7 @@ export interface CredentialSource {
 
 /** @param signingMs how long a signature takes */
 export function createCredentialSource(
-  { schedule }: Pick<Dependencies, 'schedule'>,
+  { schedule }: Pick<Platform, 'schedule'>,
   signingMs: number,
 ): CredentialSource {
   const all: Credential[] = [];

@@ -1,8 +1,8 @@
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import { FORCED_INTERVAL_MS } from './contract-numbers.ts';
 import type { GivenList } from './given-lists.ts';
 import { DECIDED_RULES } from './rules-to-come.ts';
 import { type ServiceFacts, servedAtOnceUntilMs } from './service-facts.ts';
+import { UNFILTERED_KEY } from './whole-list.ts';
 
 /** A refresh before its time begins no earlier than this many load times before the end: ln 2 and a little more. */
 const EARLY_LOADS = 0.7;

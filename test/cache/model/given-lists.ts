@@ -1,7 +1,7 @@
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
-import type { SharedEntry } from '../../../src/shared-entries.ts';
+import type { SharedEntry } from '../../../src/fleet/entries.ts';
 import { vendorEntry } from '../../support/test-service.ts';
 import { DEADLINE_MS, EMPTY_FRESH_MS, FRESH_JITTER, FRESH_MS } from './contract-numbers.ts';
+import { UNFILTERED_KEY } from './whole-list.ts';
 
 /** A list that upstream or another replica gave. Its number stands in each of its entries. */
 export interface GivenList {

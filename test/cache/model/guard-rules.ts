@@ -1,4 +1,4 @@
-import type { Credential } from '../../../src/signing/credentials.ts';
+import type { Credential } from '../../../src/signing/credential.ts';
 import { createBreakerRule } from './breaker-rule.ts';
 import { LOCK_OUT_MS, LONGEST_PAUSE_MS } from './contract-numbers.ts';
 import { createKeyRule, type KeyRuleOptions } from './key-rule.ts';

@@ -1,4 +1,4 @@
-import type { Credential } from '../../../src/signing/credentials.ts';
+import type { Credential } from '../../../src/signing/credential.ts';
 import { ID_REJECTIONS, KEY_REJECTIONS, LOCK_OUT_MS, PROOF_MS, UNPROVEN_MS } from './contract-numbers.ts';
 import { MISSED_RULES } from './rules-to-come.ts';
 import type { Ending, UpstreamCall } from './scripted-upstream.ts';

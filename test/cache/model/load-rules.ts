@@ -1,4 +1,3 @@
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import { ATTEMPT_TIMEOUT_MS, DEADLINE_MS, FORCED_INTERVAL_MS, NAME_LOADS } from './contract-numbers.ts';
 import {
   endLoad,
@@ -12,6 +11,7 @@ import {
 import { DECIDED_RULES } from './rules-to-come.ts';
 import type { Ending, UpstreamCall } from './scripted-upstream.ts';
 import type { Demand } from './violations.ts';
+import { UNFILTERED_KEY } from './whole-list.ts';
 
 /** A fresh life of names, and the longest time between a read and the call that it leads to. */
 const BUDGET_MS = 30_000 + 17_000;

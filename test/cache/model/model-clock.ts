@@ -1,4 +1,4 @@
-import type { Dependencies } from '../../../src/deps.ts';
+import type { Platform } from '../../../src/platform/platform.ts';
 
 interface Timer {
   readonly atMs: number;
@@ -9,7 +9,7 @@ interface Timer {
  * The fake clock of test/support for thousands of short steps. Nothing in these runs uses another thread, so one turn of the
  * event loop after each step is enough, where the other one leaves time for WebCrypto.
  */
-export interface ModelClock extends Pick<Dependencies, 'now' | 'schedule'> {
+export interface ModelClock extends Pick<Platform, 'now' | 'schedule'> {
   /** Moves on, calling back what falls due on the way, each at its own time. */
   advance(ms: number): Promise<void>;
   /** Lets everything run that waits for nothing but its turn. */

@@ -1,9 +1,9 @@
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
-import type { Dependencies } from '../../../src/deps.ts';
-import type { LookUp, SharedEntries, SharedEntry } from '../../../src/shared-entries.ts';
+import type { LookUp, SharedEntries, SharedEntry } from '../../../src/fleet/entries.ts';
+import type { Platform } from '../../../src/platform/platform.ts';
 import { createMemorySharedStore } from '../../support/memory-shared-store.ts';
 import { freshLifeMs, type GivenList, type GivenLists, servedText } from './given-lists.ts';
 import { MISSED_RULES } from './rules-to-come.ts';
+import { fromStoreKey, toStoreKey, UNFILTERED_KEY } from './whole-list.ts';
 
 export type StoreState = 'up' | 'slow' | 'down';
 type Settle = (entry?: SharedEntry) => Promise<void>;
@@ -36,7 +36,7 @@ export interface OtherReplica {
 /** @param watchPut told of each list that the other replica is about to put there */
 export function createOtherReplica(
   given: GivenLists,
-  { now, schedule }: Pick<Dependencies, 'now' | 'schedule'>,
+  { now, schedule }: Pick<Platform, 'now' | 'schedule'>,
   watchPut: (list: GivenList) => void,
 ): OtherReplica {
   const store = createMemorySharedStore({ schedule });
@@ -88,14 +88,16 @@ export function createOtherReplica(
       const entries = store.connect();
       return {
         ...entries,
-        lookUp: async (key, serves) => {
+        lookUp: async (storeKey, serves) => {
           if (state === 'slow') await lag();
-          return watched(await entries.lookUp(key, serves));
+          return watched(await entries.lookUp(fromStoreKey(storeKey), serves));
         },
-        get: async (key) => {
+        get: async (storeKey) => {
           if (state === 'slow') await lag();
-          return entries.get(key);
+          return entries.get(fromStoreKey(storeKey));
         },
+        discard: (storeKey) => entries.discard(fromStoreKey(storeKey)),
+        onShared: (listener) => entries.onShared?.((key) => listener(toStoreKey(key))),
       };
     },
     disconnect: () => letGo(serviceTurns),

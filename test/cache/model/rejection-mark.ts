@@ -1,4 +1,4 @@
-import type { Credential } from '../../../src/signing/credentials.ts';
+import type { Credential } from '../../../src/signing/credential.ts';
 import { DEADLINE_MS, REJECTED_STALE_MS } from './contract-numbers.ts';
 import { MISSED_RULES } from './rules-to-come.ts';
 import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstream.ts';

@@ -1,9 +1,10 @@
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
-import type { Dependencies, FetchedResponse, FetchInit } from '../../../src/deps.ts';
-import type { Credential } from '../../../src/signing/credentials.ts';
+import type { FetchedResponse, FetchInit } from '../../../src/platform/fetch.ts';
+import type { Platform } from '../../../src/platform/platform.ts';
+import type { Credential } from '../../../src/signing/credential.ts';
 import type { CredentialSource } from './credential-source.ts';
 import { type GivenList, type GivenLists, vendorText } from './given-lists.ts';
 import { DECIDED_RULES } from './rules-to-come.ts';
+import { UNFILTERED_KEY } from './whole-list.ts';
 
 /**
  * `ok`: the list as the world is; 401 when the key was revoked. `429 in 3`: with Retry-After. `garbage`: a 200 that is
@@ -61,7 +62,7 @@ interface OpenCall extends UpstreamCall {
 export function createScriptedUpstream(
   credentials: CredentialSource,
   given: GivenLists,
-  { now }: Pick<Dependencies, 'now'>,
+  { now }: Pick<Platform, 'now'>,
   watcher: () => CallWatcher,
 ): ScriptedUpstream {
   let underWay: OpenCall[] = [];

@@ -1,4 +1,3 @@
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import type { Ask } from './answer-rules.ts';
 import {
   EMPTY_FRESH_MS,
@@ -16,6 +15,7 @@ import type { RejectionMark } from './rejection-mark.ts';
 import { MISSED_RULES } from './rules-to-come.ts';
 import type { ScriptedUpstream } from './scripted-upstream.ts';
 import type { Demand } from './violations.ts';
+import { UNFILTERED_KEY } from './whole-list.ts';
 
 export interface Settings {
   readonly maxEntries: number;

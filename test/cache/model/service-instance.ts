@@ -1,4 +1,6 @@
-import { NO_METRICS } from '../../../src/metrics.ts';
+import { vi } from 'vitest';
+import { CREDENTIAL_SOURCES } from '../../../src/credentials/sources.ts';
+import { NO_METRICS, type TargetMetrics } from '../../../src/observability/metrics.ts';
 import { createTestService, type TestService } from '../../support/test-service.ts';
 import { type Callers, createCallers } from './callers.ts';
 import { type Surroundings, type Watch, watchService } from './watch-service.ts';
@@ -19,6 +21,15 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
   let entries = () => 0;
   let isStopped = false;
   const sharedEntries = replica?.connect();
+  const targetMetrics: TargetMetrics = {
+    ...NO_METRICS,
+    observeCache: (read) => {
+      entries = () => read().entries;
+    },
+  };
+  const metrics = { ...NO_METRICS, forTarget: () => targetMetrics };
+  // The model says when a key is replaced, and when that is seen.
+  const created = vi.spyOn(CREDENTIAL_SOURCES.static, 'create').mockReturnValue(credentials.provider);
   const service: TestService = await createTestService(
     { CACHE_MAX_ENTRIES: String(settings.maxEntries), RATE_LIMIT_PER_MINUTE: '0' },
     {
@@ -30,16 +41,11 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
       schedule: clock.schedule,
       random: () => settings.random,
       digests: credentials.digests,
-      credentialProvider: credentials.provider,
-      metrics: {
-        ...NO_METRICS,
-        observeCache: (read) => {
-          entries = () => read().entries;
-        },
-      },
-      ...(sharedEntries && { sharedEntries }),
+      metrics,
+      ...(sharedEntries && { fleet: { openEntries: () => sharedEntries } }),
     },
   );
+  created.mockRestore();
   return {
     ...watch,
     ...(await createCallers(service, clock.now)),

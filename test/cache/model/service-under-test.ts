@@ -1,4 +1,3 @@
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import { checkAnswer } from './answer-rules.ts';
 import type { Refresh } from './callers.ts';
 import { createCredentialSource } from './credential-source.ts';
@@ -11,6 +10,7 @@ import { createScriptedUpstream } from './scripted-upstream.ts';
 import { isServable, isServableFromStore, type ServiceFacts, type Settings } from './service-facts.ts';
 import { type ServiceInstance, startInstance } from './service-instance.ts';
 import { createViolations, type Violations } from './violations.ts';
+import { UNFILTERED_KEY } from './whole-list.ts';
 
 export interface Read {
   readonly key: string;

@@ -1,4 +1,3 @@
-import { UNFILTERED_KEY } from '../../../src/cache/cache-key.ts';
 import type { CredentialSource } from './credential-source.ts';
 import type { GivenList, GivenLists } from './given-lists.ts';
 import { createGuardRules } from './guard-rules.ts';
@@ -10,6 +9,7 @@ import { createRejectionMark } from './rejection-mark.ts';
 import type { CallWatcher, ScriptedUpstream } from './scripted-upstream.ts';
 import { isEntryServable, ROOMY_ENTRIES, type ServiceFacts, type Settings } from './service-facts.ts';
 import type { Demand } from './violations.ts';
+import { UNFILTERED_KEY } from './whole-list.ts';
 
 /** What goes on when the service is restarted. */
 export interface Surroundings {
