@@ -67,7 +67,7 @@ describe('matchesEtag', () => {
     fc.assert(
       fc.property(pieces, (made) => {
         const header = made.join('').replace(/^[ \t]+|[ \t]+$/g, '');
-        const tags = header.match(/"[^"]*"/g) ?? [];
+        const tags: readonly string[] = header.match(/"[^"]*"/g) ?? [];
         const isHeld = header === '*' || (list.test(header) && tags.includes('"abc"'));
         expect(matchesEtag(header, '"abc"')).toBe(isHeld);
       }),
