@@ -182,6 +182,7 @@ describe('a hit is answered as the app would', () => {
     ['what the caller holds', { headers: { 'if-none-match': '*' } }, 304, true],
     ['HEAD of what the caller holds', { method: 'HEAD', headers: { 'if-none-match': '*' } }, 304, true],
     ['another tag', { headers: { 'if-none-match': '"x", W/"y"' } }, 200, true],
+    ['no list of tags', { headers: { 'if-none-match': '*, "x"' } }, 200, true],
     ['brotli', { headers: { 'accept-encoding': 'gzip, br' } }, 200, true],
     ['gzip', { headers: { 'accept-encoding': 'gzip' } }, 200, true],
     ['an unknown coding', { headers: { 'accept-encoding': 'zstd' } }, 200, true],
