@@ -5,7 +5,11 @@ import {
   mayBeRetried,
   pauseBeforeRetry,
 } from '../../src/upstream/retry-policy.ts';
-import { UpstreamError, type UpstreamErrorKind, type UpstreamErrorReason } from '../../src/vendor/upstream-error.ts';
+import {
+  UpstreamError,
+  type UpstreamErrorKind,
+  type UpstreamErrorReason,
+} from '../../src/vendor/upstream-error.ts';
 
 type Facts = { readonly status?: number; readonly retryAfterSeconds?: number };
 
