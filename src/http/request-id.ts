@@ -19,5 +19,6 @@ export const requestId = () =>
     const id = requestIdFor(c.req.header('x-request-id'));
     c.set('requestId', id);
     await next();
-    c.header('x-request-id', id);
+    // Not c.header(), which copies the whole response once there is one.
+    c.res.headers.set('x-request-id', id);
   });
