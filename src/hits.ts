@@ -61,7 +61,7 @@ export function createHits(
   { authenticator, config, limits, platform }: Shared,
   lists: ImageCacheLists,
 ): Hits {
-  const { now, tracer } = platform;
+  const { now, elapsed, tracer } = platform;
   const { metrics } = lists.target.platform;
   const { perPrincipal } = limits;
   const isCors = config.corsOrigins.length > 0;
@@ -75,14 +75,15 @@ export function createHits(
   /** Counts and logs a hit that nothing stands against any more. */
   function answer(request: HitRequest, startedAtMs: number, hit: FoundHit): Hit {
     const { wanted, principal, found, representation } = hit;
-    metrics.cacheAnswered(found.outcome, startedAtMs - found.response.storedAtMs);
+    const nowMs = now();
+    metrics.cacheAnswered(found.outcome, nowMs - found.response.storedAtMs);
     const requestId = requestIdFor(request.get('x-request-id'));
     const isHeld = matchesEtag(request.get('if-none-match'), representation.etag);
     const status = isHeld ? 304 : 200;
     const { always, full } = listHeaders(representation, found, {
       isForced: false,
       vary: lists.vary,
-      nowMs: startedAtMs,
+      nowMs,
     });
     const headers = isHeld ? always : full;
     const record = createRequestRecord();
@@ -93,7 +94,7 @@ export function createHits(
     record.cache = found.outcome;
     const { method } = request;
     const { route } = wanted;
-    reportAnswer(platform, { requestId, method, route, status, ms: now() - startedAtMs }, record);
+    reportAnswer(platform, { requestId, method, route, status, ms: elapsed() - startedAtMs }, record);
     return {
       status,
       headers: isCors ? corsHeadersOf(headers, request.get('origin'), config.corsOrigins) : headers,
@@ -103,7 +104,7 @@ export function createHits(
   }
 
   return (request) => {
-    const startedAtMs = now();
+    const startedAtMs = elapsed();
     const { method, target } = request;
     if (method !== 'GET' && method !== 'HEAD') return undefined;
     const wanted = readPlainTarget(target);

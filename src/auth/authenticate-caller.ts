@@ -36,12 +36,12 @@ export interface CallerServices {
 export function authenticateCaller(
   { authenticator, signatures, limits: { perPrincipal, failuresPerAddress } }: CallerServices,
   { limits }: Pick<Config, 'limits'>,
-  platform: Pick<Platform, 'now' | 'clientAddress'>,
+  platform: Pick<Platform, 'elapsed' | 'clientAddress'>,
 ): MiddlewareHandler<CallerEnv> {
   const addressOf = (c: Context): string => platform.clientAddress?.(c.req.raw, c.env) ?? 'unknown';
 
   function denyAfterFailures(c: Context): void {
-    const waitMs = failuresPerAddress?.waitMs(limitedNetwork(addressOf(c)), platform.now());
+    const waitMs = failuresPerAddress?.waitMs(limitedNetwork(addressOf(c)), platform.elapsed());
     if (waitMs !== undefined) throw rateLimited('address', limits.failuresPerMinute, waitMs);
   }
 
@@ -49,7 +49,7 @@ export function authenticateCaller(
     if (failuresPerAddress === undefined) return;
     if (!(error instanceof ProblemError) || error.code !== 'unauthenticated') return;
     denyAfterFailures(c);
-    failuresPerAddress.take(limitedNetwork(addressOf(c)), platform.now());
+    failuresPerAddress.take(limitedNetwork(addressOf(c)), platform.elapsed());
   }
 
   async function authenticate(c: Context): Promise<Principal> {
@@ -76,7 +76,7 @@ export function authenticateCaller(
     record.subject = caller.subject;
     record.issuer = caller.issuer;
     authorise(caller);
-    const waitMs = perPrincipal?.take(caller.limitKey, platform.now());
+    const waitMs = perPrincipal?.take(caller.limitKey, platform.elapsed());
     if (waitMs !== undefined) throw rateLimited('principal', limits.requestsPerMinute, waitMs);
     record.access = 'granted';
     c.set('caller', caller);

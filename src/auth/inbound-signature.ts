@@ -72,7 +72,14 @@ export function createSignatureVerifier(
   config: SdkClientsConfig,
   deps: Pick<
     Platform,
-    'now' | 'schedule' | 'digests' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
+    | 'now'
+    | 'elapsed'
+    | 'schedule'
+    | 'digests'
+    | 'readTextFile'
+    | 'waitUntil'
+    | 'createSingleFlight'
+    | 'logger'
   >,
 ): SignatureVerifier {
   const store = createLocalKeyStore(config, deps);

@@ -52,7 +52,7 @@ export interface IssuerKeys {
 export function createIssuerKeys(
   issuer: string,
   load: () => Promise<JSONWebKeySet>,
-  platform: Pick<Platform, 'now' | 'waitUntil' | 'createSingleFlight' | 'logger'>,
+  platform: Pick<Platform, 'now' | 'elapsed' | 'waitUntil' | 'createSingleFlight' | 'logger'>,
 ): IssuerKeys {
   const keys = createLastGood<ReturnType<typeof createLocalJWKSet>>(
     {

@@ -30,7 +30,7 @@ export function createLocalKeyStore(
   { keys, file }: Pick<SdkClientsConfig, 'keys' | 'file'>,
   platform: Pick<
     Platform,
-    'now' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
+    'now' | 'elapsed' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
   >,
 ): LocalKeyStore {
   const initial = keyPairs(undefined, keys);

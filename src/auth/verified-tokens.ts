@@ -31,21 +31,24 @@ export interface VerifiedTokens {
  * forgotten after 60 seconds: by a timer, and where timers end with their request (Workers) by the next token that is
  * remembered.
  */
-export function createVerifiedTokens({ now, schedule }: Pick<Platform, 'now' | 'schedule'>): VerifiedTokens {
+export function createVerifiedTokens({
+  now,
+  elapsed,
+  schedule,
+}: Pick<Platform, 'now' | 'elapsed' | 'schedule'>): VerifiedTokens {
   const tokens = new LRUCache<string, VerifiedToken>({
     max: VERIFIED_TOKEN_MAX_ENTRIES,
     maxSize: MAX_CHARACTERS,
     sizeCalculation: ({ token }) => token.length,
   });
-  let sweptAtMs = now();
+  let sweptAtMs = elapsed();
   let isSweepDue = false;
 
-  // Either way: a clock that was set back must not make a token last.
   const isRecent = ({ verifiedAtMs }: VerifiedToken): boolean =>
-    Math.abs(now() - verifiedAtMs) < VERIFIED_TOKEN_TTL_MS;
+    elapsed() - verifiedAtMs < VERIFIED_TOKEN_TTL_MS;
 
   function sweep(): void {
-    sweptAtMs = now();
+    sweptAtMs = elapsed();
     for (const [tail, verified] of tokens.entries()) if (!isRecent(verified)) tokens.delete(tail);
   }
 
@@ -66,8 +69,8 @@ export function createVerifiedTokens({ now, schedule }: Pick<Platform, 'now' | '
       return now() < verified.expiresAtMs ? verified.principal : undefined;
     },
     remember(token, principal, expiresAtMs) {
-      if (Math.abs(now() - sweptAtMs) >= VERIFIED_TOKEN_TTL_MS) sweep();
-      tokens.set(token.slice(-TAIL_CHARACTERS), { token, principal, verifiedAtMs: now(), expiresAtMs });
+      if (elapsed() - sweptAtMs >= VERIFIED_TOKEN_TTL_MS) sweep();
+      tokens.set(token.slice(-TAIL_CHARACTERS), { token, principal, verifiedAtMs: elapsed(), expiresAtMs });
       sweepLater();
     },
   };

@@ -41,7 +41,7 @@ export function createAuthenticator(
   config: Pick<Config, 'issuers'>,
   deps: Pick<
     Platform,
-    'fetch' | 'now' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
+    'fetch' | 'now' | 'elapsed' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
   >,
 ): Authenticator {
   const issuers = new Map<string, Issuer>();

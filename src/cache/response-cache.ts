@@ -28,7 +28,10 @@ export interface ResponseCacheOptions extends Readonly<TargetConfig['cache']> {
   readonly aroundRefresh?: <Value>(refresh: () => Promise<Value>) => Promise<Value>;
 }
 
-export type CachePlatform = Pick<Platform, 'now' | 'random' | 'waitUntil' | 'createSingleFlight' | 'digests'>;
+export type CachePlatform = Pick<
+  Platform,
+  'now' | 'elapsed' | 'random' | 'waitUntil' | 'createSingleFlight' | 'digests'
+>;
 
 /** The origin of one entry: its key, and the ways to get its value. */
 export interface EntrySource extends FleetSource {

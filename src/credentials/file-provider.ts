@@ -38,7 +38,14 @@ export function createFileProvider(
   files: CredentialFiles,
   platform: Pick<
     TargetPlatform,
-    'readTextFile' | 'now' | 'schedule' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'
+    | 'readTextFile'
+    | 'now'
+    | 'elapsed'
+    | 'schedule'
+    | 'waitUntil'
+    | 'createSingleFlight'
+    | 'logger'
+    | 'metrics'
   >,
 ): CredentialProvider {
   const { logger, metrics } = platform;

@@ -62,6 +62,7 @@ export const metadataService: CredentialSource<MetadataCredentialConfig> = {
 /** What is known about session tokens. `token` is undefined for a service that issues none. */
 interface Session {
   readonly token: string | undefined;
+  /** By elapsed time. */
   readonly untilMs: number;
 }
 
@@ -74,7 +75,7 @@ interface Session {
  */
 export function createMetadataServiceSource(
   endpoint: string,
-  platform: Pick<Platform, 'fetch' | 'now' | 'schedule'>,
+  platform: Pick<Platform, 'fetch' | 'elapsed' | 'schedule'>,
 ): () => Promise<Credential> {
   let session: Session | undefined;
 
@@ -84,7 +85,7 @@ export function createMetadataServiceSource(
       headers: { 'x-metadata-token-ttl-seconds': String(SESSION_TOKEN_TTL_SECONDS) },
       signal,
     });
-    session = readSession(answer, platform.now());
+    session = readSession(answer, platform.elapsed());
     return session;
   }
 
@@ -97,7 +98,7 @@ export function createMetadataServiceSource(
   }
 
   async function load(signal: AbortSignal): Promise<Credential> {
-    const known = session !== undefined && platform.now() < session.untilMs ? session : undefined;
+    const known = session !== undefined && platform.elapsed() < session.untilMs ? session : undefined;
     let answer = await askForKey(known ?? (await renewSession(signal)), signal);
     if (answer.status === 401) {
       if (answer.text.includes(AGENCY_MISSING)) throw new OutboundError('agency_missing');

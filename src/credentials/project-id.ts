@@ -60,7 +60,7 @@ interface AskingKey {
   readonly projectId: LastGood<string>;
 }
 
-type LookupPlatform = Pick<Platform, 'fetch' | 'now' | 'schedule' | 'logger'>;
+type LookupPlatform = Pick<Platform, 'fetch' | 'now' | 'elapsed' | 'schedule' | 'logger'>;
 
 /**
  * Finds the project id with a signed `GET /v3/projects?name=<region>`, as the vendor's SDKs do

@@ -41,19 +41,25 @@ export function createRefreshingProvider(
   { source, load }: RefreshingProviderOptions,
   platform: Pick<
     TargetPlatform,
-    'now' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'
+    'now' | 'elapsed' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'
   >,
 ): CredentialProvider {
-  const { logger, metrics, now, random } = platform;
+  const { logger, metrics, now, elapsed, random } = platform;
+  /** The end of a credential by elapsed time, as its load found it. */
+  const ends = new WeakMap<Credential, number>();
   let hasLoaded = false;
 
-  /** By the wall clock, as the vendor judges it. */
-  const leftMs = ({ expiresAtMs = Number.POSITIVE_INFINITY }: Credential): number => expiresAtMs - now();
+  const leftByWallClockMs = ({ expiresAtMs = Number.POSITIVE_INFINITY }: Credential): number =>
+    expiresAtMs - now();
+  /** By the wall clock, as the vendor judges it, but a clock that is set back lengthens no life. */
+  const leftMs = (credential: Credential): number =>
+    Math.min(leftByWallClockMs(credential), (ends.get(credential) ?? Number.POSITIVE_INFINITY) - elapsed());
   const isUsable = (credential: Credential): boolean => leftMs(credential) > EXPIRY_MARGIN_MS;
 
   async function loadUsable(): Promise<Credential> {
     const credential = freezeCredential(await load());
     if (!isUsable(credential)) throw new OutboundError('expired');
+    ends.set(credential, elapsed() + leftByWallClockMs(credential));
     return credential;
   }
 

@@ -32,7 +32,7 @@ export function reportAnswer(
     method,
     route,
     status,
-    ms,
+    ms: Math.round(ms),
     access: access ?? accessDenied(problem),
     name,
     cache,
@@ -47,9 +47,9 @@ export function reportAnswer(
 }
 
 /** Sets `c.var.record`, and reports every answer with what the request's way has written there. */
-export const observe = (platform: Pick<Platform, 'now' | 'logger' | 'metrics'>) =>
+export const observe = (platform: Pick<Platform, 'elapsed' | 'logger' | 'metrics'>) =>
   createMiddleware<AppEnv>(async (c, next) => {
-    const startedAtMs = platform.now();
+    const startedAtMs = platform.elapsed();
     const record = createRequestRecord();
     c.set('record', record);
     await next();
@@ -61,7 +61,7 @@ export const observe = (platform: Pick<Platform, 'now' | 'logger' | 'metrics'>) 
         method: c.req.method,
         route: routeOf(c, record),
         status,
-        ms: platform.now() - startedAtMs,
+        ms: platform.elapsed() - startedAtMs,
       },
       record,
     );

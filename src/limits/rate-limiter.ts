@@ -9,13 +9,13 @@ export const MAX_LIMITED_KEYS = 10_000;
 export const TELL_AFTER_MS = 250;
 
 export interface RateLimiter {
-  /** Counts one. Undefined when it is within the limit, else the milliseconds until the next one is. */
+  /** Counts one at an elapsed time. Undefined when it is within the limit, else the milliseconds until the next one is. */
   take(key: string, nowMs: number): number | undefined;
   /** The same without counting. */
   waitMs(key: string, nowMs: number): number | undefined;
 }
 
-/** When all that a key has used will have come back, in milliseconds since the epoch. */
+/** When all that a key has used will have come back, by elapsed time. */
 interface Use {
   untilMs: number;
   /** Counted here, and not told to the others yet. */
@@ -23,7 +23,7 @@ interface Use {
 }
 
 /** What a limiter is built from. */
-export interface RateLimiterParts extends Pick<Platform, 'now' | 'schedule' | 'waitUntil'> {
+export interface RateLimiterParts extends Pick<Platform, 'elapsed' | 'schedule' | 'waitUntil'> {
   /** The uses that instances add up; absent where each counts alone. */
   readonly sharedUse?: SharedUse | undefined;
 }
@@ -49,8 +49,6 @@ export function createRateLimiter(perMinute: number, name: string, deps: RateLim
   /** Undefined when there is room. */
   function wait(use: Use | undefined, nowMs: number): number | undefined {
     if (use === undefined) return undefined;
-    // A clock that was set back must not shut anybody out.
-    if (use.untilMs - nowMs > MINUTE_MS + intervalMs) use.untilMs = nowMs;
     const excessMs = use.untilMs - nowMs - (MINUTE_MS - intervalMs);
     return excessMs > EPSILON_MS ? excessMs : undefined;
   }
@@ -70,7 +68,7 @@ export function createRateLimiter(perMinute: number, name: string, deps: RateLim
       told.map(({ key, addedMs }) => ({ key: `${name} ${key}`, addedMs })),
       MINUTE_MS,
     );
-    const nowMs = deps.now();
+    const nowMs = deps.elapsed();
     for (const [index, { use }] of told.entries()) {
       const allMs = aheadMs[index];
       // What was counted here since then is not in it.

@@ -71,7 +71,7 @@ export interface LastGood<Value> {
   pauseLeftMs(): number;
 }
 
-export type LastGoodPlatform = Pick<Platform, 'now' | 'waitUntil' | 'createSingleFlight'>;
+export type LastGoodPlatform = Pick<Platform, 'elapsed' | 'waitUntil' | 'createSingleFlight'>;
 
 /**
  * Looks after a value that somebody else provides. Everyone who asks meanwhile joins one load, in the single flight of
@@ -84,7 +84,7 @@ export function createLastGood<Value>(
 ): LastGood<Value> {
   const { waitAfterMs = Infinity, checkIntervalMs, reloadIntervalMs = 0 } = options;
   const reloads = platform.createSingleFlight();
-  const held = createHeldValue(options, platform.now);
+  const held = createHeldValue(options, platform.elapsed);
   const loads = createLoads(options, held.take, platform);
   let reloadedAtMs = -Infinity;
 
@@ -98,8 +98,8 @@ export function createLastGood<Value>(
   }
 
   async function reload(): Promise<void> {
-    if (elapsedMs(reloadedAtMs, platform.now) < reloadIntervalMs) return;
-    reloadedAtMs = platform.now();
+    if (platform.elapsed() - reloadedAtMs < reloadIntervalMs) return;
+    reloadedAtMs = platform.elapsed();
     const before = held.current();
     const flight = loads.start();
     await flight?.promise;
@@ -141,14 +141,14 @@ interface HeldValue<Value> {
   take(loaded: Value): void;
 }
 
-function createHeldValue<Value>(options: LastGoodOptions<Value>, now: () => number): HeldValue<Value> {
+function createHeldValue<Value>(options: LastGoodOptions<Value>, elapsed: () => number): HeldValue<Value> {
   const { initial, isSame = Object.is, isUsable, settleMs, renewAfterMs, onLoaded } = options;
   let held: { readonly value: Value; readonly loadedAtMs: number; readonly renewFromMs: number } | undefined;
   let unsettled: { readonly value: Value; readonly sinceMs: number } | undefined;
   if (initial !== undefined) hold(initial, false);
 
   function hold(value: Value, isUnchanged: boolean): void {
-    const loadedAtMs = now();
+    const loadedAtMs = elapsed();
     const plannedMs = isUnchanged && held !== undefined ? held.renewFromMs : -Infinity;
     const renewFromMs = loadedAtMs + (renewAfterMs?.(value, isUnchanged) ?? Infinity);
     held = { value, loadedAtMs, renewFromMs: Math.max(plannedMs, renewFromMs) };
@@ -157,18 +157,18 @@ function createHeldValue<Value>(options: LastGoodOptions<Value>, now: () => numb
 
   function hasSettled(loaded: Value, replaced: Value): boolean {
     if (unsettled === undefined || !isSame(unsettled.value, loaded))
-      unsettled = { value: loaded, sinceMs: now() };
-    return elapsedMs(unsettled.sinceMs, now) >= (settleMs?.(loaded, replaced) ?? 0);
+      unsettled = { value: loaded, sinceMs: elapsed() };
+    return elapsed() - unsettled.sinceMs >= (settleMs?.(loaded, replaced) ?? 0);
   }
 
   return {
     current() {
       if (held === undefined) return undefined;
       const { value, loadedAtMs } = held;
-      return isUsable === undefined || isUsable(value, now() - loadedAtMs) ? value : undefined;
+      return isUsable === undefined || isUsable(value, elapsed() - loadedAtMs) ? value : undefined;
     },
-    isOlderThan: (ageMs) => held !== undefined && now() - held.loadedAtMs >= ageMs,
-    isRenewalDue: () => held !== undefined && now() >= held.renewFromMs,
+    isOlderThan: (ageMs) => held !== undefined && elapsed() - held.loadedAtMs >= ageMs,
+    isRenewalDue: () => held !== undefined && elapsed() >= held.renewFromMs,
     take(loaded) {
       const replaced = held?.value;
       if (held !== undefined && isSame(held.value, loaded)) return hold(held.value, true);
@@ -193,7 +193,7 @@ interface Loads {
 function createLoads<Value>(
   options: LastGoodOptions<Value>,
   take: (loaded: Value) => void,
-  { now, waitUntil, createSingleFlight }: LastGoodPlatform,
+  { elapsed, waitUntil, createSingleFlight }: LastGoodPlatform,
 ): Loads {
   const { load, cooldownMs = 0, pauseMs, onFailed, onRecovered, isReportedOnce = false } = options;
   const flights = createSingleFlight();
@@ -211,7 +211,7 @@ function createLoads<Value>(
   async function run(): Promise<void> {
     begun += 1;
     const number = begun;
-    const own = { startedAtMs: now(), isRunning: true };
+    const own = { startedAtMs: elapsed(), isRunning: true };
     newest = own;
     try {
       const loaded = await load();
@@ -227,7 +227,7 @@ function createLoads<Value>(
     if (failures > 0) onRecovered?.();
     failures = 0;
     failure = undefined;
-    quiet = { sinceMs: now(), forMs: cooldownMs };
+    quiet = { sinceMs: elapsed(), forMs: cooldownMs };
     take(loaded);
     lastGood = number;
   }
@@ -237,11 +237,11 @@ function createLoads<Value>(
     failures += 1;
     failure = error;
     lastFailed = begun;
-    quiet = { sinceMs: now(), forMs: pauseMs(failures, error) };
+    quiet = { sinceMs: elapsed(), forMs: pauseMs(failures, error) };
     if (isNews || !isReportedOnce) onFailed?.(error, failures);
   }
 
-  const pauseLeftMs = () => Math.max(0, quiet.forMs - elapsedMs(quiet.sinceMs, now));
+  const pauseLeftMs = () => Math.max(0, quiet.forMs - (elapsed() - quiet.sinceMs));
 
   return {
     start() {
@@ -250,18 +250,13 @@ function createLoads<Value>(
       if (!flight.joined) waitUntil(flight.promise);
       return flight;
     },
-    isRunning: () => newest.isRunning && elapsedMs(newest.startedAtMs, now) < LOAD_LOST_MS,
-    isOlderThan: (ageMs) => elapsedMs(newest.startedAtMs, now) >= ageMs,
+    isRunning: () => newest.isRunning && elapsed() - newest.startedAtMs < LOAD_LOST_MS,
+    isOlderThan: (ageMs) => elapsed() - newest.startedAtMs >= ageMs,
     get failures() {
       return failures;
     },
     pauseLeftMs,
   };
-}
-
-/** By its amount: a clock that was set back must not put off what is due. */
-function elapsedMs(sinceMs: number, now: () => number): number {
-  return Math.abs(now() - sinceMs);
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -19,9 +19,17 @@ export interface ClientRequest {
  */
 export interface Platform {
   readonly fetch: Fetch;
-  /** Time in milliseconds since 1970. */
+  /**
+   * Wall-clock time: milliseconds since 1970. It may be set, back or forward, by any amount: only for what is compared
+   * with the outside.
+   */
   readonly now: () => number;
-  /** On the same clock as `now`. */
+  /**
+   * Elapsed time: milliseconds since some moment in the past, with fractions. It never goes back and is not set: for every
+   * duration.
+   */
+  readonly elapsed: () => number;
+  /** On the clock of `elapsed`. */
   readonly schedule: Schedule;
   /** A number from 0 (inclusive) to 1 (exclusive), for jitter. */
   readonly random: () => number;

@@ -18,7 +18,10 @@ export const TURN_CHECK_MS = 5;
 
 /** What an attempt takes from outside. */
 export interface AttemptParts
-  extends Pick<TargetPlatform, 'fetch' | 'now' | 'schedule' | 'digests' | 'logger' | 'metrics' | 'tracer'> {
+  extends Pick<
+    TargetPlatform,
+    'fetch' | 'now' | 'elapsed' | 'schedule' | 'digests' | 'logger' | 'metrics' | 'tracer'
+  > {
   readonly credentials: CredentialProvider;
   /** Finds the project id to send with a call, where none is configured; see createProjectIdSource. */
   readonly resolveProjectId?:
@@ -84,7 +87,7 @@ export async function attempt<Value>(
   timeoutMs: number,
 ): Promise<Value> {
   const { guards, parts } = context;
-  const admission = guards.enter(parts.now());
+  const admission = guards.enter(parts.elapsed());
   let outcome: CallOutcome = 'neutral';
   let keyOutcome: KeyOutcome = 'neutral';
   try {
@@ -109,7 +112,7 @@ export async function attempt<Value>(
   } finally {
     // A 200 proves the key, whatever its body was.
     if (record.wire.status === 200) keyOutcome = 'accepted';
-    guards.leave(admission, outcome, keyOutcome, parts.now());
+    guards.leave(admission, outcome, keyOutcome, parts.elapsed());
   }
 }
 
@@ -132,8 +135,8 @@ async function signAndSend<Value>(
     // From here to the fetch nothing is awaited: a call that timed out while it waited is not sent, and what the
     // guards say still holds when it goes out.
     throwIfTimedOut(signal);
-    if (!guards.confirm(admission, parts.now())) continue;
-    record.sentAtMs = parts.now();
+    if (!guards.confirm(admission, parts.elapsed())) continue;
+    record.sentAtMs = parts.elapsed();
     const request = { url: call.url, headers: { ...signed.headers, accept: 'application/json' } };
     return await sendInSpan(context, call, record, request, signal);
   }
@@ -154,13 +157,13 @@ async function waitForTurn(
 ): Promise<Turn> {
   const { guards, parts } = context;
   for (;;) {
-    guards.assertOpen(parts.now());
+    guards.assertOpen(parts.elapsed());
     const credential = await currentCredential(parts.credentials);
     record.credential = credential;
     const headers = await projectHeaders(context, credential);
     // A call that has timed out must not take a turn: nobody would give it back.
     throwIfTimedOut(signal);
-    if (guards.enterKey(admission, credential, parts.now())) return { credential, headers };
+    if (guards.enterKey(admission, credential, parts.elapsed())) return { credential, headers };
     // A timer of this call's own: on Workers one request must not wait for a promise of another.
     await wait(TURN_CHECK_MS, parts.schedule);
     throwIfTimedOut(signal);
@@ -228,13 +231,13 @@ async function send<Value>(
 
 /** Counts and logs an attempt that was sent. What the guards hold back would add a line for each request. */
 function report(
-  { now, metrics, logger }: AttemptParts,
+  { elapsed, metrics, logger }: AttemptParts,
   record: AttemptRecord,
   failure?: UpstreamError,
 ): void {
   const { number, sentAtMs, wire } = record;
   if (sentAtMs === undefined) return;
-  const ms = now() - sentAtMs;
+  const ms = Math.round(elapsed() - sentAtMs);
   if (number > 1) metrics.upstreamRetried();
   metrics.upstreamAnswered(failure === undefined ? 'ok' : failure.kind, ms);
   const fields = {

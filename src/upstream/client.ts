@@ -91,7 +91,7 @@ export function createUpstreamClient(
 
 async function getWithRetry<Value>(client: Client, call: Call<Value>): Promise<Value> {
   const { config, parts, retryBudget } = client;
-  const deadlineAtMs = parts.now() + config.deadlineMs;
+  const deadlineAtMs = parts.elapsed() + config.deadlineMs;
   retryBudget.earn();
 
   let first: UpstreamError | undefined;
@@ -99,7 +99,7 @@ async function getWithRetry<Value>(client: Client, call: Call<Value>): Promise<V
     const record = createAttemptRecord(number);
     let failure: UpstreamError;
     try {
-      const timeoutMs = Math.min(config.attemptTimeoutMs, deadlineAtMs - parts.now());
+      const timeoutMs = Math.min(config.attemptTimeoutMs, deadlineAtMs - parts.elapsed());
       return await attempt(client, call, record, timeoutMs);
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
@@ -107,19 +107,19 @@ async function getWithRetry<Value>(client: Client, call: Call<Value>): Promise<V
     }
     const wasSent = record.sentAtMs !== undefined;
     // Also after the last attempt: what it teaches holds for the calls that follow.
-    const hasChanged = await learnFrom(client, failure, record, Math.max(0, deadlineAtMs - parts.now()));
+    const hasChanged = await learnFrom(client, failure, record, Math.max(0, deadlineAtMs - parts.elapsed()));
     // A second attempt that was not sent says less than what happened to the first.
     if (first !== undefined) throw wasSent ? failure : first;
     first = failure;
 
     if (!mayBeRetried(failure, wasSent)) throw failure;
     const pauseMs = hasChanged ? 0 : pauseBeforeRetry(failure, parts.random());
-    if (pauseMs === undefined || parts.now() + pauseMs >= deadlineAtMs) throw failure;
+    if (pauseMs === undefined || parts.elapsed() + pauseMs >= deadlineAtMs) throw failure;
     // An attempt under changed circumstances is no repetition, and there are few of them.
     if (!hasChanged && !retryBudget.tryTake()) throw failure;
     await wait(pauseMs, parts.schedule);
     // Timers may be late: then no time is left.
-    if (parts.now() >= deadlineAtMs) throw failure;
+    if (parts.elapsed() >= deadlineAtMs) throw failure;
   }
 }
 
@@ -138,13 +138,13 @@ async function learnFrom(
   const { guards, parts, reloadPause } = client;
   const { kind, reason, status, retryAfterSeconds, serverDateMs } = failure;
   if (reason === 'throttled' && status === 429 && retryAfterSeconds !== undefined)
-    guards.throttle(retryAfterSeconds * 1000, parts.now());
+    guards.throttle(retryAfterSeconds * 1000, parts.elapsed());
   if (kind !== 'upstream_rejected' || credential === undefined) return false;
   if (reason === 'clock') return serverDateMs !== undefined && correctClock(client, serverDateMs, skewMs);
   if (reason === 'locked_out') {
     // Many requests may find the key locked out: the first of them asks the source, and again after a pause.
-    if (reloadPause.remainingMs(parts.now()) > 0) return false;
-    reloadPause.begin(parts.now(), LOCKED_RELOAD_MS);
+    if (reloadPause.remainingMs(parts.elapsed()) > 0) return false;
+    reloadPause.begin(parts.elapsed(), LOCKED_RELOAD_MS);
   }
   return reloadCredential(parts, credential, timeoutMs);
 }

@@ -72,6 +72,7 @@ async function setUp() {
       return (upstream[origin] as () => Response)();
     },
     now: clock.now,
+    elapsed: clock.elapsed,
     schedule: clock.schedule,
     random: () => 0,
     readTextFile: async () => '',

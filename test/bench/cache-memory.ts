@@ -45,6 +45,7 @@ async function createCache(): Promise<ListCache> {
     },
     {
       now: () => nowMs,
+      elapsed: () => nowMs,
       random: Math.random,
       waitUntil: () => undefined,
       createSingleFlight: createSharedFlight,

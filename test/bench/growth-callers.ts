@@ -68,6 +68,7 @@ async function missAtOnce({ callers, keys, hasNewToken = false, isHeld = false }
     { RATE_LIMIT_PER_MINUTE: '0' },
     {
       now: Date.now,
+      elapsed: () => performance.now(),
       schedule: (callback, delayMs) => {
         const timer = setTimeout(callback, delayMs);
         return () => clearTimeout(timer);

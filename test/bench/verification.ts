@@ -167,6 +167,7 @@ function dependenciesWith(jwks: string): Parameters<typeof createAuthenticator>[
   return {
     fetch: () => Promise.reject(new Error('nothing is fetched here')),
     now: Date.now,
+    elapsed: () => performance.now(),
     schedule: (callback, delayMs) => {
       const timer = setTimeout(callback, delayMs);
       return () => clearTimeout(timer);

@@ -78,6 +78,7 @@ export function setUp({ config = {}, random = () => 0, flight = createSharedFlig
   };
   const cache = createListCache(options, {
     now: clock.now,
+    elapsed: clock.elapsed,
     random,
     waitUntil: (promise) => background.push(promise),
     createSingleFlight: flight,

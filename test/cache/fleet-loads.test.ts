@@ -70,6 +70,7 @@ function setUp() {
       },
       {
         now: () => clock.now() + skewMs,
+        elapsed: clock.elapsed,
         random: () => 0,
         waitUntil: (promise) => background.push(promise),
         createSingleFlight: createSharedFlight,

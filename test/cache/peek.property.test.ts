@@ -89,6 +89,7 @@ function createWorld({ isShared, hasFleet, draws }: WorldOptions) {
     },
     {
       now: clock.now,
+      elapsed: clock.elapsed,
       random: () => draws[counts.draws++ % draws.length] ?? 0,
       waitUntil: (promise) => background.push(promise),
       createSingleFlight: isShared ? createSharedFlight : createSeparateFlight,

@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   clock = createFakeClock();
-  load = createMetadataServiceSource(simulator.url, { fetch, now: clock.now, schedule: clock.schedule });
+  load = createMetadataServiceSource(simulator.url, { ...clock, fetch });
 });
 afterEach(() => simulator.reset());
 afterAll(() => simulator.stop());

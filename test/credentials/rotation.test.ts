@@ -40,6 +40,7 @@ function realDependencies() {
     schedule,
     fetch,
     now: Date.now,
+    elapsed: () => performance.now(),
     readTextFile: (path: string) => readFile(path, 'utf8'),
   };
   return { deps: real, logger };

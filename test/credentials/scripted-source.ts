@@ -13,7 +13,7 @@ export interface ProviderDependencies {
   readonly loaded: (number | undefined)[];
   readonly deps: Pick<
     TargetPlatform,
-    'now' | 'schedule' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'
+    'now' | 'elapsed' | 'schedule' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'
   >;
 }
 
@@ -31,6 +31,7 @@ export function createProviderDependencies(
     loaded,
     deps: {
       now: clock.now,
+      elapsed: clock.elapsed,
       schedule: clock.schedule,
       random: () => 0,
       waitUntil: (promise) => {

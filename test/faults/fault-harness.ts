@@ -61,6 +61,7 @@ export async function startFaultService(
     {
       fetch,
       now,
+      elapsed: now,
       schedule: (callback, delayMs) => {
         const timer = setTimeout(callback, delayMs);
         return () => clearTimeout(timer);

@@ -78,13 +78,6 @@ describe('the rate limiter', () => {
     expect(limiter.take('key-3', T)).toBeDefined();
     expect(limiter.take('key-2', T)).toBeUndefined();
   });
-
-  it('shuts nobody out for more than a minute when the clock is set back', () => {
-    const limiter = createLoneLimiter(2);
-    limiter.take('a', T);
-    limiter.take('a', T);
-    expect(limiter.take('a', T - 3_600_000)).toBeUndefined();
-  });
 });
 
 describe('limiters that share', () => {
@@ -99,7 +92,7 @@ describe('limiters that share', () => {
         told.push([...uses]);
         if (!store.isUp) return uses.map(() => undefined);
         return uses.map(({ key, addedMs }) => {
-          const nowMs = clock.now();
+          const nowMs = clock.elapsed();
           const nextMs = Math.min(nowMs + limitMs, Math.max(nowMs, untilMs.get(key) ?? 0) + addedMs);
           untilMs.set(key, nextMs);
           return nextMs - nowMs;
@@ -111,7 +104,7 @@ describe('limiters that share', () => {
       return {
         /** How many of so many pass. */
         take: (count: number, key = 'a') =>
-          Array.from({ length: count }, () => limiter.take(key, clock.now())).filter(
+          Array.from({ length: count }, () => limiter.take(key, clock.elapsed())).filter(
             (waitMs) => waitMs === undefined,
           ).length,
       };
@@ -141,7 +134,7 @@ describe('limiters that share', () => {
     const answer = Promise.withResolvers<(number | undefined)[]>();
     const sharedUse: SharedUse = { add: () => answer.promise };
     const limiter = createRateLimiter(60, 'principal', { ...clock, sharedUse, waitUntil: () => undefined });
-    const take = () => limiter.take('a', clock.now());
+    const take = () => limiter.take('a', clock.elapsed());
     for (let count = 0; count < 10; count += 1) take();
     await clock.advance(TELL_AFTER_MS);
     // The answer is under way: these ten are not in it.

@@ -91,6 +91,7 @@ export async function simulateReplica(workload: ReplicaWorkload): Promise<Replic
     },
     {
       now: () => nowMs,
+      elapsed: () => nowMs,
       random,
       waitUntil: (promise) => background.push(promise),
       createSingleFlight: createSharedFlight,

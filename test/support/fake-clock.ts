@@ -6,17 +6,23 @@ interface Timer {
 }
 
 /** A clock that moves only when it is told to. */
-export interface FakeClock extends Pick<Platform, 'now' | 'schedule'> {
+export interface FakeClock extends Pick<Platform, 'now' | 'elapsed' | 'schedule'> {
   /** Moves on, calling back what falls due on the way, each at its own time. */
   advance(ms: number): Promise<void>;
+  /** Sets the wall clock forward, or back by a negative number of milliseconds. No time goes by. */
+  set(byMs: number): void;
   /** Resolves when a timer of just this delay has been set, now or before. */
   scheduled(delayMs: number): Promise<void>;
   /** Timers that wait. */
   readonly pending: number;
 }
 
+/** What `elapsed` starts with: far from the wall clock, so that a mix-up of the two shows. */
+const ELAPSED_START_MS = 7_000_000;
+
 export function createFakeClock(startMs = Date.UTC(2026, 0, 2, 3, 4, 5)): FakeClock {
-  let nowMs = startMs;
+  let elapsedMs = ELAPSED_START_MS;
+  let wallAheadMs = startMs - ELAPSED_START_MS;
   const timers = new Set<Timer>();
   const delays = new Map<number, PromiseWithResolvers<void>>();
   const seen = (delayMs: number) => {
@@ -25,9 +31,13 @@ export function createFakeClock(startMs = Date.UTC(2026, 0, 2, 3, 4, 5)): FakeCl
     return existing;
   };
   return {
-    now: () => nowMs,
+    now: () => elapsedMs + wallAheadMs,
+    elapsed: () => elapsedMs,
+    set: (byMs) => {
+      wallAheadMs += byMs;
+    },
     schedule: (callback, delayMs) => {
-      const timer: Timer = { atMs: nowMs + delayMs, callback };
+      const timer: Timer = { atMs: elapsedMs + delayMs, callback };
       timers.add(timer);
       seen(delayMs).resolve();
       // What is due already does not wait for the clock to move.
@@ -41,16 +51,16 @@ export function createFakeClock(startMs = Date.UTC(2026, 0, 2, 3, 4, 5)): FakeCl
       };
     },
     async advance(ms) {
-      const untilMs = nowMs + ms;
+      const untilMs = elapsedMs + ms;
       for (;;) {
         await settle();
         const due = [...timers].filter((timer) => timer.atMs <= untilMs).sort((a, b) => a.atMs - b.atMs)[0];
         if (due === undefined) break;
         timers.delete(due);
-        nowMs = Math.max(nowMs, due.atMs);
+        elapsedMs = Math.max(elapsedMs, due.atMs);
         due.callback();
       }
-      nowMs = untilMs;
+      elapsedMs = untilMs;
       await settle();
     },
     scheduled: (delayMs) => seen(delayMs).promise,

@@ -104,6 +104,7 @@ export async function createTestService(
       return service.upstream(call, calls.length - 1);
     },
     now: clock.now,
+    elapsed: clock.elapsed,
     schedule: clock.schedule,
     random: () => 0,
     readTextFile: async () => {

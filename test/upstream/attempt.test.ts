@@ -31,6 +31,7 @@ function setUp(
         return upstream.answer();
       },
       now: clock.now,
+      elapsed: clock.elapsed,
       schedule: clock.schedule,
       random: () => 0,
       credentials: {
@@ -125,12 +126,12 @@ describe('what is asked of the guards', () => {
     const turns: boolean[] = [];
     const { ask } = setUp((clock) => ({
       // The guards are asked with the time of that moment.
-      now: () => {
+      elapsed: () => {
         isSameTurn = true;
         queueMicrotask(() => {
           isSameTurn = false;
         });
-        return clock.now();
+        return clock.elapsed();
       },
       fetch: async () => {
         turns.push(isSameTurn);

@@ -170,6 +170,7 @@ async function run(steps: readonly Step[]): Promise<void> {
       }
     },
     now: clock.now,
+    elapsed: clock.elapsed,
     schedule: clock.schedule,
     random: () => 0.5,
     credentials: {

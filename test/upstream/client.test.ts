@@ -108,6 +108,7 @@ function setUp(more: Partial<UpstreamClientParts> = {}, config: Partial<typeof C
         return Promise.resolve(upstream.answer());
       },
       now: clock.now,
+      elapsed: clock.elapsed,
       schedule: clock.schedule,
       random: () => 0,
       credentials: provider,

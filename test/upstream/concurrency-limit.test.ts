@@ -17,7 +17,7 @@ describe('the limit of calls at once', () => {
     expect(limit.tryEnter(0)).toBeUndefined();
   });
 
-  it.each([LEASE_MS, -LEASE_MS])('takes a call for lost when its lease is over, after %d ms', (laterMs) => {
+  it('takes a call for lost when its lease is over', () => {
     const changes: number[] = [];
     const limit = createConcurrencyLimit({
       max: 1,
@@ -25,10 +25,10 @@ describe('the limit of calls at once', () => {
       onChange: (change) => changes.push(change),
     });
     const lost = limit.tryEnter(5000) as Lease;
-    expect(limit.tryEnter(5000 + laterMs - Math.sign(laterMs))).toBeUndefined();
-    expect(limit.tryEnter(5000 + laterMs)).toBeDefined();
+    expect(limit.tryEnter(5000 + LEASE_MS - 1)).toBeUndefined();
+    expect(limit.tryEnter(5000 + LEASE_MS)).toBeDefined();
     limit.leave(lost);
-    expect(limit.inFlight(5000 + laterMs)).toBe(1);
+    expect(limit.inFlight(5000 + LEASE_MS)).toBe(1);
     expect(changes).toEqual([1, -1, 1]);
   });
 

@@ -15,10 +15,3 @@ it('a pause lasts its time, is never shortened, and can be ended', () => {
   pause.end();
   expect(pause.remainingMs(6100)).toBe(0);
 });
-
-it('a pause starts over when the clock is set back, and does not last longer', () => {
-  const pause = createPause();
-  pause.begin(3_600_000, 300);
-  expect(pause.remainingMs(1000)).toBe(300);
-  expect(pause.remainingMs(1300)).toBe(0);
-});

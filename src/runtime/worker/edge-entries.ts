@@ -51,7 +51,7 @@ export function isKvNamespace(binding: unknown): binding is KvNamespace {
  */
 export function createEdgeEntries(
   { cache, kv, namespace, keepStaleMs }: EdgeEntriesOptions,
-  deps: Pick<Platform, 'now' | 'schedule' | 'waitUntil'>,
+  deps: Pick<Platform, 'now' | 'elapsed' | 'schedule' | 'waitUntil'>,
 ): SharedEntries {
   async function addressOf(key: string): Promise<{ readonly url: string; readonly kvKey: string }> {
     const start = await namespace();

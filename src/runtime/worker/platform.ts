@@ -4,6 +4,7 @@ import { NO_METRICS } from '../../observability/metrics.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { createSeparateFlight } from '../../platform/single-flight.ts';
 import { createEdgeEntries, type EdgeCache, isKvNamespace } from './edge-entries.ts';
+import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
 
 /** The name under which a KV namespace is bound, where lists are to be shared across places. */
@@ -17,6 +18,7 @@ export function createWorkerPlatform(config: Config, bindings: Readonly<Record<s
     // Not unbound: the global fetch heeds its this.
     fetch: (url, init) => fetch(url, init),
     now: Date.now,
+    elapsed: createElapsedTime(Date.now),
     schedule: (callback, delayMs) => {
       const timer = setTimeout(callback, delayMs);
       return () => clearTimeout(timer);

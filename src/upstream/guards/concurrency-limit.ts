@@ -44,8 +44,7 @@ export function createConcurrencyLimit({
 
   function inFlight(nowMs: number): number {
     for (const lease of leases) {
-      // The distance either way: a clock that was set back must not extend the life of a lost place.
-      if (Math.abs(nowMs - lease.begunAtMs) < leaseMs) break;
+      if (nowMs - lease.begunAtMs < leaseMs) break;
       leave(lease);
     }
     return leases.size;

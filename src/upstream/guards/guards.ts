@@ -24,7 +24,8 @@ export interface Admission {
 
 /**
  * The guards of one target, asked in this order: `enter`, `enterKey` until it is the call's turn, `confirm` when the
- * call is signed, and `leave` when it has ended, whatever became of it.
+ * call is signed, and `leave` when it has ended, whatever became of it. `nowMs` is
+ * elapsed time, here and in every guard, so that no clock that is set shortens or lengthens anything.
  */
 export interface Guards {
   /**

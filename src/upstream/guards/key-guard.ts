@@ -142,7 +142,7 @@ function recentRejections(keys: readonly KeyRecord[], nowMs: number): number {
  */
 function callsAllowed(key: KeyRecord, rejectionsOfId: number, nowMs: number): number {
   const left = Math.min(MAX_REJECTIONS - key.rejections, MAX_REJECTIONS_OF_ID - rejectionsOfId);
-  const isProven = key.rejections === 0 && Math.abs(nowMs - key.lastSuccessAtMs) < PROOF_MS;
+  const isProven = key.rejections === 0 && nowMs - key.lastSuccessAtMs < PROOF_MS;
   if (isProven || key.rejections > 0 || key.calls.newestAgeMs(nowMs) >= PROOF_WAIT_MS) return left;
   return Math.min(1, left);
 }

@@ -1,4 +1,4 @@
-/** A period in which something is not done. It starts over when the clock is set back to before its beginning. */
+/** A period in which something is not done. Times are elapsed times, in milliseconds. */
 export interface Pause {
   /** Begins a pause, unless at least that much is left of the current one. */
   begin(nowMs: number, lengthMs: number): void;
@@ -12,11 +12,7 @@ export interface Pause {
 export function createPause(): Pause {
   let begunAtMs = 0;
   let lengthMs = 0;
-  const remainingMs = (nowMs: number): number => {
-    // Otherwise a clock that is set back by an hour would make a pause of seconds last an hour.
-    if (nowMs < begunAtMs) begunAtMs = nowMs;
-    return Math.max(0, begunAtMs + lengthMs - nowMs);
-  };
+  const remainingMs = (nowMs: number): number => Math.max(0, begunAtMs + lengthMs - nowMs);
   return {
     begin(nowMs, newLengthMs) {
       if (remainingMs(nowMs) >= newLengthMs) return;

@@ -9,7 +9,7 @@ interface Timer {
  * The fake clock of test/support for thousands of short steps. Nothing in these runs uses another thread, so one turn of the
  * event loop after each step is enough, where the other one leaves time for WebCrypto.
  */
-export interface ModelClock extends Pick<Platform, 'now' | 'schedule'> {
+export interface ModelClock extends Pick<Platform, 'now' | 'elapsed' | 'schedule'> {
   /** Moves on, calling back what falls due on the way, each at its own time. */
   advance(ms: number): Promise<void>;
   /** Lets everything run that waits for nothing but its turn. */
@@ -17,6 +17,9 @@ export interface ModelClock extends Pick<Platform, 'now' | 'schedule'> {
   /** Timers that wait. */
   readonly pending: number;
 }
+
+/** Where the time of `elapsed` begins: far from the wall clock, so that a mix-up of the two shows. */
+const ELAPSED_ZERO_MS = Date.UTC(2026, 0, 1);
 
 export function createModelClock(): ModelClock {
   // What createFakeClock starts with: tokens are signed for that time.
@@ -32,6 +35,7 @@ export function createModelClock(): ModelClock {
 
   return {
     now: () => nowMs,
+    elapsed: () => nowMs - ELAPSED_ZERO_MS,
     schedule: (callback, delayMs) => {
       const timer: Timer = { atMs: nowMs + Math.max(0, delayMs), callback };
       timers.add(timer);

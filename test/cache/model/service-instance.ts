@@ -38,6 +38,7 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
         return isStopped ? new Promise(() => undefined) : upstream.fetch(url, init);
       },
       now: clock.now,
+      elapsed: clock.elapsed,
       schedule: clock.schedule,
       random: () => settings.random,
       digests: credentials.digests,

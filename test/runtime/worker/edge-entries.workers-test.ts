@@ -43,6 +43,7 @@ function open({
     { cache, kv, namespace: async () => namespace, keepStaleMs },
     {
       now,
+      elapsed: now,
       schedule: (callback, delayMs) => {
         const timer = setTimeout(callback, delayMs);
         return () => clearTimeout(timer);
@@ -185,6 +186,7 @@ describe('entries at the edge', () => {
       },
       {
         now: Date.now,
+        elapsed: Date.now,
         schedule: (callback, delayMs) => {
           delays.push(delayMs);
           queueMicrotask(callback);

@@ -37,6 +37,7 @@ export function createNodePlatform(
     platform: {
       fetch,
       now: Date.now,
+      elapsed: () => performance.now(),
       schedule: (callback, delayMs) => {
         const timer = setTimeout(callback, delayMs);
         return () => clearTimeout(timer);

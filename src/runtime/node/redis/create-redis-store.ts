@@ -13,7 +13,7 @@ export interface RedisStore extends Required<Fleet> {
 /** Lists and limits that instances share in Redis, over one connection. Connects in the background, and does not fail. */
 export function createRedisStore(
   { url, file }: SharedStoreConfig,
-  platform: Pick<Platform, 'now' | 'schedule' | 'random' | 'logger' | 'metrics' | 'readTextFile'>,
+  platform: Pick<Platform, 'now' | 'elapsed' | 'schedule' | 'random' | 'logger' | 'metrics' | 'readTextFile'>,
 ): RedisStore {
   const connection = keepRedisConnection(
     async () => parseRedisUrl(file === undefined ? url : (await platform.readTextFile(file)).trim()),

@@ -42,7 +42,7 @@ class RedisTimeoutError extends Error {
  */
 export function keepRedisConnection(
   locate: () => Promise<RedisLocation | undefined>,
-  deps: Pick<Platform, 'now' | 'schedule' | 'random' | 'logger' | 'metrics'>,
+  deps: Pick<Platform, 'elapsed' | 'schedule' | 'random' | 'logger' | 'metrics'>,
 ): RedisConnection {
   const health = new RedisHealth(deps);
   const subscriptions: Subscription[] = [];
@@ -87,8 +87,8 @@ export function keepRedisConnection(
   }
 
   function replaceIfStuck(): void {
-    failingSinceMs ??= deps.now();
-    if (isStopped || deps.now() - failingSinceMs < STUCK_MS) return;
+    failingSinceMs ??= deps.elapsed();
+    if (isStopped || deps.elapsed() - failingSinceMs < STUCK_MS) return;
     const stuck = client;
     client = undefined;
     end(stuck);

@@ -6,7 +6,7 @@ import type { Platform } from '../../../platform/platform.ts';
 import type { RedisCommands } from './open-redis.ts';
 import { createRedisChanges } from './redis-changes.ts';
 import type { RedisConnection } from './redis-connection.ts';
-import { holdRedisTurn, type RedisNames, TURN_MS } from './redis-turn.ts';
+import { giveUpTurn, holdRedisTurn, type RedisNames, TURN_MS } from './redis-turn.ts';
 
 /**
  * Shared entries in Redis. Who loads is agreed by a key that expires, with a token, so that nobody ends the turn of
@@ -16,7 +16,7 @@ import { holdRedisTurn, type RedisNames, TURN_MS } from './redis-turn.ts';
 export function createRedisEntries(
   { namespace, keepStaleMs }: SharedEntriesOptions,
   connection: RedisConnection,
-  platform: Pick<Platform, 'now' | 'schedule'>,
+  platform: Pick<Platform, 'now' | 'elapsed' | 'schedule'>,
 ): SharedEntries {
   const listeners: ((key: string) => void)[] = [];
   const changes = createRedisChanges(platform.schedule, (key) => {
@@ -60,7 +60,12 @@ export function createRedisEntries(
           condition: 'NX',
           expiration: { type: 'PX', value: TURN_MS },
         });
-        return taken === null ? 'taken' : 'ours';
+        if (taken === null) return 'taken';
+        // The turn may be free because another instance has shared the entry since the first look.
+        const since = await read(redis, names);
+        if (since === undefined || !serves(since)) return 'ours';
+        await giveUpTurn(redis, names, token, changes.message('-', key));
+        return 'served';
       });
       if (found === 'taken') return { state: 'taken', changed: change.promise };
       change.forget();

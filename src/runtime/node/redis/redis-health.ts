@@ -9,14 +9,14 @@ const LONGEST_PAUSE_MS = 10_000;
 
 /** Whether Redis answers, with one log line for each change, and a pause while it is too slow. */
 export class RedisHealth {
-  readonly #platform: Pick<Platform, 'now' | 'random' | 'logger' | 'metrics'>;
+  readonly #platform: Pick<Platform, 'elapsed' | 'random' | 'logger' | 'metrics'>;
   /** Undefined until the first connection, or its failure. */
   #isUp: boolean | undefined;
   #timeouts = 0;
   #pauses = 0;
   #pausedUntilMs = 0;
 
-  constructor(platform: Pick<Platform, 'now' | 'random' | 'logger' | 'metrics'>) {
+  constructor(platform: Pick<Platform, 'elapsed' | 'random' | 'logger' | 'metrics'>) {
     this.#platform = platform;
   }
 
@@ -25,7 +25,7 @@ export class RedisHealth {
   }
 
   get isPaused(): boolean {
-    return this.#platform.now() < this.#pausedUntilMs;
+    return this.#platform.elapsed() < this.#pausedUntilMs;
   }
 
   noteUp(): void {
@@ -53,7 +53,7 @@ export class RedisHealth {
     if (this.#timeouts < TIMEOUTS_BEFORE_PAUSE) return;
     this.#pauses += 1;
     const pauseMs = pauseAfterFailures(this.#pauses, this.#platform.random());
-    this.#pausedUntilMs = this.#platform.now() + Math.min(LONGEST_PAUSE_MS, pauseMs);
+    this.#pausedUntilMs = this.#platform.elapsed() + Math.min(LONGEST_PAUSE_MS, pauseMs);
     this.noteDown(error);
   }
 }

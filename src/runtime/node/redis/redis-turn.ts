@@ -1,6 +1,7 @@
 import type { SharedEntry } from '../../../fleet/entries.ts';
 import { CLOCK_TOLERANCE_MS, ENTRY_FORMAT, writeEntryTimes } from '../../../fleet/entry-fields.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import type { RedisCommands } from './open-redis.ts';
 import type { RedisChanges } from './redis-changes.ts';
 import type { RedisConnection } from './redis-connection.ts';
 
@@ -55,6 +56,20 @@ export interface RedisTurn {
 }
 
 /**
+ * Lets others load again, unless the turn is no longer that of `token`.
+ *
+ * @param message told on the channel: others wait for it
+ */
+export async function giveUpTurn(
+  redis: RedisCommands,
+  { turn, channel }: RedisNames,
+  token: string,
+  message: string,
+): Promise<void> {
+  await redis.eval(GIVE_UP, { keys: [turn], arguments: [token, channel, message] });
+}
+
+/**
  * Holds a turn until it is settled.
  *
  * @param keepStaleMs time that the entry is kept after it was fresh
@@ -65,23 +80,23 @@ export function holdRedisTurn(
   keepStaleMs: number,
   connection: RedisConnection,
   changes: Pick<RedisChanges, 'message'>,
-  { now, schedule }: Pick<Platform, 'now' | 'schedule'>,
+  { now, elapsed, schedule }: Pick<Platform, 'now' | 'elapsed' | 'schedule'>,
 ): (entry?: SharedEntry) => Promise<void> {
-  const begunMs = now();
+  const begunMs = elapsed();
   let cancel = () => {};
   const renewLater = () => {
     cancel = schedule(() => {
       void connection.run('look_up', (redis) =>
         redis.eval(RENEW, { keys: [names.turn], arguments: [token, String(TURN_MS)] }),
       );
-      if (now() - begunMs < LONGEST_TURN_MS) renewLater();
+      if (elapsed() - begunMs < LONGEST_TURN_MS) renewLater();
     }, RENEW_MS);
   };
   if (isHeld) renewLater();
 
   async function giveUp(): Promise<void> {
-    const values = [token, names.channel, changes.message('-', key)];
-    await connection.run('share', (redis) => redis.eval(GIVE_UP, { keys: [names.turn], arguments: values }));
+    const message = changes.message('-', key);
+    await connection.run('share', (redis) => giveUpTurn(redis, names, token, message));
   }
 
   async function share(entry: SharedEntry): Promise<void> {

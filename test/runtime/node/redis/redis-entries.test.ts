@@ -18,7 +18,9 @@ const CLOCK_TOLERANCE_MS = 60_000;
 const MAX_BODY_BYTES = 8_388_608;
 
 /** Redis whose turns are free or taken, and that holds these fields under every key. */
-function setUp(turn: 'free' | 'taken', fields: Record<string, string> = {}) {
+function setUp(turn: 'free' | 'taken', given: Record<string, string> = {}) {
+  let fields = given;
+  let whileTaken = () => {};
   const clock = createFakeClock();
   const taken: { readonly type: string; readonly value: number }[] = [];
   const scripts: { readonly keys: string[]; readonly arguments: string[] }[] = [];
@@ -27,6 +29,7 @@ function setUp(turn: 'free' | 'taken', fields: Record<string, string> = {}) {
     hGetAll: async () => fields,
     set: async (_key, _value, { expiration }) => {
       taken.push(expiration);
+      whileTaken();
       return turn === 'free' ? 'OK' : null;
     },
     del: async () => 0,
@@ -37,7 +40,13 @@ function setUp(turn: 'free' | 'taken', fields: Record<string, string> = {}) {
     { run: (_operation, work) => work(redis), subscribe: () => undefined, stop: () => undefined },
     clock,
   );
-  return { clock, entries, scripts, taken };
+  /** Another instance shares these fields between the first look and the turn. */
+  const shareFirst = (shared: Record<string, string>) => {
+    whileTaken = () => {
+      fields = shared;
+    };
+  };
+  return { clock, entries, scripts, taken, shareFirst };
 }
 
 describe('a turn in Redis', () => {
@@ -90,6 +99,16 @@ describe('an entry in Redis', () => {
     stored: String(storedAtMs),
     fresh: '3000',
     body: 'x'.repeat(bytes),
+  });
+
+  it('that is shared between the look and the turn serves, and the turn is given up', async () => {
+    const { entries, scripts, taken, shareFirst } = setUp('free', fieldsOf(nowMs - 5, 2));
+    shareFirst(fieldsOf(nowMs, 3));
+    const found = await entries.lookUp('web', ({ body }) => body.byteLength === 3);
+    expect(found).toEqual({ state: 'served' });
+    expect(taken).toHaveLength(1);
+    expect(scripts).toHaveLength(1);
+    expect(scripts[0]?.keys).toEqual(['imagecaches-bff:2:test:turn:{web}']);
   });
 
   it.each([

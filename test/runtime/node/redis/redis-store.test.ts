@@ -85,6 +85,7 @@ function openStore(
     { url, file },
     {
       now,
+      elapsed: now,
       schedule: (callback, delayMs) => {
         delays.add(delayMs);
         const timer = { delayMs, callback };
