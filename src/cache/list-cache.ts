@@ -252,8 +252,8 @@ export class ListCache {
   #findNewerList(ofName: HeldEntry | undefined): HeldList | undefined {
     const list = this.#cache.get(this.#wholeList.key);
     if (!isWholeList(list)) return undefined;
-    const isOlder = ofName !== undefined && ofName.response.storedAtMs >= list.response.storedAtMs;
-    return isOlder ? undefined : list;
+    if (ofName === undefined || this.#cache.isOver(ofName)) return list;
+    return ofName.response.storedAtMs >= list.response.storedAtMs ? undefined : list;
   }
 
   /** What was loaded of a name replaces what an older list says of it. */

@@ -139,7 +139,12 @@ export class ResponseCache {
 
   /** Whether an entry may be served because upstream gives nothing better. */
   mayServeOnError(entry: HeldEntry): boolean {
-    return this.#allowsStale() && this.#platform.elapsed() < entry.staleIfErrorUntilMs;
+    return this.#allowsStale() && !this.isOver(entry);
+  }
+
+  /** Whether an entry may be served no more, whatever upstream gives. */
+  isOver(entry: HeldEntry): boolean {
+    return this.#platform.elapsed() >= entry.staleIfErrorUntilMs;
   }
 
   /** Whether loads of the entry's key pause after failures. */
@@ -250,7 +255,7 @@ export class ResponseCache {
       const response = await this.#toResponse(loaded);
       this.#rejected = undefined;
       if (turn !== undefined) waitUntil(turn.settle({ ...response, begunAtMs }));
-      return { response: this.#hold(source, response, loaded, begunAtMs), isShared: false };
+      return { response: this.#holdNewest(source, response, loaded, begunAtMs), isShared: false };
     } catch (error) {
       if (turn !== undefined) waitUntil(turn.settle());
       if (previous !== undefined) noteLoadEnded(previous);
@@ -273,7 +278,7 @@ export class ResponseCache {
   async #holdLate(source: EntrySource, loaded: LoadedBody, begunAtMs: number): Promise<void> {
     const response = await this.#toResponse(loaded);
     this.#rejected = undefined;
-    this.#hold(source, response, loaded, begunAtMs);
+    this.#holdNewest(source, response, loaded, begunAtMs);
   }
 
   /** Holds what another replica has loaded, with its times, but never for longer than a load of this one. */
@@ -282,7 +287,8 @@ export class ResponseCache {
     const etag = await etagOf(loaded.body, this.#platform.digests?.sha256);
     const response = { body: loaded.body, etag, storedAtMs, freshUntilMs: this.#freshUntilMs(load) };
     if (this.#rejected !== undefined && storedAtMs >= this.#rejected.lastMs) this.#rejected = undefined;
-    return this.#hold(source, response, loaded, begunAtMs);
+    this.#hold(source, response, loaded, begunAtMs);
+    return response;
   }
 
   /**
@@ -321,19 +327,23 @@ export class ResponseCache {
     return isEmpty ? this.#options.emptyTtlMs : this.#options.ttlMs;
   }
 
-  /** Holds a response, unless what is held comes from a load that began later. @returns the one that is held then */
-  #hold(
+  /** Holds what was loaded here, unless what is held comes from a load that began later. @returns what is held then */
+  #holdNewest(
     source: EntrySource,
     response: CachedResponse,
-    { filter }: LoadedBody,
+    loaded: LoadedBody,
     begunAtMs: number,
   ): CachedResponse {
-    const previous = this.#held.peek(source.key);
-    if (previous !== undefined && previous.begunAtMs > begunAtMs) return previous.response;
+    const held = this.#held.peek(source.key);
+    if (held !== undefined && held.begunAtMs > begunAtMs) return held.response;
+    this.#hold(source, response, loaded, begunAtMs);
+    return response;
+  }
+
+  #hold(source: EntrySource, response: CachedResponse, { filter }: LoadedBody, begunAtMs: number): void {
     const parts = { response, filter, begunAtMs, wallAheadMs: this.#wallAheadMs() };
     const entry = createHeldEntry(parts, this.#options);
     this.#held.set(source.key, entry);
     this.#options.onHeld?.(source, entry);
-    return response;
   }
 }
