@@ -253,7 +253,7 @@ export class ListCache {
     const list = this.#cache.get(this.#wholeList.key);
     if (!isWholeList(list)) return undefined;
     if (ofName === undefined || this.#cache.isOver(ofName)) return list;
-    return ofName.response.storedAtMs >= list.response.storedAtMs ? undefined : list;
+    return ofName.response.storedAtMs > list.response.storedAtMs ? undefined : list;
   }
 
   /** What was loaded of a name replaces what an older list says of it. */

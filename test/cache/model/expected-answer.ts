@@ -48,7 +48,7 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
 
 function newestOf(own: GivenList | undefined, list: GivenList | undefined): GivenList | undefined {
   if (own === undefined || list === undefined) return own ?? list;
-  return own.storedAtMs >= list.storedAtMs ? own : list;
+  return own.storedAtMs > list.storedAtMs ? own : list;
 }
 
 /** A forced read that comes so soon after the last load that it is one like any other. */
