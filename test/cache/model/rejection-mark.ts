@@ -10,6 +10,8 @@ import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstrea
 export interface RejectionMark {
   /** @param latest what a reload would bring */
   ended(call: UpstreamCall, ending: Ending, latest: Credential): void;
+  /** The cache hears nothing of it; the key may be locked out for it. */
+  endedLate(ending: Ending): void;
   /**
    * The current key may be locked out: a load fails for it without a call.
    *
@@ -55,6 +57,9 @@ export function createRejectionMark(now: () => number): RejectionMark {
         if (credential !== latest) expectLate();
         else if (!isForgiven) surelySinceMs ??= now();
       }
+    },
+    endedLate(ending) {
+      if (ending === '401') possiblySinceMs ??= now();
     },
     mayBeLocked(isReplaced) {
       possiblySinceMs ??= now();

@@ -8,7 +8,7 @@ export const DECIDED_RULES: Readonly<Record<DecidedRule, boolean>> = {
   staleListAnswersNames: false,
   newerWins: false,
   brokenListIsFault: false,
-  attemptTimeoutStartsWhenSent: false,
+  attemptTimeoutStartsWhenSent: true,
 };
 
 export type DecidedRule =
@@ -30,7 +30,7 @@ export const MISSED_RULES: Readonly<Record<MissedRule, boolean>> = {
   sharedLifeIsOurs: false,
   oldSharedNameYieldsToList: false,
   rejectionEndsOlderSharedData: false,
-  idRejectionsCountCallsUnderWay: false,
+  idRejectionsCountCallsUnderWay: true,
   sharedIsSaidWithoutList: false,
   replacedKeyIsForgotten: false,
 };

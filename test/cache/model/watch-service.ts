@@ -36,9 +36,13 @@ export function watchService(around: Surroundings): Watch {
   return {
     facts,
     watcher: {
-      sent(call, others) {
-        guards.sent(call, others);
+      sent(call, others, late) {
+        guards.sent(call, others, late);
         loads.sent(call, others);
+      },
+      endedLate(call, ending) {
+        guards.endedLate(call, ending);
+        mark.endedLate(ending);
       },
       ended(call, ending, list) {
         guards.ended(call, ending);
