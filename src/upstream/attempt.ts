@@ -109,7 +109,7 @@ export async function attempt<Value>(
   } catch (error) {
     // Anything else is a fault of ours, such as a bug: it is neither counted nor turned into an UpstreamError.
     if (!(error instanceof UpstreamError)) throw error;
-    failure = failureByStatus(error, record.wire, parts.now());
+    failure = failureByStatus(error, record.wire, parts.now() + record.skewMs);
     outcome = breakerOutcome(failure);
     isLate = failure.reason === 'timeout' && late.answer !== undefined;
     // Of a body that stalls the status is known.
@@ -133,7 +133,8 @@ interface LateCall<Value> {
 /** What the vendor said of the key. A 200 proves it, whatever its body was. */
 function keyOutcome({ wire }: AttemptRecord, failure: UpstreamError | undefined): KeyOutcome {
   if (wire.status === 200) return 'accepted';
-  return failure?.kind === 'upstream_rejected' ? 'rejected' : 'neutral';
+  if (failure?.kind !== 'upstream_rejected') return 'neutral';
+  return failure.reason === 'clock' ? 'clock' : 'rejected';
 }
 
 /**
@@ -158,7 +159,8 @@ async function readLate<Value>(
     );
     call.onLate?.(value);
   } catch (error) {
-    if (error instanceof UpstreamError) failure = failureByStatus(error, record.wire, parts.now());
+    if (error instanceof UpstreamError)
+      failure = failureByStatus(error, record.wire, parts.now() + record.skewMs);
     else parts.logger.error({ error: describeError(error) }, 'a late answer could not be used');
   }
   abort.abort();
@@ -195,7 +197,7 @@ async function signAndSend<Value>(
         timeoutMs,
         parts.schedule,
         () => {
-          late.answer = send(call, request, record.wire, late.abort.signal, parts);
+          late.answer = send(call, request, record, late.abort.signal, parts);
           return late.answer;
         },
         timeoutError,
@@ -300,11 +302,11 @@ function inSpan<Value>(
 async function send<Value>(
   { decode }: Call<Value>,
   request: WireRequest,
-  wire: WireRecord,
+  { wire, skewMs }: AttemptRecord,
   signal: AbortSignal,
-  parts: AttemptParts,
+  { fetch, now }: AttemptParts,
 ): Promise<Value> {
-  return decode(await exchange(request, wire, signal, parts));
+  return decode(await exchange(request, wire, signal, { fetch, now: () => now() + skewMs }));
 }
 
 /** Counts and logs an attempt that was sent. What the guards hold back would add a line for each request. */

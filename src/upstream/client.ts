@@ -165,9 +165,10 @@ async function learnFrom(
  * @returns true when the correction in use is another one: a later signature may be accepted
  */
 function correctClock({ serverClock, parts }: Client, serverDateMs: number, signedSkewMs: number): boolean {
-  const correction = serverClock.correct(serverDateMs, parts.now());
-  if (correction === 'corrected') parts.metrics.clockSkewMeasured(serverClock.skewMs);
-  parts.logger.warn({ correction, skewMs: serverClock.skewMs }, 'the vendor refused our date');
+  const measuredMs = serverDateMs - parts.now();
+  const correction = serverClock.correct(measuredMs);
+  parts.metrics.clockSkewMeasured(measuredMs);
+  parts.logger.warn({ correction, measuredMs, skewMs: serverClock.skewMs }, 'the vendor refused our date');
   // Not by `correction`: another call may have corrected it after this one was signed.
   return Math.abs(serverClock.skewMs - signedSkewMs) >= LEAST_SKEW_CHANGE_MS;
 }

@@ -35,13 +35,15 @@ interface KeyRecord {
   rejections: number;
   /** In total: distinguishes calls that began before a rejection from those that began after it. */
   totalRejections: number;
+  /** The last rejection was for the date. */
+  wasForClock: boolean;
   /** Runs for LOCK_OUT_MS after each rejection. */
   readonly sinceRejection: Pause;
   lastSuccessAtMs: number;
 }
 
-/** What the vendor said of the key; `neutral`: nothing. */
-export type KeyOutcome = 'accepted' | 'rejected' | 'neutral';
+/** What the vendor said of the key; `clock`: rejected for the date, `neutral`: nothing. */
+export type KeyOutcome = 'accepted' | 'rejected' | 'clock' | 'neutral';
 
 export interface KeyGuard {
   /** `locked_out`: the key must not be used now. `busy`: ask again when another call with the key has ended. */
@@ -64,6 +66,7 @@ export interface KeyGuard {
  *   until its answer comes, or for 30 seconds.
  * - A key that was not accepted within the last second is tried by one call at a time, or by two when the first gets
  *   no answer.
+ * - Calls that are rejected for a date which was corrected after they were signed count as one.
  * - A new secret starts without rejections, within the limit of its access key id.
  *
  * @param leaseMs time after which a call that has not ended is considered lost
@@ -110,13 +113,18 @@ export function createKeyGuard(leaseMs: number): KeyGuard {
         if (key.totalRejections !== rejectionsBefore) return false;
         for (const each of withSameId(key)) each.rejections = 0;
         key.lastSuccessAtMs = nowMs;
-      } else if (outcome === 'rejected') {
-        key.rejections += 1;
-        key.totalRejections += 1;
-        key.sinceRejection.begin(nowMs, LOCK_OUT_MS);
-        key.lastSuccessAtMs = Number.NEGATIVE_INFINITY;
+        return false;
       }
-      return outcome === 'rejected' && key.rejections === MAX_REJECTIONS;
+      if (outcome === 'neutral') return false;
+      // One correction of the clock answers all calls that were signed before it: together they count once.
+      const isCounted =
+        outcome === 'rejected' || !key.wasForClock || key.totalRejections === rejectionsBefore;
+      if (isCounted) key.rejections += 1;
+      key.totalRejections += 1;
+      key.wasForClock = outcome === 'clock';
+      key.sinceRejection.begin(nowMs, LOCK_OUT_MS);
+      key.lastSuccessAtMs = Number.NEGATIVE_INFINITY;
+      return isCounted && key.rejections === MAX_REJECTIONS;
     },
   };
 }
@@ -127,6 +135,7 @@ function createKeyRecord(credential: Credential, leaseMs: number): KeyRecord {
     calls: createConcurrencyLimit({ max: Number.POSITIVE_INFINITY, leaseMs }),
     rejections: 0,
     totalRejections: 0,
+    wasForClock: false,
     sinceRejection: createPause(),
     lastSuccessAtMs: Number.NEGATIVE_INFINITY,
   };
