@@ -1,9 +1,10 @@
 import type { LoadedBody } from '../cache/cached-response.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
+import { UpstreamError } from '../vendor/upstream-error.ts';
 import type { ImageCache } from './model.ts';
 import { parseImageCaches } from './parse.ts';
-import { sanitiseImageCaches } from './sanitise.ts';
+import { type DroppedEntry, sanitiseImageCaches } from './sanitise.ts';
 import { serialiseImageCaches } from './serialise.ts';
 
 /** Entries named in one log line when a list has broken ones: 20 at most. */
@@ -18,18 +19,35 @@ export function imageCachesLoader(
   upstream: UpstreamClient,
   platform: Pick<TargetPlatform, 'logger' | 'metrics'>,
 ): (name: string | undefined) => Promise<LoadedBody> {
+  const decode = (body: Uint8Array): readonly ImageCache[] => {
+    const entries = parseImageCaches(body);
+    const { imageCaches, dropped } = sanitiseImageCaches(entries);
+    if (dropped.length > 0) reportDropped(dropped, platform);
+    // A model that nobody knows, rather than a list of nothing: it must not replace a good one.
+    if (imageCaches.length === 0 && entries.length > 0)
+      throw new UpstreamError('upstream_failed', { reason: 'not_the_model' });
+    return imageCaches;
+  };
   return async (name) => {
     const query = name === undefined ? [] : ([['name', name]] as const);
-    const entries = await upstream.get('/v5/imagecaches', query, parseImageCaches);
-    const { imageCaches, dropped } = sanitiseImageCaches(entries);
-    if (dropped.length > 0) {
-      platform.metrics.entriesDropped(dropped.length);
-      // Indices and members only: a value could be anything.
-      const fields = { dropped: dropped.length, first: dropped.slice(0, MAX_LOGGED_DROPS) };
-      platform.logger.warn(fields, 'entries that break the model were dropped');
-    }
-    return toLoadedBody(name, imageCaches);
+    return toLoadedBody(name, await upstream.get('/v5/imagecaches', query, decode));
   };
+}
+
+function reportDropped(
+  dropped: readonly DroppedEntry[],
+  { logger, metrics }: Pick<TargetPlatform, 'logger' | 'metrics'>,
+): void {
+  const counts = new Map<DroppedEntry['member'], number>();
+  for (const { member } of dropped) counts.set(member, (counts.get(member) ?? 0) + 1);
+  for (const [member, count] of counts) metrics.entriesDropped(member, count);
+  // Indices and members only: a value could be anything.
+  const fields = {
+    dropped: dropped.length,
+    members: Object.fromEntries(counts),
+    first: dropped.slice(0, MAX_LOGGED_DROPS),
+  };
+  logger.warn(fields, 'entries that break the model were dropped');
 }
 
 /**

@@ -58,6 +58,7 @@ function setUp() {
         },
         revive: (name = LIST, body) => (decode(body).startsWith('poison') ? undefined : toLoaded(name, body)),
         isRejection: (error) => error === REJECTED,
+        wasSent: () => true,
         reportFailure: (error) => reported.push(error),
         shared: {
           entries: store.connect(),
@@ -82,8 +83,8 @@ function setUp() {
         const { response, outcome, forwarded, stored } = await cache.read(key === LIST ? undefined : key, {
           forceRefresh,
         });
-        const ageMs = clock.now() + skewMs - response.storedAtMs;
-        const freshMs = response.freshUntilMs - (clock.now() + skewMs);
+        const ageMs = clock.elapsed() - response.storedAtMs;
+        const freshMs = response.freshUntilMs - clock.elapsed();
         return { text: decode(response.body), outcome, forwarded, stored, ageMs, freshMs };
       },
     };

@@ -156,6 +156,7 @@ describe('GET /imagecaches', () => {
     const line = service.logger.lines.find(({ message }) => message.includes('dropped'));
     expect(line?.fields).toEqual({
       dropped: 2,
+      members: { image_cache_size: 1, entry: 1 },
       first: [
         { index: 1, member: 'image_cache_size' },
         { index: 2, member: 'entry' },

@@ -189,6 +189,8 @@ export async function callCce(
       const { imageCaches, dropped } = sanitiseImageCaches(
         parseImageCaches(await readBody(response, MAX_BODY_BYTES)),
       );
+      if (imageCaches.length === 0 && dropped.length > 0)
+        throw new UpstreamError('upstream_failed', { reason: 'not_the_model' });
       const detail = `cce:imageCache:list is granted: ${imageCaches.length} image caches`;
       return {
         signature: ok('accepted'),
