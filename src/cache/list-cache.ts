@@ -64,7 +64,7 @@ export class ListCache {
     this.#elapsed = platform.elapsed;
     this.#sha256 = platform.digests?.sha256;
     this.#cache = new ResponseCache(
-      { ...options, onHeld: ({ name }, entry) => this.#supersede(name, entry) },
+      { ...options, onNewest: ({ name }, response) => this.#supersede(name, response) },
       platform,
     );
     this.#wholeList = new ListSource(options, undefined);
@@ -100,7 +100,7 @@ export class ListCache {
     const isForced = forceRefresh && this.#mayForce(source, current);
     if (current !== undefined && !isForced) {
       const outcome = this.#serve(current);
-      if (outcome !== undefined) return answerOf(outcome, await this.#respond(current, name));
+      if (outcome !== undefined) return this.#answer(outcome, await this.#respond(current, name));
     }
     return this.#load(source, current, isForced);
   }
@@ -121,7 +121,7 @@ export class ListCache {
     if (outcome === undefined) return undefined;
     const response =
       list === undefined ? entry.response : this.#answers.get(list.response)?.peek(name as string);
-    return response && answerOf(outcome, response);
+    return response && this.#answer(outcome, response);
   }
 
   /** @param name of what a refresh would load */
@@ -145,6 +145,12 @@ export class ListCache {
     }
     // While loads of this entry pause, its callers do not make calls either.
     return cache.isPaused(entry) && cache.mayServeOnError(entry) ? 'stale_error' : undefined;
+  }
+
+  /** An answer from what is held. What a newer load has said of a name may be fresh where the list is not. */
+  #answer(outcome: CacheOutcome, response: CachedResponse): CacheAnswer {
+    const isFresh = outcome === 'stale' && this.#elapsed() < response.freshUntilMs;
+    return answerOf(isFresh ? 'derived' : outcome, response);
   }
 
   /** The answer to a name, or for undefined the whole list, from what is held. */
@@ -257,7 +263,7 @@ export class ListCache {
   }
 
   /** What was loaded of a name replaces what an older list says of it. */
-  #supersede(name: string | undefined, { response }: HeldEntry): void {
+  #supersede(name: string | undefined, response: CachedResponse): void {
     const list = this.#cache.peek(this.#wholeList.key);
     if (name === undefined || !isWholeList(list)) return;
     if (response.storedAtMs >= list.response.storedAtMs) this.#answersOf(list).supersede(name, response);

@@ -13,7 +13,7 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   HUAWEICLOUD_SDK_PROJECT_ID: 'the project id, sent when set; `auto` asks IAM',
   HUAWEICLOUD_SDK_IAM_ENDPOINT: 'IAM, for tests and special networks',
   UPSTREAM_CONNECT_TIMEOUT_MS: 'time to connect',
-  UPSTREAM_ATTEMPT_TIMEOUT_MS: 'time for one attempt',
+  UPSTREAM_ATTEMPT_TIMEOUT_MS: 'time for one attempt, from the moment it is sent',
   UPSTREAM_DEADLINE_MS: 'time for all attempts',
   UPSTREAM_MAX_CONCURRENT:
     'calls at once, with those that wait for their turn; more are shed. With one key two are sent at a time',

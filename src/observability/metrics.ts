@@ -33,7 +33,7 @@ export interface TargetMetrics {
   breakerChanged(state: BreakerState): void;
   /** Entries that break the model by this member, or are none (`entry`), were left out of a list. */
   entriesDropped(member: string, count: number): void;
-  /** The vendor's clock minus ours, as corrected for. */
+  /** The vendor's clock minus ours, as a rejection of our date shows it; also where it is not corrected. */
   clockSkewMeasured(skewMs: number): void;
   /** A credential came into use; `expiresAtMs` is undefined when it does not expire. */
   credentialLoaded(expiresAtMs: number | undefined): void;

@@ -34,7 +34,7 @@ export interface WireRecord {
 /** What an exchange takes from the platform. */
 export interface WireParts {
   readonly fetch: Fetch;
-  /** In milliseconds since 1970. */
+  /** The clock that the request was signed by, in milliseconds since 1970. */
   readonly now: () => number;
 }
 

@@ -264,3 +264,31 @@ describe('an outage', () => {
     expect(service.calls).toHaveLength(2);
   });
 });
+
+describe('a list that comes after its load was given up', () => {
+  it('is stored, unless a load that began later has given another', async () => {
+    const { service, read } = await setUp();
+    const calls: ((response: Response) => void)[] = [];
+    const wait = () => new Promise<Response>((resolve) => calls.push(resolve));
+    service.upstream = wait;
+    const first = read();
+    await service.clock.advance(8 * SECOND);
+    expect((await first).status).toBe(504);
+    // A load makes two calls.
+    expect(calls).toHaveLength(2);
+    calls[0]?.(vendorList(vendorEntry('late')));
+    calls[1]?.(new Response('', { status: 404 }));
+    await service.clock.advance(0);
+    expect(await read()).toMatchObject({ names: ['late'], cacheStatus: 'imagecaches; hit; ttl=30' });
+
+    await service.clock.advance(40 * SECOND);
+    await read();
+    await service.clock.advance(10 * SECOND);
+    calls[3]?.(new Response('', { status: 404 }));
+    serve(service, () => ['new']);
+    expect((await read('/imagecaches', FORCE)).names).toEqual(['new']);
+    calls[2]?.(vendorList(vendorEntry('old')));
+    await service.clock.advance(0);
+    expect((await read()).names).toEqual(['new']);
+  });
+});

@@ -157,7 +157,7 @@ function mayBeShared({ settings: { hasStore, maxEntries } }: ServiceFacts): bool
 /** Has a load failed, or may one have waited in vain for its turn behind other calls? */
 function hadReason({ guards, upstream }: ServiceFacts, atMs: number): boolean {
   const isCrowded = upstream.underWay.length > 0 || guards.lastEndedMs > atMs - ATTEMPT_TIMEOUT_MS;
-  return guards.wasTroubled() || (isCrowded && !DECIDED_RULES.attemptTimeoutStartsWhenSent);
+  return guards.wasTroubled() || isCrowded;
 }
 
 function checkOrder({ settings, served, demand }: ServiceFacts, ask: Ask, given: GivenList): void {

@@ -8,7 +8,7 @@ export const DECIDED_RULES: Readonly<Record<DecidedRule, boolean>> = {
   staleListAnswersNames: true,
   newerWins: true,
   brokenListIsFault: true,
-  attemptTimeoutStartsWhenSent: false,
+  attemptTimeoutStartsWhenSent: true,
 };
 
 export type DecidedRule =
@@ -30,7 +30,7 @@ export const MISSED_RULES: Readonly<Record<MissedRule, boolean>> = {
   sharedLifeIsOurs: true,
   oldSharedNameYieldsToList: true,
   rejectionEndsOlderSharedData: true,
-  idRejectionsCountCallsUnderWay: false,
+  idRejectionsCountCallsUnderWay: true,
   sharedIsSaidWithoutList: true,
   replacedKeyIsForgotten: false,
 };

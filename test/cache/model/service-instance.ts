@@ -43,6 +43,7 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
       random: () => settings.random,
       digests: credentials.digests,
       metrics,
+      tracer: upstream.tracer,
       ...(sharedEntries && { fleet: { openEntries: () => sharedEntries } }),
     },
   );

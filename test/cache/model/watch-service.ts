@@ -36,9 +36,16 @@ export function watchService(around: Surroundings): Watch {
   return {
     facts,
     watcher: {
-      sent(call, others) {
-        guards.sent(call, others);
+      sent(call, others, late) {
+        guards.sent(call, others, late);
         loads.sent(call, others);
+      },
+      endedLate(call, ending) {
+        guards.endedLate(call, ending);
+        mark.endedLate(call, ending);
+        // A late list is taken in, unless a newer load has given another.
+        held.mayHold(call.key);
+        loads.replaced(call.key);
       },
       ended(call, ending, list) {
         guards.ended(call, ending);

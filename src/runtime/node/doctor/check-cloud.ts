@@ -204,7 +204,8 @@ export async function callCce(
       };
     }
     const text = await bodyOf(response);
-    return judgeRefusal(parseUpstreamFailure(response.status, response.headers, text, deps.now()), text);
+    const nowMs = deps.now() + skewMs;
+    return judgeRefusal(parseUpstreamFailure(response.status, response.headers, text, nowMs), text);
   } catch (error) {
     const what = error instanceof UpstreamError ? error.reason : codeOf(error);
     return {
