@@ -291,7 +291,7 @@ export class ResponseCache {
   async #adopt(source: EntrySource, load: FleetLoad): Promise<CachedResponse> {
     const { loaded, begunAtMs, storedAtMs } = load;
     const response = await this.#toSharedResponse(load);
-    if (this.#rejected !== undefined && storedAtMs >= this.#rejected.lastMs) this.#rejected = undefined;
+    if (this.#rejected !== undefined && storedAtMs > this.#rejected.lastMs) this.#rejected = undefined;
     this.#hold(source, response, loaded, begunAtMs);
     return response;
   }

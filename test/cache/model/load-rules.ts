@@ -102,7 +102,9 @@ function beginLoad(
   key: string,
   last: PossibleLoad,
 ): PossibleLoad {
-  const isExact = reading.includes(key) || (key === UNFILTERED_KEY && reading.length > 0);
+  const isRead = reading.includes(key) || (key === UNFILTERED_KEY && reading.length > 0);
+  // A load that an earlier read began may have waited for its turn until now.
+  const isExact = isRead && (seen.keys.get(key)?.firstReadMs ?? now()) === now();
   return {
     ...last,
     attempts: 1,
