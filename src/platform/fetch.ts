@@ -23,5 +23,14 @@ export interface FetchInit {
   readonly signal?: AbortSignal;
 }
 
-/** Rejects when there is no answer. The runtime sets the connect timeout. */
+/**
+ * Why there is no answer: no connection came about in time, or one that had carried a request before was closed by the
+ * other end, as idle ones are.
+ */
+export type NoAnswer = 'connect_timeout' | 'reused_connection';
+
+/**
+ * Rejects when there is no answer; the error has a member `noAnswer` where the runtime knows why. The runtime sets the
+ * connect timeout.
+ */
 export type Fetch = (url: string, init: FetchInit) => Promise<FetchedResponse>;

@@ -112,7 +112,7 @@ export async function attempt<Value>(
     // Anything else is a fault of ours, such as a bug: it is neither counted nor turned into an UpstreamError.
     if (!(error instanceof UpstreamError)) throw error;
     failure = failureByStatus(error, record.wire, parts.now() + record.skewMs);
-    outcome = breakerOutcome(failure);
+    outcome = record.wire.isReusedConnection ? 'neutral' : breakerOutcome(failure);
     isLate = failure.reason === 'timeout' && late.answer !== undefined;
     // Of a body that stalls the status is known.
     if (error.reason === 'timeout' && !isLate) late.abort.abort();
@@ -317,6 +317,8 @@ function report(parts: AttemptParts, record: AttemptRecord, failure?: UpstreamEr
   if (sentAtMs === undefined) return;
   if (number > 1) parts.metrics.upstreamRetried();
   const ms = log(parts, record, failure, 'upstream call');
+  // It is tried again at once, and says nothing of upstream.
+  if (record.wire.isReusedConnection) return;
   parts.metrics.upstreamAnswered(failure === undefined ? 'ok' : failure.kind, ms);
 }
 
@@ -338,6 +340,6 @@ function log(
     vendorCode: failure?.vendorCode,
     error: wire.error,
   };
-  logger[failure === undefined ? 'info' : 'warn'](fields, message);
+  logger[failure === undefined || wire.isReusedConnection ? 'info' : 'warn'](fields, message);
   return ms;
 }
