@@ -2,7 +2,7 @@
 export interface FetchedResponse {
   readonly status: number;
   readonly headers: Pick<Headers, 'get'>;
-  /** After any content coding. A reader that stops before the end cancels it. */
+  /** After any content coding; nothing is decoded before a reader is taken. A reader that stops before the end cancels it. */
   readonly body: {
     getReader(): {
       read(): Promise<{ readonly done?: boolean | undefined; readonly value?: Uint8Array | undefined }>;

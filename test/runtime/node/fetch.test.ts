@@ -158,6 +158,34 @@ describe('an answer', () => {
     expect(await textOf(await ask())).toBe(TEXT);
   });
 
+  it.each([
+    ['gzip', 6],
+    ['br', 3000],
+    ['identity', 6],
+  ])(
+    'in %s, %i times, is a fault before anything is decoded, and ends its connection',
+    async (coding, times) => {
+      const closed = Promise.withResolvers<void>();
+      answer = (_request, response) => {
+        response.on('close', closed.resolve);
+        response.setHeader('content-encoding', Array(times).fill(coding).join(',')).write(TEXT);
+      };
+      const response = await ask();
+      // The status counts all the same: it may be a rejection.
+      expect(response.status).toBe(200);
+      await expect(textOf(response)).rejects.toThrow(BodyTooLargeError);
+      await closed.promise;
+    },
+  );
+
+  it('in 5 codings is read', async () => {
+    let bytes: Buffer = Buffer.from(TEXT);
+    for (let count = 0; count < 5; count += 1) bytes = gzipSync(bytes);
+    answer = (_request, response) =>
+      response.setHeader('content-encoding', Array(5).fill('gzip').join(', ')).end(bytes);
+    expect(await textOf(await ask())).toBe(TEXT);
+  });
+
   it('that is cut in its coding fails', async () => {
     answer = (_request, response) =>
       response.setHeader('content-encoding', 'gzip').end(gzipSync('x'.repeat(500)).subarray(0, 20));

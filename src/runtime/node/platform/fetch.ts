@@ -103,14 +103,16 @@ function toFetched(
     const value = headers[name];
     return Array.isArray(value) ? value.join(', ') : (value ?? null);
   };
-  const decoded = decode(body, get('content-encoding') ?? '');
-  const cancel = async () => void decoded.destroy();
+  // A body that is cancelled, or breaks before somebody reads it, would end the process.
+  let read = body.on('error', ignore);
+  const cancel = async () => void read.destroy();
   return {
     status,
     headers: { get },
     body: {
       getReader: () => {
-        const chunks = decoded[Symbol.asyncIterator]();
+        read = decode(body, get('content-encoding') ?? '');
+        const chunks = read[Symbol.asyncIterator]();
         return { read: () => chunks.next(), cancel };
       },
       cancel,
@@ -137,7 +139,6 @@ function decode(body: Readable, contentEncoding: string): Readable {
       if (createDecoder === undefined) break;
       decoded = pipeline(decoded, createDecoder(), ignore);
     }
-  // A body that is cancelled, or breaks before somebody reads it, would end the process.
   return decoded.on('error', ignore);
 }
 
