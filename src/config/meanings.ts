@@ -40,7 +40,8 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   SDK_PUBLIC_HOST: 'a host that SDK clients may have signed besides the one that arrives',
   SDK_REPLAY_PROTECTION: '`on`: a signature is good for one client address',
   RATE_LIMIT_PER_MINUTE: 'requests of one principal; `0`: no limit',
-  TRUSTED_PROXIES: 'whose `X-Forwarded-For` is believed; without it no address of a client is known',
+  TRUSTED_PROXIES:
+    'whose `X-Forwarded-For` or `Forwarded` is believed; without it no address of a client is known',
   AUTH_FAILURES_PER_MINUTE: 'failed attempts of one address, where `TRUSTED_PROXIES` is set; `0`: no limit',
   CACHE_TTL_SECONDS: 'how long a list is fresh',
   CACHE_EMPTY_TTL_SECONDS: 'how long an empty list is fresh',

@@ -135,6 +135,22 @@ describe('callers', () => {
     expect(await guess('192.0.2.2')).toBe(401);
   });
 
+  it.each([
+    ['x-forwarded-for', '192.0.2.1:1234', '192.0.2.2:1234'],
+    ['x-forwarded-for', '[2001:db8:0:1::1]:1234', '[2001:db8:0:2::1]:1234'],
+    ['x-forwarded-for', '"[2001:db8:0:1::1]"', '"[2001:db8:0:2::1]"'],
+    ['x-forwarded-for', '::ffff:c000:201', '::ffff:c000:202'],
+    ['forwarded', 'for="192.0.2.1:1234";proto=http', 'for="192.0.2.2:1234";proto=http'],
+    ['forwarded', 'for="[2001:db8:0:1::1]:1234"', 'for="[2001:db8:0:2::1]:1234"'],
+  ])('are told apart by %s: %s', async (header, guesser, other) => {
+    const { url } = await start({ TRUSTED_PROXIES: '127.0.0.1', AUTH_FAILURES_PER_MINUTE: '1' });
+    const guess = async (from: string) => {
+      const headers = { authorization: 'Bearer x', [header]: from };
+      return (await fetch(`${url}/imagecaches`, { headers })).status;
+    };
+    expect([await guess(guesser), await guess(guesser), await guess(other)]).toEqual([401, 429, 401]);
+  });
+
   it('who can decompress are given less', async () => {
     const { get } = await start();
     for (const coding of ['br', 'gzip'])

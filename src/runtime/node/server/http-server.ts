@@ -7,6 +7,8 @@ import type { ProblemCode, RenderedProblem } from '../../../http/problem.ts';
 import type { TracedBindings } from '../../../http/trace.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import { answerHit, type TraceDecisions } from './answer-hit.ts';
+import { canonicalHost } from './canonical-host.ts';
+import { checkTarget } from './check-target.ts';
 import { createRefuseUnrouted, endSocket, type RefuseUnrouted } from './unrouted.ts';
 
 /** All request headers together: above a 16 KiB token, so that one over the limit gets its 401 from us. */
@@ -23,7 +25,7 @@ const MAX_BODY_BYTES = 65_536;
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 
 export interface HttpServerOptions {
-  /** The host of requests that name none (HTTP/1.0). */
+  /** Where it listens: the host of requests that name none (HTTP/1.0). An IPv6 address has brackets. */
   readonly hostname: string;
   /** True: every connection is closed with its answer. Asked for each request. */
   readonly isDraining: () => boolean;
@@ -54,8 +56,8 @@ export function createHttpServer(
     },
     (incoming, outgoing) => {
       if (isDraining() || hasLargeBody(incoming)) outgoing.setHeader('connection', 'close');
-      if (isHostMissing(incoming))
-        send(outgoing, refuse('bad_request', 'the Host header is missing', of(incoming)));
+      const fault = checkTarget(incoming);
+      if (fault !== undefined) send(outgoing, refuse('bad_request', fault, of(incoming)));
       else if (!answerHit(app.hits, incoming, outgoing, decisions)) throughHono(incoming, outgoing);
     },
   );
@@ -83,7 +85,7 @@ interface HonoListenerOptions {
   readonly decisions: TraceDecisions;
 }
 
-/** A listener that leads to the app; a request that never becomes one, by its Host or its target, is refused. */
+/** A listener that leads to the app; a request that never becomes one, by its target, is refused. */
 function createHonoListener(
   app: Pick<App, 'fetch'>,
   { hostname, refuse, decisions }: HonoListenerOptions,
@@ -91,12 +93,9 @@ function createHonoListener(
   const fetch = (request: Request, env: NodeBindings) =>
     app.fetch(request, { ...env, traceDecision: decisions.get(env.incoming) });
   const listener = getRequestListener((request, env) => fetch(request, env as NodeBindings), {
-    hostname,
+    hostname: canonicalHost(hostname) ?? 'localhost',
     errorHandler: () => {
-      const { status, headers, body } = refuse(
-        'bad_request',
-        'the request line or the Host header is not valid',
-      );
+      const { status, headers, body } = refuse('bad_request', 'the request line is not valid');
       return answer(status, body, headers);
     },
   });
@@ -107,11 +106,6 @@ const CLIENT_ERROR_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 };
-
-/** RFC 9112, section 3.2: every request of HTTP/1.1 has one. */
-function isHostMissing({ headers, httpVersionMinor }: IncomingMessage): boolean {
-  return headers.host === undefined && httpVersionMinor > 0;
-}
 
 function hasLargeBody({ headers }: IncomingMessage): boolean {
   return (
