@@ -1,4 +1,4 @@
-import { createKeyLoader } from '../../../auth/issuer-keys.ts';
+import { createKeyLoader, importKeys } from '../../../auth/issuer-keys.ts';
 import type { Config, IssuerConfig } from '../../../config/config.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import { codeOf, plain, within } from './check-network.ts';
@@ -8,21 +8,27 @@ import { failed, type Outcome, ok, warning } from './findings.ts';
 export async function checkIssuer(issuer: IssuerConfig, deps: Platform): Promise<Outcome> {
   const { keys, algorithms } = issuer;
   try {
-    const jwks = await within(createKeyLoader(issuer, deps)());
-    const kinds = jwks.keys.map(({ kty, alg, crv }) => plain(alg ?? [kty, crv].filter(Boolean).join(' ')));
-    const usable = jwks.keys.filter(
-      ({ alg, use, kty }) =>
-        (alg === undefined || algorithms.includes(alg as never)) && (use ?? 'sig') === 'sig' && kty !== 'oct',
-    );
-    if (usable.length === 0)
+    const members = await within(createKeyLoader(issuer, deps)());
+    const imported = await Promise.all(members.map((member) => importKeys([member], algorithms)));
+    const usable = imported.filter((keys) => keys.length > 0).length;
+    const kinds = members.map(kindOf).join(', ');
+    if (usable === 0)
       return failed(
-        `none of its keys can be used (${kinds.join(', ')})`,
+        `none of its keys can be used (${kinds})`,
         `Its tokens have to be signed with one of ${algorithms.join(', ')}: check the issuer's keys, and the algorithms of its settings.`,
       );
-    return ok(`${usable.length} ${usable.length === 1 ? 'key' : 'keys'} (${kinds.join(', ')})`);
+    const ignored = members.length - usable;
+    return ok(
+      `${usable} ${usable === 1 ? 'key' : 'keys'} (${kinds})${ignored === 0 ? '' : `, ${ignored} of them not usable and ignored`}`,
+    );
   } catch (error) {
     return explain(codeOf(error), keys.kind);
   }
+}
+
+function kindOf(member: unknown): string {
+  const { alg, kty, crv } = Object(member) as { alg?: unknown; kty?: unknown; crv?: unknown };
+  return plain((alg ?? [kty, crv].filter(Boolean).join(' ')) || 'no key');
 }
 
 function explain(code: string, kind: IssuerConfig['keys']['kind']): Outcome {
