@@ -23,7 +23,7 @@ beforeAll(async () => {
   };
   server = createHttpServer(
     service.app,
-    { hostname: HOST, isDraining: () => false },
+    { hostname: HOST, isDraining: () => false, maxConnections: 10 },
     {
       logger: service.logger,
       metrics: { requestAnswered: () => undefined } as never,
