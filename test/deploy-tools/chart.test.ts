@@ -8,7 +8,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { FILE_SETTINGS, parseConfig, SETTING_NAMES } from '../../src/config/config.ts';
 import { type DeployTools, installTools, KUBERNETES_VERSIONS } from './install-tools.ts';
 import { MANIFESTS, renderManifests } from './manifests.ts';
-import { CHART, type KubernetesObject, renderChart } from './render-chart.ts';
+import { CHART, type KubernetesObject, renderChart, renderText } from './render-chart.ts';
 
 const run = promisify(execFile);
 let tools: DeployTools;
@@ -105,9 +105,20 @@ const environmentOf = (deployment: KubernetesObject): Record<string, string> =>
     container(deployment).env.map(({ name, value }: { name: string; value: string }) => [name, value]),
   );
 
+/** The settings that the service itself refuses. */
+function faultsOf(environment: Record<string, string | undefined>): string[] {
+  try {
+    parseConfig(environment);
+    return [];
+  } catch (error) {
+    return (error as { faults: { setting: string }[] }).faults.map(({ setting }) => setting);
+  }
+}
+
 /** What helm says when it refuses. */
-async function refusal(values: object): Promise<string> {
-  return renderChart(tools, values).then(
+async function refusal(values: object | string): Promise<string> {
+  const rendered = typeof values === 'string' ? renderText(tools, values) : renderChart(tools, values);
+  return rendered.then(
     () => '',
     (error: { stderr: string }) => error.stderr,
   );
@@ -196,14 +207,7 @@ describe('the chart', () => {
       HC_CONTAINER_CREDENTIALS_FULL_URI: 'http://169.254.170.23/v1/credentials',
       HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: '/var/run/token',
     };
-    const faults = (() => {
-      try {
-        parseConfig({ ...environment, ...files, ...pod });
-        return [];
-      } catch (error) {
-        return (error as { faults: { setting: string }[] }).faults.map(({ setting }) => setting);
-      }
-    })();
+    const faults = faultsOf({ ...environment, ...files, ...pod });
     // The document of key pairs is made up here.
     expect(faults.filter((setting) => setting !== 'SDK_KEYS_FILE')).toEqual([]);
   });
@@ -334,6 +338,97 @@ describe('the chart', () => {
     expect(allowed.filter((name) => SETTING_NAMES.includes(name)).sort()).toEqual([...expected].sort());
   });
 
+  it('gives every value the text that the service wants, however it was written', async () => {
+    const forms = `settings:
+  CCE_REGION: cn-north-4
+  AUTH_ISSUER: https://login.example.com
+  AUTH_AUDIENCE: 12345678
+  HUAWEICLOUD_SDK_PROJECT_ID: "01234567890123456789012345678901"
+  CACHE_MAX_BYTES: 67108864
+  CACHE_MAX_ENTRIES: 1000000
+  RATE_LIMIT_PER_MINUTE: " 100000000 "
+  CACHE_TTL_SECONDS: 30.0
+  CONSOLE: on
+  API_DOCS: off
+  LOG_LEVEL: null
+  CACHE_EMPTY_TTL_SECONDS: ""
+  OTEL_TRACES_SAMPLER_ARG: 0.00001
+  OTEL_SERVICE_NAME: a$(HOST)
+  SHUTDOWN_GRACE_SECONDS: " 040 "
+`;
+    const { the } = await renderText(tools, forms);
+    const deployment = the('Deployment');
+    expect(environmentOf(deployment)).toMatchObject({
+      AUTH_AUDIENCE: '12345678',
+      HUAWEICLOUD_SDK_PROJECT_ID: '01234567890123456789012345678901',
+      CACHE_MAX_BYTES: '67108864',
+      CACHE_MAX_ENTRIES: '1000000',
+      RATE_LIMIT_PER_MINUTE: '100000000',
+      CACHE_TTL_SECONDS: '30',
+      CONSOLE: 'on',
+      API_DOCS: 'off',
+      OTEL_TRACES_SAMPLER_ARG: '0.00001',
+      // Kubernetes reads $$ as a dollar sign, and would replace $(HOST).
+      OTEL_SERVICE_NAME: 'a$$(HOST)',
+    });
+    for (const name of ['LOG_LEVEL', 'CACHE_EMPTY_TTL_SECONDS'])
+      expect(environmentOf(deployment)).not.toHaveProperty(name);
+    expect(deployment.spec.template.spec.terminationGracePeriodSeconds).toBe(5 + 40 + 5);
+    const args = [
+      ...['--set', 'settings.HUAWEICLOUD_SDK_PROJECT_ID=12345678901234567890123456789012'],
+      ...['--set', 'settings.CACHE_MAX_BYTES=67108864,settings.CONSOLE=true,settings.API_DOCS=off'],
+      ...[
+        '--set-json',
+        'settings.CACHE_MAX_ENTRIES=1e6',
+        '--set-string',
+        'settings.RATE_LIMIT_PER_MINUTE=1000000',
+      ],
+    ];
+    const bySet = await renderChart(tools, { settings: SETTINGS }, 'test', args);
+    expect(environmentOf(bySet.the('Deployment'))).toMatchObject({
+      HUAWEICLOUD_SDK_PROJECT_ID: '12345678901234567890123456789012',
+      CACHE_MAX_BYTES: '67108864',
+      CACHE_MAX_ENTRIES: '1000000',
+      RATE_LIMIT_PER_MINUTE: '1000000',
+      CONSOLE: 'on',
+      API_DOCS: 'off',
+    });
+    // YAML has made a float of it: the digits are gone.
+    const lost = `${forms.replaceAll('"', '').replace(': 0123', ': 123')}`;
+    expect(await refusal(lost)).toContain(
+      'HUAWEICLOUD_SDK_PROJECT_ID has lost digits as a number; write it in quotes',
+    );
+  });
+
+  it.each<[Record<string, string | undefined>, string?]>([
+    [{ CCE_REGION: undefined, AUTH_ISSUER: undefined, AUTH_AUDIENCE: undefined }],
+    [{}],
+    [{ CCE_REGION: '' }],
+    [{ AUTH_AUDIENCE: undefined }],
+    [{ CCE_REGION: undefined, CCE_ENDPOINT: 'https://a.example', HUAWEICLOUD_SDK_PROJECT_ID: 'auto' }],
+    [{ UPSTREAM_ATTEMPT_TIMEOUT_MS: '9000' }],
+    [{ UPSTREAM_CONNECT_TIMEOUT_MS: '6000' }],
+    [{ UPSTREAM_CONNECT_TIMEOUT_MS: '6000', UPSTREAM_ATTEMPT_TIMEOUT_MS: '7000' }],
+    [{ HUAWEICLOUD_METADATA_ENDPOINT: 'http://169.254.169.254' }],
+    [{ HUAWEICLOUD_METADATA_ENDPOINT: 'http://169.254.169.254' }, 'metadata'],
+    [{ AUTH_JWKS_URL: 'https://a.example/jwks', AUTH_JWKS_FILE: '/etc/jwks.json' }],
+    [{ AUTH_FAILURES_PER_MINUTE: '5' }],
+    [{ AUTH_FAILURES_PER_MINUTE: '5', TRUSTED_PROXIES: 'none' }],
+    [{ SDK_PUBLIC_HOST: 'a.example' }],
+    [{ SDK_REPLAY_PROTECTION: 'on' }],
+    [{ CONSOLE_OIDC_CLIENT_ID: 'page' }],
+    [{ CONSOLE_OIDC_CLIENT_ID: 'page', CONSOLE: 'on' }],
+  ])('refuses settings together when the service does: %j %s', async (change, source = 'static') => {
+    const settings = Object.fromEntries(
+      Object.entries({ ...SETTINGS, ...change }).filter(([, value]) => value !== undefined),
+    );
+    const keys = source === 'static' && { HUAWEICLOUD_SDK_AK: 'AK', HUAWEICLOUD_SDK_SK: 'SK' };
+    const faults = faultsOf({ ...settings, ...keys, HUAWEICLOUD_CREDENTIALS: source });
+    const text = await refusal({ settings, credentials: { source } });
+    expect(text === '', text).toBe(faults.length === 0);
+    for (const fault of faults) expect(text).toContain(fault);
+  });
+
   it.each([
     ['a secret among the settings', { settings: { HUAWEICLOUD_SDK_SK: 'planted' } }, 'HUAWEICLOUD_SDK_SK'],
     ['a setting that there is not', { settings: { CACHE_TTL: '30' } }, 'CACHE_TTL'],
@@ -357,6 +452,12 @@ describe('the chart', () => {
       { credentials: { source: 'pod' }, redis: { secretName: 'x' } },
       'HUAWEICLOUD_SDK_PROJECT_ID',
     ],
+    ['no settings at all', {}, 'settings.CCE_REGION'],
+    ['a number of replicas by the usual name', { replicaCount: 3 }, 'replicaCount is called replicas'],
+    ['a document of issuers that is none', { issuers: { document: '[]' } }, 'issuers.document'],
+    ['an issuer without audiences', { issuers: { document: '{"issuers":[{"issuer":"x"}]}' } }, 'issuers[0]'],
+    ['metrics on the port of callers', { metrics: { port: 8080 } }, 'metrics.port'],
+    ['bounds the wrong way round', { autoscaling: { enabled: true, maxReplicas: 1 } }, 'minReplicas'],
     ['no service account', { serviceAccount: { create: false } }, 'serviceAccount.name'],
   ])('refuses %s, and says so', async (_what, values, word) => {
     const text = await refusal(values);
