@@ -5,10 +5,11 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import packageJson from '../../package.json' with { type: 'json' };
-import { FILE_SETTINGS, parseConfig, SETTING_NAMES } from '../../src/config/config.ts';
+import { FILE_SETTINGS, SETTING_NAMES } from '../../src/config/config.ts';
+import { container, environmentOf, faultsOf, ISSUERS, refusal, SETTINGS, VALUES } from './chart-values.ts';
 import { type DeployTools, installTools, KUBERNETES_VERSIONS } from './install-tools.ts';
 import { MANIFESTS, renderManifests } from './manifests.ts';
-import { CHART, type KubernetesObject, renderChart, renderText } from './render-chart.ts';
+import { CHART, renderChart } from './render-chart.ts';
 
 const run = promisify(execFile);
 let tools: DeployTools;
@@ -16,114 +17,8 @@ beforeAll(async () => {
   tools = await installTools();
 }, 600_000);
 
-const SETTINGS = {
-  CCE_REGION: 'cn-north-4',
-  AUTH_ISSUER: 'https://login.example.com',
-  AUTH_AUDIENCE: 'imagecaches',
-};
-const ISSUERS = '{"issuers":[{"issuer":"https://a.example.com","audiences":["x"]}]}';
-
-const VALUES: Readonly<Record<string, object>> = {
-  'the least': { settings: SETTINGS },
-  everything: {
-    image: {
-      repository: 'registry.example.com/team/bff',
-      digest: `sha256:${'0'.repeat(64)}`,
-      pullPolicy: 'Always',
-    },
-    imagePullSecrets: [{ name: 'pull' }],
-    fullnameOverride: 'lists',
-    settings: {
-      ...SETTINGS,
-      SHUTDOWN_DELAY_SECONDS: 10,
-      SHUTDOWN_GRACE_SECONDS: '40',
-      LOG_LEVEL: 'warn',
-      CACHE_MAX_BYTES: 134_217_728,
-      OTEL_TRACES_SAMPLER_ARG: 0.25,
-    },
-    credentials: {
-      secretName: 'keys',
-      keys: { accessKeyId: 'id', secretAccessKey: 'secret', securityToken: 'token' },
-      externalSecret: {
-        enabled: true,
-        secretStoreRef: { name: 'vault', kind: 'SecretStore' },
-        accessKeyId: { key: 'cce', property: 'ak' },
-        secretAccessKey: { key: 'cce/sk' },
-      },
-    },
-    issuers: { document: ISSUERS },
-    sdkKeys: { secretName: 'pairs' },
-    redis: { secretName: 'redis', key: 'uri' },
-    serviceAccount: { name: 'lists', annotations: { a: 'b' } },
-    service: { type: 'LoadBalancer', port: 8443, annotations: { 'kubernetes.io/elb.class': 'union' } },
-    metrics: { port: 9100, serviceMonitor: { enabled: true, labels: { release: 'prometheus' } } },
-    autoscaling: { enabled: true, minReplicas: 3 },
-    podDisruptionBudget: { maxUnavailable: '25%' },
-    networkPolicy: {
-      ingress: {
-        callers: [{ namespaceSelector: { matchLabels: { team: 'web' } } }],
-        scrapers: [{ podSelector: { matchLabels: { app: 'prometheus' } } }],
-      },
-      egress: {
-        cce: [{ cidr: '192.0.2.0/24', port: 443 }],
-        iam: [{ cidr: '192.0.2.7/32', port: 443 }],
-        issuers: [{ cidr: '198.51.100.0/24', port: 443 }],
-        redis: [{ cidr: '10.1.2.3/32', port: 6379 }],
-        traces: [{ cidr: '10.1.2.4/32', port: 4318 }],
-      },
-    },
-    resources: { limits: { cpu: 1, memory: '1Gi' } },
-    topologySpread: { whenUnsatisfiable: 'DoNotSchedule' },
-    podAnnotations: { c: 'd' },
-    podLabels: { e: 'f' },
-    nodeSelector: { g: 'h' },
-    tolerations: [{ key: 'spot', operator: 'Exists' }],
-    affinity: { nodeAffinity: {} },
-    priorityClassName: 'high',
-  },
-  'pod identity': {
-    settings: { ...SETTINGS, HUAWEICLOUD_SDK_PROJECT_ID: 'a'.repeat(32) },
-    credentials: { source: 'pod' },
-    redis: { secretName: 'redis' },
-    metrics: { port: 0 },
-  },
-  'the agency of the node, issuers in a ConfigMap, no policy': {
-    settings: { CCE_REGION: 'cn-north-4' },
-    credentials: { source: 'metadata' },
-    issuers: { configMapName: 'issuers' },
-    serviceAccount: { create: false, name: 'default' },
-    networkPolicy: { enabled: false },
-    podDisruptionBudget: { enabled: false },
-    topologySpread: { enabled: false },
-  },
-};
 const names = Object.keys(VALUES);
 const render = (name: string, release?: string) => renderChart(tools, VALUES[name] as object, release);
-const container = (deployment: KubernetesObject) => deployment.spec.template.spec.containers[0];
-const environmentOf = (deployment: KubernetesObject): Record<string, string> =>
-  Object.fromEntries(
-    container(deployment).env.map(({ name, value }: { name: string; value: string }) => [name, value]),
-  );
-
-/** The settings that the service itself refuses. */
-function faultsOf(environment: Record<string, string | undefined>): string[] {
-  try {
-    parseConfig(environment);
-    return [];
-  } catch (error) {
-    return (error as { faults: { setting: string }[] }).faults.map(({ setting }) => setting);
-  }
-}
-
-/** What helm says when it refuses. */
-async function refusal(values: object | string): Promise<string> {
-  const rendered = typeof values === 'string' ? renderText(tools, values) : renderChart(tools, values);
-  return rendered.then(
-    () => '',
-    (error: { stderr: string }) => error.stderr,
-  );
-}
-
 async function validate(text: string, version: (typeof KUBERNETES_VERSIONS)[number]): Promise<string> {
   const location = join(tools.schemas(version), '{{.ResourceKind}}{{.KindSuffix}}.json');
   const child = promisify(execFile)(tools.kubeconform, [
@@ -257,41 +152,6 @@ describe('the chart', () => {
     expect(await graceOf('everything')).toBe(10 + 40 + 5);
   });
 
-  it('lets nothing out but to what it is told of, and the name server', async () => {
-    const { the } = await render('everything');
-    const { egress, ingress, policyTypes } = the('NetworkPolicy').spec;
-    expect(policyTypes).toEqual(['Ingress', 'Egress']);
-    const targets = egress.flatMap(
-      ({ to, ports }: { to: { ipBlock?: { cidr: string } }[]; ports: { port: number }[] }) =>
-        to.map(({ ipBlock }) => `${ipBlock?.cidr ?? 'dns'} ${ports.map(({ port }) => port)}`),
-    );
-    expect(targets).toEqual([
-      'dns 53,53',
-      '192.0.2.0/24 443',
-      '192.0.2.7/32 443',
-      '198.51.100.0/24 443',
-      '10.1.2.3/32 6379',
-      '10.1.2.4/32 4318',
-    ]);
-    expect(ingress).toEqual([
-      {
-        ports: [{ port: 'http', protocol: 'TCP' }],
-        from: [{ namespaceSelector: { matchLabels: { team: 'web' } } }],
-      },
-      {
-        ports: [{ port: 'metrics', protocol: 'TCP' }],
-        from: [{ podSelector: { matchLabels: { app: 'prometheus' } } }],
-      },
-    ]);
-    const least = (await render('the least')).the('NetworkPolicy').spec;
-    expect(least.egress).toHaveLength(1);
-    // Nobody scrapes who was not named.
-    expect(JSON.stringify(least.ingress)).not.toContain('metrics');
-    const pod = (await render('pod identity')).the('NetworkPolicy').spec;
-    expect(JSON.stringify(pod.egress)).toContain('169.254.170.23/32');
-    expect(JSON.stringify(pod.egress)).not.toContain('169.254.169.254');
-  });
-
   it('starts new pods when the document of issuers changes', async () => {
     const checksum = async (document: string) =>
       (await renderChart(tools, { settings: SETTINGS, issuers: { document } })).the('Deployment').spec
@@ -338,97 +198,6 @@ describe('the chart', () => {
     expect(allowed.filter((name) => SETTING_NAMES.includes(name)).sort()).toEqual([...expected].sort());
   });
 
-  it('gives every value the text that the service wants, however it was written', async () => {
-    const forms = `settings:
-  CCE_REGION: cn-north-4
-  AUTH_ISSUER: https://login.example.com
-  AUTH_AUDIENCE: 12345678
-  HUAWEICLOUD_SDK_PROJECT_ID: "01234567890123456789012345678901"
-  CACHE_MAX_BYTES: 67108864
-  CACHE_MAX_ENTRIES: 1000000
-  RATE_LIMIT_PER_MINUTE: " 100000000 "
-  CACHE_TTL_SECONDS: 30.0
-  CONSOLE: on
-  API_DOCS: off
-  LOG_LEVEL: null
-  CACHE_EMPTY_TTL_SECONDS: ""
-  OTEL_TRACES_SAMPLER_ARG: 0.00001
-  OTEL_SERVICE_NAME: a$(HOST)
-  SHUTDOWN_GRACE_SECONDS: " 040 "
-`;
-    const { the } = await renderText(tools, forms);
-    const deployment = the('Deployment');
-    expect(environmentOf(deployment)).toMatchObject({
-      AUTH_AUDIENCE: '12345678',
-      HUAWEICLOUD_SDK_PROJECT_ID: '01234567890123456789012345678901',
-      CACHE_MAX_BYTES: '67108864',
-      CACHE_MAX_ENTRIES: '1000000',
-      RATE_LIMIT_PER_MINUTE: '100000000',
-      CACHE_TTL_SECONDS: '30',
-      CONSOLE: 'on',
-      API_DOCS: 'off',
-      OTEL_TRACES_SAMPLER_ARG: '0.00001',
-      // Kubernetes reads $$ as a dollar sign, and would replace $(HOST).
-      OTEL_SERVICE_NAME: 'a$$(HOST)',
-    });
-    for (const name of ['LOG_LEVEL', 'CACHE_EMPTY_TTL_SECONDS'])
-      expect(environmentOf(deployment)).not.toHaveProperty(name);
-    expect(deployment.spec.template.spec.terminationGracePeriodSeconds).toBe(5 + 40 + 5);
-    const args = [
-      ...['--set', 'settings.HUAWEICLOUD_SDK_PROJECT_ID=12345678901234567890123456789012'],
-      ...['--set', 'settings.CACHE_MAX_BYTES=67108864,settings.CONSOLE=true,settings.API_DOCS=off'],
-      ...[
-        '--set-json',
-        'settings.CACHE_MAX_ENTRIES=1e6',
-        '--set-string',
-        'settings.RATE_LIMIT_PER_MINUTE=1000000',
-      ],
-    ];
-    const bySet = await renderChart(tools, { settings: SETTINGS }, 'test', args);
-    expect(environmentOf(bySet.the('Deployment'))).toMatchObject({
-      HUAWEICLOUD_SDK_PROJECT_ID: '12345678901234567890123456789012',
-      CACHE_MAX_BYTES: '67108864',
-      CACHE_MAX_ENTRIES: '1000000',
-      RATE_LIMIT_PER_MINUTE: '1000000',
-      CONSOLE: 'on',
-      API_DOCS: 'off',
-    });
-    // YAML has made a float of it: the digits are gone.
-    const lost = `${forms.replaceAll('"', '').replace(': 0123', ': 123')}`;
-    expect(await refusal(lost)).toContain(
-      'HUAWEICLOUD_SDK_PROJECT_ID has lost digits as a number; write it in quotes',
-    );
-  });
-
-  it.each<[Record<string, string | undefined>, string?]>([
-    [{ CCE_REGION: undefined, AUTH_ISSUER: undefined, AUTH_AUDIENCE: undefined }],
-    [{}],
-    [{ CCE_REGION: '' }],
-    [{ AUTH_AUDIENCE: undefined }],
-    [{ CCE_REGION: undefined, CCE_ENDPOINT: 'https://a.example', HUAWEICLOUD_SDK_PROJECT_ID: 'auto' }],
-    [{ UPSTREAM_ATTEMPT_TIMEOUT_MS: '9000' }],
-    [{ UPSTREAM_CONNECT_TIMEOUT_MS: '6000' }],
-    [{ UPSTREAM_CONNECT_TIMEOUT_MS: '6000', UPSTREAM_ATTEMPT_TIMEOUT_MS: '7000' }],
-    [{ HUAWEICLOUD_METADATA_ENDPOINT: 'http://169.254.169.254' }],
-    [{ HUAWEICLOUD_METADATA_ENDPOINT: 'http://169.254.169.254' }, 'metadata'],
-    [{ AUTH_JWKS_URL: 'https://a.example/jwks', AUTH_JWKS_FILE: '/etc/jwks.json' }],
-    [{ AUTH_FAILURES_PER_MINUTE: '5' }],
-    [{ AUTH_FAILURES_PER_MINUTE: '5', TRUSTED_PROXIES: 'none' }],
-    [{ SDK_PUBLIC_HOST: 'a.example' }],
-    [{ SDK_REPLAY_PROTECTION: 'on' }],
-    [{ CONSOLE_OIDC_CLIENT_ID: 'page' }],
-    [{ CONSOLE_OIDC_CLIENT_ID: 'page', CONSOLE: 'on' }],
-  ])('refuses settings together when the service does: %j %s', async (change, source = 'static') => {
-    const settings = Object.fromEntries(
-      Object.entries({ ...SETTINGS, ...change }).filter(([, value]) => value !== undefined),
-    );
-    const keys = source === 'static' && { HUAWEICLOUD_SDK_AK: 'AK', HUAWEICLOUD_SDK_SK: 'SK' };
-    const faults = faultsOf({ ...settings, ...keys, HUAWEICLOUD_CREDENTIALS: source });
-    const text = await refusal({ settings, credentials: { source } });
-    expect(text === '', text).toBe(faults.length === 0);
-    for (const fault of faults) expect(text).toContain(fault);
-  });
-
   it.each([
     ['a secret among the settings', { settings: { HUAWEICLOUD_SDK_SK: 'planted' } }, 'HUAWEICLOUD_SDK_SK'],
     ['a setting that there is not', { settings: { CACHE_TTL: '30' } }, 'CACHE_TTL'],
@@ -436,6 +205,13 @@ describe('the chart', () => {
     ['a value inside of another', { image: { name: 'x' } }, 'name'],
     ['a bad kind of credentials', { credentials: { source: 'file' } }, 'source'],
     ['a bad network', { networkPolicy: { egress: { cce: [{ cidr: 'example.com', port: 443 }] } } }, 'cidr'],
+    ['a target without a place', { networkPolicy: { egress: { redis: [{ port: 6379 }] } } }, 'redis'],
+    [
+      'a target in two places',
+      { networkPolicy: { egress: { redis: [{ cidr: '10.0.0.0/8', podSelector: {}, port: 6379 }] } } },
+      'redis',
+    ],
+    ['a peer that is none', { networkPolicy: { egress: { dns: { podSelector: {} } } } }, 'dns'],
     ['two documents of issuers', { issuers: { document: '{}', configMapName: 'x' } }, 'issuers.document'],
     [
       'an external secret that nobody reads',
@@ -460,7 +236,7 @@ describe('the chart', () => {
     ['bounds the wrong way round', { autoscaling: { enabled: true, maxReplicas: 1 } }, 'minReplicas'],
     ['no service account', { serviceAccount: { create: false } }, 'serviceAccount.name'],
   ])('refuses %s, and says so', async (_what, values, word) => {
-    const text = await refusal(values);
+    const text = await refusal(tools, values);
     expect(text).toContain(word);
     expect(text).not.toContain('planted');
   });
