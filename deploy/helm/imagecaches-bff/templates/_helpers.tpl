@@ -27,7 +27,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "imagecaches-bff.fullname" .) .Values.serviceAccount.name -}}
 {{- else -}}
-{{- required "serviceAccount.name is needed where serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
@@ -39,10 +39,43 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{- /*
+The text of a setting, given its name and value. Helm has numbers as floats, whose own text from a million on is 1e+06,
+and YAML has booleans for on and off.
+*/ -}}
+{{- define "imagecaches-bff.settingText" -}}
+{{- $value := .value -}}
+{{- if kindIs "bool" $value -}}
+{{- ternary "on" "off" $value -}}
+{{- else if kindIs "float64" $value -}}
+{{- if or (gt $value 9007199254740991.0) (lt $value -9007199254740991.0) -}}
+{{- fail (printf "settings.%s has lost digits as a number; write it in quotes" .name) -}}
+{{- else if eq (floor $value) $value -}}
+{{- int64 $value -}}
+{{- else -}}
+{{- regexReplaceAll "0+$" (printf "%.15f" $value) "" -}}
+{{- end -}}
+{{- else if not (kindIs "invalid" $value) -}}
+{{- $value | toString | trim -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The settings that are given, as JSON: texts by name. An empty text is not given. */ -}}
+{{- define "imagecaches-bff.settings" -}}
+{{- $texts := dict -}}
+{{- range $name, $value := .Values.settings -}}
+{{- with include "imagecaches-bff.settingText" (dict "name" $name "value" $value) -}}
+{{- $_ := set $texts $name . -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $texts -}}
+{{- end -}}
+
 {{- /* The drain: unready for the delay, then the grace time, then a few seconds to end. */ -}}
 {{- define "imagecaches-bff.terminationGracePeriodSeconds" -}}
-{{- $delay := dig "SHUTDOWN_DELAY_SECONDS" "5" .Values.settings | toString | int -}}
-{{- $grace := dig "SHUTDOWN_GRACE_SECONDS" "25" .Values.settings | toString | int -}}
+{{- $settings := include "imagecaches-bff.settings" . | fromJson -}}
+{{- $delay := dig "SHUTDOWN_DELAY_SECONDS" "5" $settings | atoi -}}
+{{- $grace := dig "SHUTDOWN_GRACE_SECONDS" "25" $settings | atoi -}}
 {{- add $delay $grace 5 -}}
 {{- end -}}
 
@@ -54,17 +87,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
-{{- /* What would fail in the pod fails here. */ -}}
-{{- define "imagecaches-bff.validate" -}}
-{{- if and .Values.issuers.document .Values.issuers.configMapName -}}
-{{- fail "issuers.document contradicts issuers.configMapName; set only one of them" -}}
-{{- end -}}
-{{- with .Values.credentials -}}
-{{- if and .externalSecret.enabled (ne .source "static") -}}
-{{- fail "credentials.externalSecret makes a Secret that credentials.source does not use" -}}
-{{- end -}}
-{{- end -}}
-{{- if and .Values.redis.secretName (ne .Values.credentials.source "static") (not (hasKey .Values.settings "HUAWEICLOUD_SDK_PROJECT_ID")) -}}
-{{- fail "redis needs settings.HUAWEICLOUD_SDK_PROJECT_ID where credentials are not static" -}}
-{{- end -}}
+{{- /* Not empty where clients with a key pair may call. */ -}}
+{{- define "imagecaches-bff.hasSdkKeys" -}}
+{{- .Values.sdkKeys.secretName -}}
 {{- end -}}
