@@ -30,8 +30,10 @@ export interface Authenticator {
    * @throws ProblemError (rejects with it) `unauthenticated` or `keys_unavailable`
    */
   authenticate(authorization: string | null, beforeCheck?: () => void): Promise<Principal>;
-  /** True while every issuer has keys that may be used. */
+  /** True while one issuer has keys that may be used, or there is no issuer. */
   keysUsable(): boolean;
+  /** The claim `iss` of each issuer without keys that may be used. */
+  issuersWithoutKeys(): string[];
   /** Loads the keys that are missing. Never rejects. */
   warm(): Promise<void>;
 }
@@ -98,6 +100,10 @@ export function createAuthenticator(
     return claims;
   }
 
+  // All are asked, since that starts the renewals that are due.
+  const issuersWithoutKeys = () =>
+    [...issuers].filter(([, { keys }]) => !keys.usable()).map(([issuer]) => issuer);
+
   return {
     recall: verifiedTokens.recall,
     async authenticate(authorization, beforeCheck) {
@@ -108,7 +114,8 @@ export function createAuthenticator(
       // Callers that come with the same token meanwhile wait for the same check.
       return checks.run(token, () => verify(token)).promise;
     },
-    keysUsable: () => [...issuers.values()].every(({ keys }) => keys.usable()),
+    keysUsable: () => issuers.size === 0 || issuersWithoutKeys().length < issuers.size,
+    issuersWithoutKeys,
     warm: async () => {
       await Promise.all([...issuers.values()].map(({ keys }) => keys.warm()));
     },
