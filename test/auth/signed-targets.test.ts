@@ -27,6 +27,7 @@ beforeAll(async () => {
     {
       logger: service.logger,
       metrics: { requestAnswered: () => undefined } as never,
+      elapsed: service.clock.elapsed,
     },
   );
   server.listen(0, '127.0.0.1');
