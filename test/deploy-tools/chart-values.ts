@@ -82,10 +82,24 @@ export const VALUES: Readonly<Record<string, object>> = {
     redis: { secretName: 'redis' },
     metrics: { port: 0 },
   },
-  'the agency of the node, issuers in a ConfigMap, no policy': {
+  'files from everywhere': {
+    settings: { ...SETTINGS, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://otel:4318' },
+    jwks: { secretName: 'jwks', key: 'keys' },
+    sdkKeys: { configMapName: 'pairs' },
+    caBundle: { configMapName: 'company-ca' },
+    otlpHeaders: { secretName: 'otel' },
+    extraEnv: [
+      { name: 'HUAWEICLOUD_SDK_PROJECT_ID', value: 'a1' },
+      { name: 'NODE_OPTIONS', valueFrom: { configMapKeyRef: { name: 'node', key: 'options' } } },
+    ],
+    envFrom: [{ prefix: 'X_', secretRef: { name: 'more' } }],
+    extraVolumes: [{ name: 'tmp', emptyDir: {} }],
+    extraVolumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
+  },
+  'the agency of the node, issuers in a Secret, no policy': {
     settings: { CCE_REGION: 'cn-north-4' },
     credentials: { source: 'metadata' },
-    issuers: { configMapName: 'issuers' },
+    issuers: { secretName: 'issuers', key: 'document' },
     serviceAccount: { create: false, name: 'default' },
     networkPolicy: { enabled: false },
     podDisruptionBudget: { enabled: false },

@@ -79,15 +79,78 @@ and YAML has booleans for on and off.
 {{- add $delay $grace 5 -}}
 {{- end -}}
 
-{{- define "imagecaches-bff.issuersConfigMap" -}}
-{{- if .Values.issuers.document -}}
-{{ include "imagecaches-bff.fullname" . }}-issuers
-{{- else -}}
-{{ .Values.issuers.configMapName }}
+{{- /*
+What is mounted, as a JSON array: the name of the volume, the Secret or ConfigMap, and for each of its keys the name of
+the file and the variable that names the file, if one does.
+*/ -}}
+{{- define "imagecaches-bff.files" -}}
+{{- $files := list -}}
+{{- with .Values.credentials -}}
+{{- if eq .source "static" -}}
+{{- $items := list
+  (dict "key" .keys.accessKeyId "path" "ak" "variable" "HUAWEICLOUD_SDK_AK_FILE")
+  (dict "key" .keys.secretAccessKey "path" "sk" "variable" "HUAWEICLOUD_SDK_SK_FILE") -}}
+{{- with .keys.securityToken -}}
+{{- $items = append $items (dict "key" . "path" "token" "variable" "HUAWEICLOUD_SDK_SECURITY_TOKEN_FILE") -}}
 {{- end -}}
+{{- $files = append $files (dict "name" "credentials" "secretName" .secretName "items" $items) -}}
+{{- end -}}
+{{- end -}}
+{{- $issuers := .Values.issuers -}}
+{{- if .Values.issuers.document -}}
+{{- $issuers = dict "configMapName" (printf "%s-issuers" (include "imagecaches-bff.fullname" .)) "key" "issuers.json" -}}
+{{- end -}}
+{{- $jwks := "" -}}
+{{- if eq (include "imagecaches-bff.jwksIsOfIssuer" .) "true" -}}{{- $jwks = "AUTH_JWKS_FILE" -}}{{- end -}}
+{{- range $file := list
+  (dict "name" "issuers" "from" $issuers "path" "issuers.json" "variable" "AUTH_ISSUERS_FILE")
+  (dict "name" "jwks" "from" .Values.jwks "path" "jwks.json" "variable" $jwks)
+  (dict "name" "sdk-keys" "from" .Values.sdkKeys "path" "keys.json" "variable" "SDK_KEYS_FILE")
+  (dict "name" "redis" "from" .Values.redis "path" "url" "variable" "REDIS_URL_FILE")
+  (dict "name" "ca" "from" .Values.caBundle "path" "ca.crt" "variable" "NODE_EXTRA_CA_CERTS")
+-}}
+{{- if or $file.from.secretName $file.from.configMapName -}}
+{{- $item := dict "key" $file.from.key "path" $file.path "variable" $file.variable -}}
+{{- $files = append $files (merge (dict "name" $file.name "items" (list $item)) (pick $file.from "secretName" "configMapName")) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $files -}}
+{{- end -}}
+
+{{- /* "true" where the mounted key set is that of AUTH_ISSUER: a document of issuers names its files itself. */ -}}
+{{- define "imagecaches-bff.jwksIsOfIssuer" -}}
+{{- $issuers := .Values.issuers -}}
+{{- $settings := include "imagecaches-bff.settings" . | fromJson -}}
+{{- not (or $issuers.document $issuers.configMapName $issuers.secretName $settings.AUTH_JWKS_FILE) -}}
+{{- end -}}
+
+{{- /* What the container gets beside envFrom, as a JSON array of EnvVars. */ -}}
+{{- define "imagecaches-bff.env" -}}
+{{- $env := list
+  (dict "name" "HOST" "value" .Values.host)
+  (dict "name" "PORT" "value" "8080")
+  (dict "name" "METRICS_PORT" "value" (toString .Values.metrics.port))
+  (dict "name" "HUAWEICLOUD_CREDENTIALS" "value" .Values.credentials.source) -}}
+{{- range $file := include "imagecaches-bff.files" . | fromJsonArray -}}
+{{- range $item := $file.items -}}
+{{- if $item.variable -}}
+{{- $env = append $env (dict "name" $item.variable "value" (printf "/etc/imagecaches-bff/%s/%s" $file.name $item.path)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.otlpHeaders -}}
+{{- if .secretName -}}
+{{- $env = append $env (dict "name" "OTEL_EXPORTER_OTLP_HEADERS" "valueFrom" (dict "secretKeyRef" (dict "name" .secretName "key" .key))) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $text := include "imagecaches-bff.settings" . | fromJson -}}
+{{- /* In Kubernetes $(NAME) stands for a variable, and $$ for a dollar sign. */ -}}
+{{- $env = append $env (dict "name" $name "value" (replace "$" "$$" $text)) -}}
+{{- end -}}
+{{- toJson (concat $env .Values.extraEnv) -}}
 {{- end -}}
 
 {{- /* Not empty where clients with a key pair may call. */ -}}
 {{- define "imagecaches-bff.hasSdkKeys" -}}
-{{- .Values.sdkKeys.secretName -}}
+{{- or .Values.sdkKeys.secretName .Values.sdkKeys.configMapName | default "" -}}
 {{- end -}}

@@ -1,10 +1,17 @@
 {{- /* What would stop the pod stops the installation: every fault at once, as the service itself says them. */ -}}
 {{- define "imagecaches-bff.validate" -}}
 {{- $settings := include "imagecaches-bff.settings" . | fromJson -}}
+{{- range .Values.extraEnv -}}
+{{- with dict "name" (trimSuffix "_FILE" .name) "value" (default "given elsewhere" .value) -}}
+{{- if not (hasKey $settings .name) -}}{{- $_ := set $settings .name .value -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $all := dict "root" . "settings" $settings -}}
 {{- $faults := concat
-  (include "imagecaches-bff.upstreamFaults" (dict "root" . "settings" $settings) | fromJsonArray)
-  (include "imagecaches-bff.callerFaults" (dict "root" . "settings" $settings) | fromJsonArray)
-  (include "imagecaches-bff.valueFaults" (dict "root" . "settings" $settings) | fromJsonArray) -}}
+  (include "imagecaches-bff.upstreamFaults" $all | fromJsonArray)
+  (include "imagecaches-bff.callerFaults" $all | fromJsonArray)
+  (include "imagecaches-bff.fileFaults" . | fromJsonArray)
+  (include "imagecaches-bff.valueFaults" $all | fromJsonArray) -}}
 {{- if $faults -}}
 {{- fail (printf "the values have %d fault(s):\n  %s" (len $faults) (join "\n  " $faults)) -}}
 {{- end -}}
@@ -16,10 +23,10 @@
 {{- $settings := .settings -}}
 {{- $source := .root.Values.credentials.source -}}
 {{- $project := get $settings "HUAWEICLOUD_SDK_PROJECT_ID" -}}
-{{- if not (or $settings.CCE_REGION $settings.CCE_ENDPOINT) -}}
+{{- if not (or $settings.CCE_REGION $settings.CCE_ENDPOINT .root.Values.envFrom) -}}
 {{- $faults = append $faults "settings.CCE_REGION is missing, and so is settings.CCE_ENDPOINT" -}}
 {{- end -}}
-{{- if and (eq $project "auto") (not $settings.CCE_REGION) -}}
+{{- if and (eq $project "auto") (not (or $settings.CCE_REGION .root.Values.envFrom)) -}}
 {{- $faults = append $faults "settings.HUAWEICLOUD_SDK_PROJECT_ID cannot be auto without settings.CCE_REGION" -}}
 {{- end -}}
 {{- $connect := dig "UPSTREAM_CONNECT_TIMEOUT_MS" "2000" $settings | atoi -}}
@@ -34,7 +41,8 @@
 {{- if and $settings.HUAWEICLOUD_METADATA_ENDPOINT (ne $source "metadata") -}}
 {{- $faults = append $faults (printf "settings.HUAWEICLOUD_METADATA_ENDPOINT is of no use: credentials.source is %s" $source) -}}
 {{- end -}}
-{{- if and .root.Values.redis.secretName (ne $source "static") (or (not $project) (eq $project "auto")) -}}
+{{- $hasRedis := or .root.Values.redis.secretName $settings.REDIS_URL -}}
+{{- if and $hasRedis (ne $source "static") (or (eq $project "auto") (not (or $project .root.Values.envFrom))) -}}
 {{- $faults = append $faults "redis needs the project id in settings.HUAWEICLOUD_SDK_PROJECT_ID where credentials are not static" -}}
 {{- end -}}
 {{- toJson $faults -}}
@@ -45,11 +53,12 @@
 {{- $faults := list -}}
 {{- $settings := .settings -}}
 {{- $issuers := .root.Values.issuers -}}
-{{- $hasSdkKeys := include "imagecaches-bff.hasSdkKeys" .root -}}
-{{- $hasOthers := or $issuers.document $issuers.configMapName $hasSdkKeys -}}
+{{- $open := .root.Values.envFrom -}}
+{{- $hasSdkKeys := or (include "imagecaches-bff.hasSdkKeys" .root) $settings.SDK_KEYS $open -}}
+{{- $hasOthers := or $issuers.document $issuers.configMapName $issuers.secretName $settings.AUTH_ISSUERS $hasSdkKeys -}}
 {{- if or (not $hasOthers) $settings.AUTH_ISSUER $settings.AUTH_AUDIENCE -}}
 {{- range $name := list "AUTH_ISSUER" "AUTH_AUDIENCE" -}}
-{{- if not (get $settings $name) -}}
+{{- if not (or (get $settings $name) $open) -}}
 {{- $faults = append $faults (printf "settings.%s is missing" $name) -}}
 {{- end -}}
 {{- end -}}
@@ -57,10 +66,10 @@
 {{- if and $settings.AUTH_JWKS_URL $settings.AUTH_JWKS_FILE -}}
 {{- $faults = append $faults "settings.AUTH_JWKS_FILE contradicts settings.AUTH_JWKS_URL; set only one of them" -}}
 {{- end -}}
-{{- if and $settings.AUTH_FAILURES_PER_MINUTE (not $settings.TRUSTED_PROXIES) -}}
+{{- if and $settings.AUTH_FAILURES_PER_MINUTE (not (or $settings.TRUSTED_PROXIES $open)) -}}
 {{- $faults = append $faults "settings.TRUSTED_PROXIES is missing, and AUTH_FAILURES_PER_MINUTE needs the addresses of clients" -}}
 {{- end -}}
-{{- if and (eq (get $settings "SDK_REPLAY_PROTECTION") "on") (not $settings.TRUSTED_PROXIES) -}}
+{{- if and (eq (get $settings "SDK_REPLAY_PROTECTION") "on") (not (or $settings.TRUSTED_PROXIES $open)) -}}
 {{- $faults = append $faults "settings.TRUSTED_PROXIES is missing, and SDK_REPLAY_PROTECTION needs the addresses of clients" -}}
 {{- end -}}
 {{- range $name := list "SDK_PUBLIC_HOST" "SDK_REPLAY_PROTECTION" -}}
@@ -69,15 +78,19 @@
 {{- end -}}
 {{- end -}}
 {{- if $settings.CONSOLE_OIDC_CLIENT_ID -}}
-{{- if ne (get $settings "CONSOLE") "on" -}}
+{{- if not (or (eq (get $settings "CONSOLE") "on") $open) -}}
 {{- $faults = append $faults "settings.CONSOLE_OIDC_CLIENT_ID is of no use without CONSOLE: on; remove it" -}}
 {{- end -}}
-{{- if not $settings.AUTH_ISSUER -}}
+{{- if not (or $settings.AUTH_ISSUER $open) -}}
 {{- $faults = append $faults "settings.AUTH_ISSUER is missing, and CONSOLE_OIDC_CLIENT_ID is a client of it" -}}
 {{- end -}}
 {{- end -}}
-{{- if and $issuers.document $issuers.configMapName -}}
-{{- $faults = append $faults "issuers.document contradicts issuers.configMapName; set only one of them" -}}
+{{- if and $issuers.document (or $issuers.configMapName $issuers.secretName) -}}
+{{- $faults = append $faults "issuers.document contradicts issuers.configMapName and issuers.secretName; set only one of them" -}}
+{{- end -}}
+{{- $jwks := .root.Values.jwks -}}
+{{- if and (or $jwks.configMapName $jwks.secretName) (eq (include "imagecaches-bff.jwksIsOfIssuer" .root) "true") $settings.AUTH_JWKS_URL -}}
+{{- $faults = append $faults "settings.AUTH_JWKS_URL contradicts jwks; set only one of them" -}}
 {{- end -}}
 {{- with $issuers.document -}}
 {{- range $fault := include "imagecaches-bff.documentFaults" (dict "document" . "settings" $settings) | fromJsonArray -}}
@@ -106,6 +119,44 @@
 {{- end -}}
 {{- if not $document.issuers -}}
 {{- $faults = append $faults "issuers.document names no issuer" -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $faults -}}
+{{- end -}}
+
+{{- /* What is mounted, and the variables that say so. */ -}}
+{{- define "imagecaches-bff.fileFaults" -}}
+{{- $faults := list -}}
+{{- range $name := list "issuers" "jwks" "sdkKeys" "caBundle" -}}
+{{- with get $.Values $name -}}
+{{- if and .configMapName .secretName -}}
+{{- $faults = append $faults (printf "%s.configMapName contradicts %s.secretName; set only one of them" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $seen := list -}}
+{{- range include "imagecaches-bff.env" . | fromJsonArray -}}
+{{- if has .name $seen -}}
+{{- $faults = append $faults (printf "%s is set twice: by settings, by extraEnv or by another value of the chart" .name) -}}
+{{- end -}}
+{{- $seen = append $seen .name -}}
+{{- end -}}
+{{- $volumes := list -}}
+{{- range concat (include "imagecaches-bff.files" . | fromJsonArray) .Values.extraVolumes -}}
+{{- if has .name $volumes -}}
+{{- $faults = append $faults (printf "extraVolumes: the name %s is taken" .name) -}}
+{{- end -}}
+{{- $volumes = append $volumes .name -}}
+{{- end -}}
+{{- range .Values.extraVolumeMounts -}}
+{{- if not (has .name $volumes) -}}
+{{- $faults = append $faults (printf "extraVolumeMounts: there is no volume %s" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.otlpHeaders.secretName -}}
+{{- $settings := include "imagecaches-bff.settings" $ | fromJson -}}
+{{- if not (or $settings.OTEL_EXPORTER_OTLP_ENDPOINT $.Values.extraEnv $.Values.envFrom) -}}
+{{- $faults = append $faults "otlpHeaders is of no use without settings.OTEL_EXPORTER_OTLP_ENDPOINT" -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $faults -}}
