@@ -38,6 +38,8 @@ interface Opened {
   readonly store: RedisStore | undefined;
   readonly tracing: NodeTracing | undefined;
   readonly metricsServer: MetricsServer | undefined;
+  /** Calls that are cut off on purpose are no failures to tell of. */
+  readonly beQuiet: () => void;
 }
 
 /**
@@ -48,8 +50,9 @@ interface Opened {
 export async function startService(config: Config, logger: Logger): Promise<RunningService> {
   let lifecycle: Lifecycle = 'starting';
   const prometheus = createPrometheusMetrics(VERSION);
+  const quiet = createQuietLogger(logger);
   const node = createNodePlatform(config, {
-    logger,
+    logger: quiet.logger,
     metrics: prometheus.metrics,
     connectionOpened: prometheus.connectionOpened,
   });
@@ -97,8 +100,11 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
     port,
     warmed,
     stop: () => {
+      // Nobody sends requests to what was never ready.
+      const delayMs = lifecycle === 'starting' ? 0 : config.shutdown.delayMs;
       lifecycle = 'draining';
-      stopping ??= stopService(server, { node, store, tracing, metricsServer }, config.shutdown, logger);
+      const opened = { node, store, tracing, metricsServer, beQuiet: quiet.beQuiet };
+      stopping ??= stopService(server, opened, { ...config.shutdown, delayMs }, logger);
       return stopping;
     },
   };
@@ -106,7 +112,7 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
 
 async function stopService(
   server: Server,
-  { node, store, tracing, metricsServer }: Opened,
+  { node, store, tracing, metricsServer, beQuiet }: Opened,
   { delayMs, graceMs }: Config['shutdown'],
   logger: Logger,
 ): Promise<void> {
@@ -117,13 +123,22 @@ async function stopService(
   logger.info({}, 'no longer accepting connections');
   // close() ends the connections that are idle now; those that become idle later have no more requests to wait for.
   const endIdle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
+  const graceOver = Promise.withResolvers<void>();
+  let isClosed = false;
+  void closed.then(() => {
+    isClosed = true;
+  });
   const cutOff = setTimeout(() => {
-    logger.warn({}, 'the grace time is over: open connections are cut off');
+    if (!isClosed) logger.warn({}, 'the grace time is over: open connections are cut off');
     server.closeAllConnections();
+    graceOver.resolve();
   }, graceMs);
   await closed;
-  clearTimeout(cutOff);
   clearInterval(endIdle);
+  // A refresh may end as long as answers may; then it is dropped.
+  await Promise.race([node.backgroundEnded(), graceOver.promise]);
+  clearTimeout(cutOff);
+  beQuiet();
   await node.close();
   await node.backgroundEnded();
   store?.stop();
@@ -161,4 +176,26 @@ async function openMetrics(
     logger.warn({ host, port, code }, 'no metrics: their default port is taken; set METRICS_PORT');
     return undefined;
   }
+}
+
+/** A logger that says nothing more once it is asked to be quiet. */
+function createQuietLogger(logger: Logger): { readonly logger: Logger; readonly beQuiet: () => void } {
+  let isQuiet = false;
+  const unlessQuiet =
+    (level: 'debug' | 'info' | 'warn' | 'error'): Logger['info'] =>
+    (fields, message) => {
+      if (!isQuiet) logger[level](fields, message);
+    };
+  return {
+    logger: {
+      ...logger,
+      debug: unlessQuiet('debug'),
+      info: unlessQuiet('info'),
+      warn: unlessQuiet('warn'),
+      error: unlessQuiet('error'),
+    },
+    beQuiet: () => {
+      isQuiet = true;
+    },
+  };
 }
