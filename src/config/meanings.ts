@@ -14,7 +14,7 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   HUAWEICLOUD_SDK_PROJECT_ID: 'the project id, sent when set; `auto` asks IAM',
   HUAWEICLOUD_SDK_IAM_ENDPOINT: 'IAM, for tests and special networks',
   UPSTREAM_CONNECT_TIMEOUT_MS: 'time to connect',
-  UPSTREAM_ATTEMPT_TIMEOUT_MS: 'time for one attempt',
+  UPSTREAM_ATTEMPT_TIMEOUT_MS: 'time for one attempt, from the moment it is sent',
   UPSTREAM_DEADLINE_MS: 'time for all attempts',
   UPSTREAM_MAX_CONCURRENT:
     'calls at once, with those that wait for their turn; more are shed. With one key two are sent at a time',
@@ -29,12 +29,14 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   HUAWEICLOUD_METADATA_ENDPOINT: 'the metadata service, for tests and special networks',
   AUTH_ISSUER: 'who issues tokens; required without `AUTH_ISSUERS_FILE` and `SDK_KEYS_FILE`',
   AUTH_AUDIENCE: 'whom tokens are for; required with `AUTH_ISSUER`',
+  AUTH_AUDIENCE_CLAIM:
+    'the claim that must hold one of `AUTH_AUDIENCE`, by name or path; `client_id` for Amazon Cognito',
   AUTH_JWKS_URL: 'where the keys of `AUTH_ISSUER` are',
   AUTH_JWKS_FILE: 'a file with the keys of `AUTH_ISSUER`, in place of `AUTH_JWKS_URL`',
   AUTH_ALGORITHMS: 'signatures of tokens; asymmetric ones only',
   AUTH_SCOPE: 'the scope that a caller needs',
   AUTH_REFRESH_SCOPE: 'the scope of those who may force a refresh',
-  AUTH_SCOPE_CLAIM: 'the claims where scopes stand',
+  AUTH_SCOPE_CLAIM: 'the claims where scopes stand, by name or path',
   AUTH_ISSUERS: 'issuers beside or in place of `AUTH_ISSUER`; see callers.md',
   CORS_ORIGINS: 'exact origins whose pages may call',
   SDK_KEYS: 'key pairs for SDK clients, made by `npm run keys`; its changes are followed',
@@ -65,6 +67,7 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
 
 /** What happens without a setting that has no default, where its meaning does not say so. */
 export const WITHOUT: Readonly<Partial<Record<SettingName, string>>> = {
+  AUTH_AUDIENCE_CLAIM: '`aud`',
   HUAWEICLOUD_SDK_IAM_ENDPOINT: "the vendor's",
   AUTH_JWKS_URL: "the issuer's OpenID configuration",
   AUTH_JWKS_FILE: "the issuer's OpenID configuration",

@@ -134,7 +134,7 @@ async function run(steps: readonly Step[]): Promise<void> {
       const nowMs = clock.now();
       demand(nowMs >= heldUntilMs, 'before Retry-After was over');
       demand(state !== 'open', 'while the breaker was open');
-      demand(underWay < (state === 'half_open' ? 1 : MAX_CONCURRENT), 'too many at once');
+      demand(inFlight <= (state === 'half_open' ? 1 : MAX_CONCURRENT), 'too many at once');
       const [last, lastButOne] = [...key.refusals].reverse();
       demand(lastButOne === undefined || nowMs - (last as number) >= LOCK_OUT_MS, 'with a locked key');
       demand(
@@ -172,6 +172,7 @@ async function run(steps: readonly Step[]): Promise<void> {
     now: clock.now,
     elapsed: clock.elapsed,
     schedule: clock.schedule,
+    waitUntil: () => undefined,
     random: () => 0.5,
     credentials: {
       get: () => current,
@@ -220,10 +221,14 @@ async function run(steps: readonly Step[]): Promise<void> {
       expect(violations).toEqual([]);
       expect(settled).toBe(step.ask);
       expect(inFlight).toBe(0);
-      await clock.advance(10);
-      expect(clock.pending).toBe(0);
+      // Who waited in vain for a turn looks once more.
+      await clock.advance(60);
+      // Calls that were given up are read for 30 seconds more.
+      expect(clock.pending).toBeLessThanOrEqual(underWay);
     }
   }
+  await clock.advance(40_000);
+  expect([clock.pending, underWay]).toEqual([0, 0]);
   // A corrected clock earns one try that is no repetition for each call that was refused with the old one.
   const allowance = corrections === 0 ? 0 : MAX_REFUSALS * steps.length;
   expect(retries).toBeLessThanOrEqual(asked / CALLS_PER_RETRY + RETRY_RESERVE + allowance);
