@@ -3,8 +3,7 @@ import { type Config, ConfigError, parseConfig } from '../../config/config.ts';
 import { describeError } from '../../observability/describe-error.ts';
 import { authority } from './platform/authority.ts';
 import { readSettingFiles } from './platform/read-setting-files.ts';
-import { startService } from './server/start-service.ts';
-import type { StopSignals } from './stop-signals.ts';
+import { type RunningService, startService } from './server/start-service.ts';
 import { createLogger } from './telemetry/logger.ts';
 
 const EX_CONFIG = 78;
@@ -16,8 +15,12 @@ const USAGE = `Usage: npm start [-- --check]
   --check   validate the configuration and exit: 0 when it is good, ${EX_CONFIG} when not
 `;
 
-/** Reads the arguments and the configuration, and runs the service until it is asked to stop. */
-export async function main(signals: StopSignals): Promise<void> {
+/**
+ * Reads the arguments and the settings, and serves. Exit codes: see src/runtime/node.ts.
+ *
+ * @param onStop takes what a signal to stop calls from then on
+ */
+export async function main(onStop: (stop: () => Promise<void>) => void): Promise<void> {
   const check = readArguments();
   if (check === undefined) return;
   const config = loadConfig();
@@ -26,7 +29,7 @@ export async function main(signals: StopSignals): Promise<void> {
     process.stdout.write(`The configuration is valid. Upstream: ${config.target.upstream.endpoint}\n`);
     return;
   }
-  await run(config, signals);
+  await run(config, onStop);
 }
 
 function readArguments(): boolean | undefined {
@@ -53,21 +56,16 @@ function loadConfig(): Config | undefined {
   }
 }
 
-async function run(config: Config, signals: StopSignals): Promise<void> {
+async function run(config: Config, onStop: (stop: () => Promise<void>) => void): Promise<void> {
   const logger = createLogger(config.logLevel);
   const flushed = () =>
     new Promise<void>((resolve) => {
       logger.flush(() => resolve());
       setTimeout(resolve, FLUSH_TIMEOUT_MS);
     });
-  const starting = startService(config, logger);
-  signals.onStop(async () => {
-    await (await starting).stop();
-    await flushed();
-    process.exit(0);
-  });
+  let service: RunningService;
   try {
-    await starting;
+    service = await startService(config, logger);
   } catch (error) {
     const { code, port = config.listen.port } = error as { code?: unknown; port?: number };
     const where = authority(config.listen.host, port);
@@ -76,4 +74,10 @@ async function run(config: Config, signals: StopSignals): Promise<void> {
     await flushed();
     process.exit(1);
   }
+
+  onStop(async () => {
+    await service.stop();
+    await flushed();
+    process.exit(0);
+  });
 }

@@ -13,11 +13,14 @@ import { createPrometheusMetrics, type PrometheusMetrics } from '../telemetry/me
 import { type MetricsServer, startMetricsServer } from '../telemetry/metrics-server.ts';
 import type { NodeTracing } from '../telemetry/tracer.ts';
 import { createHttpServer } from './http-server.ts';
+import { createMutedLogger } from './muted-logger.ts';
 
 const { version: VERSION } = packageJson;
 
 /** Interval at which connections that have become idle are closed while draining. */
 const IDLE_CHECK_MS = 50;
+/** Time for work that no caller waits for, such as a refresh, before it is dropped: 1 second. */
+const BACKGROUND_MS = 1000;
 
 export interface RunningService {
   /** Where it listens, such as http://127.0.0.1:8080. */
@@ -34,12 +37,12 @@ export interface RunningService {
 
 /** What a service has opened, in the order in which it is closed. */
 interface Opened {
+  /** Silences that work that is dropped. */
+  readonly mute: () => void;
   readonly node: NodePlatform;
   readonly store: RedisStore | undefined;
   readonly tracing: NodeTracing | undefined;
   readonly metricsServer: MetricsServer | undefined;
-  /** Calls that are cut off on purpose are no failures to tell of. */
-  readonly beQuiet: () => void;
 }
 
 /**
@@ -50,9 +53,9 @@ interface Opened {
 export async function startService(config: Config, logger: Logger): Promise<RunningService> {
   let lifecycle: Lifecycle = 'starting';
   const prometheus = createPrometheusMetrics(VERSION);
-  const quiet = createQuietLogger(logger);
+  const { logger: ofWork, mute } = createMutedLogger(logger);
   const node = createNodePlatform(config, {
-    logger: quiet.logger,
+    logger: ofWork,
     metrics: prometheus.metrics,
     connectionOpened: prometheus.connectionOpened,
   });
@@ -100,10 +103,10 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
     port,
     warmed,
     stop: () => {
-      // Nobody sends requests to what was never ready.
+      // What was never ready gets no requests from load balancers, which then need no notice.
       const delayMs = lifecycle === 'starting' ? 0 : config.shutdown.delayMs;
       lifecycle = 'draining';
-      const opened = { node, store, tracing, metricsServer, beQuiet: quiet.beQuiet };
+      const opened = { mute, node, store, tracing, metricsServer };
       stopping ??= stopService(server, opened, { ...config.shutdown, delayMs }, logger);
       return stopping;
     },
@@ -112,7 +115,7 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
 
 async function stopService(
   server: Server,
-  { node, store, tracing, metricsServer, beQuiet }: Opened,
+  { mute, node, store, tracing, metricsServer }: Opened,
   { delayMs, graceMs }: Config['shutdown'],
   logger: Logger,
 ): Promise<void> {
@@ -123,22 +126,15 @@ async function stopService(
   logger.info({}, 'no longer accepting connections');
   // close() ends the connections that are idle now; those that become idle later have no more requests to wait for.
   const endIdle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
-  const graceOver = Promise.withResolvers<void>();
-  let isClosed = false;
-  void closed.then(() => {
-    isClosed = true;
-  });
   const cutOff = setTimeout(() => {
-    if (!isClosed) logger.warn({}, 'the grace time is over: open connections are cut off');
+    logger.warn({}, 'the grace time is over: open connections are cut off');
     server.closeAllConnections();
-    graceOver.resolve();
   }, graceMs);
   await closed;
-  clearInterval(endIdle);
-  // A refresh may end as long as answers may; then it is dropped.
-  await Promise.race([node.backgroundEnded(), graceOver.promise]);
   clearTimeout(cutOff);
-  beQuiet();
+  clearInterval(endIdle);
+  mute();
+  await endWithin(BACKGROUND_MS, node.backgroundEnded());
   await node.close();
   await node.backgroundEnded();
   store?.stop();
@@ -146,6 +142,13 @@ async function stopService(
   // Last, so that the drain can be watched.
   await metricsServer?.stop();
   logger.info({}, 'stopped');
+}
+
+async function endWithin(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, timeoutMs);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
 }
 
 function listen(server: Server, { host, port }: Config['listen']): Promise<void> {
@@ -176,26 +179,4 @@ async function openMetrics(
     logger.warn({ host, port, code }, 'no metrics: their default port is taken; set METRICS_PORT');
     return undefined;
   }
-}
-
-/** A logger that says nothing more once it is asked to be quiet. */
-function createQuietLogger(logger: Logger): { readonly logger: Logger; readonly beQuiet: () => void } {
-  let isQuiet = false;
-  const unlessQuiet =
-    (level: 'debug' | 'info' | 'warn' | 'error'): Logger['info'] =>
-    (fields, message) => {
-      if (!isQuiet) logger[level](fields, message);
-    };
-  return {
-    logger: {
-      ...logger,
-      debug: unlessQuiet('debug'),
-      info: unlessQuiet('info'),
-      warn: unlessQuiet('warn'),
-      error: unlessQuiet('error'),
-    },
-    beQuiet: () => {
-      isQuiet = true;
-    },
-  };
 }
