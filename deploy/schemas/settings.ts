@@ -36,6 +36,13 @@ const SET_BY_CHART: readonly string[] = [
   'REDIS_URL',
 ];
 
+/** Secrets only with a user name and a password: values without them may stand in a Deployment. */
+const SECRET_WITH_CREDENTIALS: readonly string[] = ['HTTPS_PROXY', 'HTTP_PROXY'];
+const WITHOUT_CREDENTIALS = { type: 'string', pattern: '^[^@]*$' };
+
+/** The chart knows of two spellings the one in capitals. */
+const isAlias = (name: string) => /^[a-z]/.test(name);
+
 /** Variables that Node and OpenTelemetry read for themselves. */
 const READ_BY_OTHERS = [
   'OTEL_SERVICE_NAME',
@@ -50,13 +57,22 @@ type JsonSchema = Record<string, unknown>;
 
 /** What a values file may have under `settings`: no secret, no setting of the chart's own, no unknown name. */
 export function chartSettings(): JsonSchema {
-  const own = ENTRIES.filter(([name, { isSecret }]) => !isSecret && !SET_BY_CHART.includes(name));
+  const own = ENTRIES.filter(
+    ([name, { isSecret }]) =>
+      SECRET_WITH_CREDENTIALS.includes(name) || !(isSecret || SET_BY_CHART.includes(name) || isAlias(name)),
+  );
   const others = READ_BY_OTHERS.map((name) => [name, { type: ANY_TYPE }]);
   return {
     type: 'object',
     additionalProperties: false,
     properties: Object.fromEntries([
-      ...own.map(([name, row]) => [name, { description: MEANINGS[name], ...toValueSchema(row) }]),
+      ...own.map(([name, row]) => [
+        name,
+        {
+          description: MEANINGS[name],
+          ...(SECRET_WITH_CREDENTIALS.includes(name) ? WITHOUT_CREDENTIALS : toValueSchema(row)),
+        },
+      ]),
       ...others,
     ]),
   };

@@ -98,13 +98,18 @@ describe("the settings in the chart's schema", () => {
     const secret = [
       ...['HUAWEICLOUD_SDK_AK', 'HUAWEICLOUD_SDK_SK', 'HUAWEICLOUD_SDK_SECURITY_TOKEN'],
       ...['CLOUD_SDK_AK', 'CLOUD_SDK_SK', 'SDK_KEYS', 'REDIS_URL'],
+      ...['https_proxy', 'http_proxy'],
     ];
+    // Another spelling of NO_PROXY.
+    const aliases = ['no_proxy'];
     for (const name of [...set, ...secret]) {
       expect(SETTING_NAMES).toContain(name);
       for (const named of [name, `${name}_FILE`])
         expect(isTakenByChart({ [named]: SETTINGS[name as keyof typeof SETTINGS].example })).toBe(false);
     }
-    expect(rowsOfChart).toHaveLength(ROWS.length - set.length - secret.length);
+    expect(rowsOfChart).toHaveLength(ROWS.length - set.length - secret.length - aliases.length);
+    for (const name of ['HTTPS_PROXY', 'HTTP_PROXY'])
+      expect(isTakenByChart({ [name]: 'http://user:planted@proxy.example.test:3128' })).toBe(false);
   });
 
   it('name the sources of credentials', () => {
