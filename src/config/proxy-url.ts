@@ -7,6 +7,9 @@ export const NO_PROXY_RULE =
   "names, addresses or networks in CIDR form, comma-separated, names and addresses with or without a port; or '*' for all";
 
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//;
+/** What stands for a URL: a number alone would be one of an address. */
+const WITHOUT_SCHEME =
+  /^(?:[^@\s]*@)?(?:(?:[A-Za-z0-9_-]+\.)*[A-Za-z_][A-Za-z0-9_-]*|\d+(?:\.\d+){3}|\[[0-9A-Fa-f:.]+\])(?::\d+)?\/?$/;
 
 /**
  * Reads the URL of a proxy. Without a scheme it is http, as curl and Go read it.
@@ -14,7 +17,9 @@ const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//;
  * @returns undefined when it is none: another scheme, a path, or a user name or password that cannot be decoded
  */
 export function parseProxyUrl(text: string): string | undefined {
-  const withScheme = SCHEME.test(text) ? text : `http://${text}`;
+  const hasScheme = SCHEME.test(text);
+  if (!hasScheme && !WITHOUT_SCHEME.test(text)) return undefined;
+  const withScheme = hasScheme ? text : `http://${text}`;
   if (!URL.canParse(withScheme)) return undefined;
   const { protocol, pathname, search, hash, username, password, href } = new URL(withScheme);
   if (!/^https?:$/.test(protocol) || pathname !== '/' || search !== '' || hash !== '') return undefined;

@@ -44,6 +44,9 @@ describe('proxies', () => {
     'http://proxy:3128/?PLANTED',
     'http://proxy:99999',
     'http://',
+    '3128',
+    '1:3128',
+    '256.1.1.1:3128',
   ])('are no %s, which the fault does not quote', (text) => {
     for (const name of ['HTTPS_PROXY', 'HTTP_PROXY', 'https_proxy', 'http_proxy']) {
       const faults = faultsOf({ ...TEST_ENVIRONMENT, [name]: text });

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Config, CredentialConfig } from '../../../config/config.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { Metrics } from '../../../observability/metrics.ts';
@@ -12,6 +11,7 @@ import { createDocsFiles } from './docs-files.ts';
 import { type ConnectionBegin, createNodeFetch } from './fetch.ts';
 import { type ChooseProxy, createProxyChooser } from './outbound/choose-proxy.ts';
 import { type Connect, createConnector } from './outbound/connector.ts';
+import { readTextFile } from './read-text-file.ts';
 
 export interface NodePlatformOptions {
   readonly logger: Logger;
@@ -57,7 +57,7 @@ export function createNodePlatform(
       random: Math.random,
       digests: createNodeDigests(),
       compress,
-      readTextFile: (path) => readFile(path, 'utf8'),
+      readTextFile,
       waitUntil: (promise) => {
         background.add(promise);
         promise.finally(() => background.delete(promise));

@@ -72,7 +72,11 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
   const { host } = config.listen;
   const server = createHttpServer(
     app,
-    { hostname: authority(host), isDraining: () => lifecycle === 'draining' },
+    {
+      hostname: authority(host),
+      isDraining: () => lifecycle === 'draining',
+      maxConnections: config.listen.maxConnections,
+    },
     platform,
   );
   const metricsServer = await openMetrics(prometheus, config, logger);
@@ -149,7 +153,7 @@ async function openMetrics(
 ): Promise<MetricsServer | undefined> {
   if (port === 0) return undefined;
   try {
-    const server = await startMetricsServer(prometheus, { host, port });
+    const server = await startMetricsServer(prometheus, { host, port }, logger);
     logger.info({ host, port }, 'metrics');
     return server;
   } catch (error) {
