@@ -37,6 +37,12 @@ const SET_BY_CHART: readonly string[] = [
   'REDIS_URL',
 ];
 
+/** Secrets only with a user name and a password: values without them may stand in a Deployment, see TEXT_PATTERNS. */
+const SECRET_WITH_CREDENTIALS: readonly string[] = ['HTTPS_PROXY', 'HTTP_PROXY'];
+
+/** The chart knows of two spellings the one in capitals. */
+const isAlias = (name: string) => /^[a-z]/.test(name);
+
 /** Variables that Node and OpenTelemetry read for themselves. */
 const READ_BY_OTHERS = [
   'OTEL_SERVICE_NAME',
@@ -51,7 +57,10 @@ type JsonSchema = Record<string, unknown>;
 
 /** What a values file may have under `settings`: no secret, no setting of the chart's own, no unknown name. */
 export function chartSettings(): JsonSchema {
-  const own = ENTRIES.filter(([name, { isSecret }]) => !isSecret && !SET_BY_CHART.includes(name));
+  const own = ENTRIES.filter(
+    ([name, { isSecret }]) =>
+      SECRET_WITH_CREDENTIALS.includes(name) || !(isSecret || SET_BY_CHART.includes(name) || isAlias(name)),
+  );
   const others = READ_BY_OTHERS.map((name) => [name, orNull(ANY_TEXT)]);
   return {
     type: 'object',

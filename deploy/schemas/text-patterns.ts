@@ -27,12 +27,21 @@ const IPV4 = String.raw`(${OCTET})(\.(${OCTET})){3}`;
 const IPV6 = '[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}';
 const NETWORK = `${IPV4}(/(${digitsBetween(0, 32)}))?|${IPV6}(/(${digitsBetween(0, 128)}))?`;
 
+const NAME = String.raw`([A-Za-z0-9_-]+\.)*[A-Za-z_][A-Za-z0-9_-]*`;
+/** Without a user name and a password, which make a secret of it. */
+const PROXY = String.raw`${HTTP}[Ss]?://${HOST}/?|(${NAME}|${IPV4}|\[${IPV6}\])(:(${PORT}))?/?`;
+const NO_PROXY_NAME = String.raw`(\*?\.)?[A-Za-z0-9_][A-Za-z0-9._-]{0,252}(:[0-9]{1,5})?`;
+const NO_PROXY = String.raw`\*|${NO_PROXY_NAME}|\[${IPV6}\](:[0-9]{1,5})?|${NETWORK}`;
+
 /** The forms of texts that are no numbers and no choices. A setting that is not here may be any text. */
 export const TEXT_PATTERNS: Readonly<Partial<Record<SettingName, string>>> = {
   CCE_REGION: CCE_REGIONS.join('|'),
   CCE_ENDPOINT: SECURE + PATH,
   HUAWEICLOUD_SDK_PROJECT_ID: '[A-Za-z0-9_-]{1,64}',
   HUAWEICLOUD_SDK_IAM_ENDPOINT: SECURE + PATH,
+  HTTPS_PROXY: PROXY,
+  HTTP_PROXY: PROXY,
+  NO_PROXY: String.raw`[\s,]*((${NO_PROXY})([\s,]+(${NO_PROXY}))*)?[\s,]*`,
   HC_CONTAINER_CREDENTIALS_FULL_URI: ON_NODE + PATH_AND_QUERY,
   HUAWEICLOUD_METADATA_ENDPOINT: ON_NODE + PATH,
   AUTH_ISSUER: SECURE + PATH_AND_QUERY,

@@ -5,6 +5,7 @@ import { type CredentialsPart, credentialsGroup } from './groups/credentials.ts'
 import { type FleetPart, fleetGroup } from './groups/fleet.ts';
 import { type LimitsPart, limitsGroup } from './groups/limits.ts';
 import { type ListenPart, listenGroup } from './groups/listen.ts';
+import { type NetworkPart, networkGroup } from './groups/network.ts';
 import { type ObservabilityPart, observabilityGroup } from './groups/observability.ts';
 import { type PagesPart, pagesGroup } from './groups/pages.ts';
 import { type SdkClientsPart, sdkClientsGroup } from './groups/sdk-clients.ts';
@@ -20,6 +21,7 @@ export type { PodCredentialConfig } from './groups/credentials/pod-source.ts';
 export type { StaticCredentialConfig } from './groups/credentials/static-source.ts';
 export type { CredentialConfig } from './groups/credentials.ts';
 export type { SharedStoreConfig } from './groups/fleet.ts';
+export type { ProxyConfig } from './groups/network.ts';
 export type { TracingConfig } from './groups/observability.ts';
 export type { SdkClientsConfig } from './groups/sdk-clients.ts';
 
@@ -31,6 +33,7 @@ export interface TargetConfig extends UpstreamPart, CredentialsPart, CachePart {
 
 export interface Config
   extends ListenPart,
+    NetworkPart,
     CallersPart,
     SdkClientsPart,
     LimitsPart,
@@ -45,6 +48,7 @@ export interface Config
 const GROUPS = [
   listenGroup,
   upstreamGroup,
+  networkGroup,
   credentialsGroup,
   callersGroup,
   sdkClientsGroup,
@@ -59,6 +63,7 @@ const GROUPS = [
 const ROWS = {
   ...listenGroup.rows,
   ...upstreamGroup.rows,
+  ...networkGroup.rows,
   ...credentialsGroup.rows,
   ...callersGroup.rows,
   ...sdkClientsGroup.rows,
@@ -102,6 +107,7 @@ export function parseConfig(
   if (reported.length > 0) throw new ConfigError(reported);
   return deepFreeze<Config>({
     ...listenGroup.toConfig(settings),
+    ...networkGroup.toConfig(settings),
     target: {
       name: undefined,
       ...upstreamGroup.toConfig(settings),

@@ -18,6 +18,12 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   UPSTREAM_DEADLINE_MS: 'time for all attempts',
   UPSTREAM_MAX_CONCURRENT:
     'calls at once, with those that wait for their turn; more are shed. With one key two are sent at a time',
+  HTTPS_PROXY: 'the proxy for calls to https URLs; see network.md',
+  HTTP_PROXY: 'the proxy for calls to http URLs; see network.md',
+  NO_PROXY: 'what is connected to without a proxy; see network.md',
+  https_proxy: 'another name of `HTTPS_PROXY`, which wins',
+  http_proxy: 'another name of `HTTP_PROXY`, which wins',
+  no_proxy: 'another name of `NO_PROXY`, which wins',
   HUAWEICLOUD_CREDENTIALS: '`auto`: static where keys are set, pod where its variables are, else metadata',
   HUAWEICLOUD_SDK_AK: 'the access key; `CLOUD_SDK_AK` is read too',
   HUAWEICLOUD_SDK_SK: 'its secret; `CLOUD_SDK_SK` is read too',

@@ -4,6 +4,7 @@ import { freezeCredential } from '../../src/credentials/provider.ts';
 import { readBody } from '../../src/outbound/read-body.ts';
 import { createNodeDigests } from '../../src/runtime/node/platform/digests.ts';
 import { createNodeFetch } from '../../src/runtime/node/platform/fetch.ts';
+import { createConnector } from '../../src/runtime/node/platform/outbound/connector.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
 import { MAX_BODY_BYTES } from '../../src/upstream/exchange.ts';
 import { createTlsFront } from '../sdks/tls-front.ts';
@@ -43,7 +44,7 @@ export interface MissResult {
 export async function measureMisses({ folder, lives }: MissOptions): Promise<MissResult> {
   const simulator = await startSimulator();
   const issuer = await startTokenIssuer();
-  const { fetch, close } = createNodeFetch(2000);
+  const { fetch, close } = createNodeFetch(createConnector({ timeoutMs: 2000 }));
   const standIn = await startStandIn(join(folder, 'stand-in.log'));
   try {
     const controlPort = await freePort();

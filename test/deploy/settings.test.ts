@@ -144,8 +144,12 @@ describe("the settings in the chart's schema", () => {
   it.each(rowsOfChart.filter(([, { choices }]) => choices === undefined))(
     'refuse of %s what the service refuses',
     (name, row) => {
+      // A proxy with a user name and a password is a secret.
+      const isSecret = (text: string) => /^HTTPS?_PROXY$/.test(name) && text.includes('@');
       for (const text of TEXTS)
-        expect(isTakenByChart({ [name]: text }), `${name}: ${text}`).toBe(row.form.safeParse(text).success);
+        expect(isTakenByChart({ [name]: text }), `${name}: ${text}`).toBe(
+          row.form.safeParse(text).success && !isSecret(text),
+        );
       for (const value of [true, false]) expect(isTakenByChart({ [name]: value })).toBe(false);
     },
   );
@@ -170,13 +174,18 @@ describe("the settings in the chart's schema", () => {
     const secret = [
       ...['HUAWEICLOUD_SDK_AK', 'HUAWEICLOUD_SDK_SK', 'HUAWEICLOUD_SDK_SECURITY_TOKEN'],
       ...['CLOUD_SDK_AK', 'CLOUD_SDK_SK', 'SDK_KEYS', 'REDIS_URL'],
+      ...['https_proxy', 'http_proxy'],
     ];
+    // Another spelling of NO_PROXY.
+    const aliases = ['no_proxy'];
     for (const name of [...set, ...secret]) {
       expect(SETTING_NAMES).toContain(name);
       for (const named of [name, `${name}_FILE`])
         expect(isTakenByChart({ [named]: SETTINGS[name as keyof typeof SETTINGS].example })).toBe(false);
     }
-    expect(rowsOfChart).toHaveLength(ROWS.length - set.length - secret.length);
+    expect(rowsOfChart).toHaveLength(ROWS.length - set.length - secret.length - aliases.length);
+    for (const name of ['HTTPS_PROXY', 'HTTP_PROXY'])
+      expect(isTakenByChart({ [name]: 'http://user:planted@proxy.example.test:3128' })).toBe(false);
   });
 
   it('name the sources of credentials', () => {

@@ -4,6 +4,7 @@ import { NO_METRICS } from '../../src/observability/metrics.ts';
 import type { Platform } from '../../src/platform/platform.ts';
 import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { createNodeFetch } from '../../src/runtime/node/platform/fetch.ts';
+import { createConnector } from '../../src/runtime/node/platform/outbound/connector.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { createRecordingLogger, type RecordingLogger } from '../support/recording-logger.ts';
 import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
@@ -53,7 +54,9 @@ export async function startFaultService(
   });
   let offsetMs = 0;
   const now = () => Date.now() + offsetMs;
-  const { fetch, close } = createNodeFetch(config.target.upstream.connectTimeoutMs);
+  const { fetch, close } = createNodeFetch(
+    createConnector({ timeoutMs: config.target.upstream.connectTimeoutMs }),
+  );
   const background: Promise<unknown>[] = [];
   const logger = createRecordingLogger();
   const app = createApp(

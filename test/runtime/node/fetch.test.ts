@@ -16,6 +16,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { BodyTooLargeError, readBody } from '../../../src/outbound/read-body.ts';
 import type { FetchedResponse, FetchInit } from '../../../src/platform/fetch.ts';
 import { createNodeFetch } from '../../../src/runtime/node/platform/fetch.ts';
+import { createConnector } from '../../../src/runtime/node/platform/outbound/connector.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'imagecaches-fetch-'));
 const servers: Server[] = [];
@@ -37,9 +38,10 @@ async function serve(server: Server): Promise<number> {
 const SOURCE = new URL('../../../src/', import.meta.url);
 const SCRIPT = `
   import { createNodeFetch } from '${new URL('runtime/node/platform/fetch.ts', SOURCE)}';
+  import { createConnector } from '${new URL('runtime/node/platform/outbound/connector.ts', SOURCE)}';
   import { readBody } from '${new URL('outbound/read-body.ts', SOURCE)}';
   const opened = [];
-  const { fetch, close } = createNodeFetch(5000, (begin) => opened.push(begin));
+  const { fetch, close } = createNodeFetch(createConnector({ timeoutMs: 5000 }), (begin) => opened.push(begin));
   for (let call = 0; call < 3; call += 1) {
     await readBody(await fetch(process.argv[1], { redirect: 'manual' }), 100);
     await new Promise((resolve) => setImmediate(resolve));
@@ -89,7 +91,7 @@ describe('a connection that the server closes', () => {
       requests(count, response);
     });
     const url = `http://127.0.0.1:${await serve(server)}/`;
-    const { fetch, close } = createNodeFetch(5000);
+    const { fetch, close } = createNodeFetch(createConnector({ timeoutMs: 5000 }));
     const outcomes: unknown[] = [];
     for (let call = 0; call < times; call += 1) {
       try {
@@ -132,7 +134,7 @@ describe('a connection that the server closes', () => {
 
 describe('an answer', () => {
   const TEXT = 'a list';
-  const { fetch, close } = createNodeFetch(5000);
+  const { fetch, close } = createNodeFetch(createConnector({ timeoutMs: 5000 }));
   afterAll(close);
   let answer: (request: IncomingMessage, response: ServerResponse) => void;
   const url = serve(createHttpServer((request, response) => answer(request, response))).then(

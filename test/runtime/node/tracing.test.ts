@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import type { TracingConfig } from '../../../src/config/config.ts';
+import { createConnector } from '../../../src/runtime/node/platform/outbound/connector.ts';
 import { createNodeTracing } from '../../../src/runtime/node/telemetry/tracer.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
@@ -15,6 +16,9 @@ const PARENT_ID = 'b7ad6b7169203331';
 const TRACEPARENT = `00-${TRACE_ID}-${PARENT_ID}-01`;
 /** The SDK sends a batch as soon as it holds so many spans. */
 const BATCH_SPANS = 512;
+
+const chooseProxy = () => undefined;
+const DIRECT = { chooseProxy, connectTimeoutMs: 2000, connect: createConnector({ timeoutMs: 2000 }) };
 
 const ACCESS_KEY_ID = 'AKPLANTED00000000001';
 const SECRET_ACCESS_KEY = 'PLANTEDsecret+access/key=0000000000000001';
@@ -396,7 +400,7 @@ describe('createNodeTracing', () => {
       sampledShare: 1,
       ...more,
     };
-    return { logger, ...(await createNodeTracing(config, '1.2.3', logger)) };
+    return { logger, ...(await createNodeTracing(config, '1.2.3', logger, DIRECT)) };
   }
   const traceparent = (flags: string) => new Headers({ traceparent: `00-${TRACE_ID}-${PARENT_ID}-${flags}` });
 

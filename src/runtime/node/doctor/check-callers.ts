@@ -47,6 +47,11 @@ function explain(code: string, kind: IssuerConfig['keys']['kind']): Outcome {
       'its OpenID configuration has keys at an http URL',
       'Keys are taken over https only, except from loopback.',
     );
+  if (code.startsWith('proxy_'))
+    return failed(
+      detail,
+      'A proxy is in the way: check HTTPS_PROXY, permit the issuer there, or name its host in NO_PROXY.',
+    );
   if (kind === 'file')
     return failed(detail, 'Check that the file is there, can be read by this user, and is a JWKS.');
   if (code.startsWith('status_'))

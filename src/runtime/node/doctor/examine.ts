@@ -3,7 +3,7 @@ import type { Logger } from '../../../observability/logger.ts';
 import { NO_METRICS } from '../../../observability/metrics.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import type { Credential } from '../../../signing/credential.ts';
-import { createNodePlatform } from '../platform/platform.ts';
+import { createNodePlatform, type Outbound } from '../platform/platform.ts';
 import { readSettingFiles } from '../platform/read-setting-files.ts';
 import { checkIssuer, checkSdkKeys, checkToken } from './check-callers.ts';
 import { askGateway, callCce, findProject, getCredential } from './check-cloud.ts';
@@ -56,9 +56,12 @@ export async function examine(
   if (config === undefined) return findings;
   const known = config;
 
-  const { platform, close } = createNodePlatform(known, { logger: SILENT_LOGGER, metrics: NO_METRICS });
+  const { platform, outbound, close } = createNodePlatform(known, {
+    logger: SILENT_LOGGER,
+    metrics: NO_METRICS,
+  });
   try {
-    await examineCloud(known, platform, check);
+    await examineCloud(known, platform, outbound, check);
     for (const issuer of known.issuers)
       await check(`issuer ${new URL(issuer.issuer).host}`, () => checkIssuer(issuer, platform));
     if (tokenFile !== undefined) await check('token', () => checkToken(tokenFile, known, platform));
@@ -78,15 +81,16 @@ export async function examine(
 async function examineCloud(
   config: Config,
   platform: Platform,
+  outbound: Outbound,
   check: (name: string, work: () => Outcome | Promise<Outcome>) => Promise<boolean>,
 ): Promise<void> {
   const endpoint = new URL(config.target.upstream.endpoint);
   const needs = (isGood: boolean, what: string, work: () => Outcome | Promise<Outcome>) =>
     isGood ? work() : skipped(`needs ${what}`);
 
-  const isNamed = await check('name of the endpoint', () => checkDns(endpoint));
+  const isNamed = await check('name of the endpoint', () => checkDns(endpoint, outbound));
   const isConnected = await check('connection', () =>
-    needs(isNamed, 'the name', () => checkConnection(endpoint)),
+    needs(isNamed, 'the name', () => checkConnection(endpoint, outbound)),
   );
   let skewMs = 0;
   let clock = skipped('needs the gateway');

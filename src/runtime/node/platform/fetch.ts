@@ -1,15 +1,12 @@
+import type { Socket } from 'node:net';
 import { pipeline, type Readable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import { Agent, buildConnector, request } from 'undici';
+import { request } from 'undici';
 import type { Fetch, FetchedResponse, NoAnswer } from '../../../platform/fetch.ts';
+import { type Connect, USER_AGENT } from './outbound/connector.ts';
+import { createPools } from './outbound/pools.ts';
 import { type SocketUse, watchSocket } from './socket-use.ts';
-
-/** Idle upstream connections are kept this long: 30 seconds, less than common gateways do. */
-const KEEP_ALIVE_MS = 30_000;
-const USER_AGENT = 'imagecaches-bff';
-/** There are the vendor's hosts and the issuers: the TLS sessions of so many are kept. */
-const MAX_KEPT_SESSIONS = 100;
 
 /** How a connection began: without TLS, with a whole TLS handshake, or with one cut short by an earlier session. */
 export type ConnectionBegin = 'plain' | 'new_session' | 'resumed_session';
@@ -21,48 +18,29 @@ export interface NodeFetch {
 }
 
 /**
- * What the core needs of fetch, over a connection pool with a connect timeout, which the standard fetch has no word for;
- * that one also takes four times as long, most of it for streams and headers that nobody here asks for. No proxies and
- * no redirects: the host that was signed is the host that is connected to.
+ * What the core needs of fetch, over kept connections with a connect timeout, which the standard fetch has no word for;
+ * that one also takes four times as long, most of it for streams and headers that nobody here asks for. No redirects: the
+ * host that was signed is the host that is connected to, through a proxy or not.
  *
- * @param connectTimeoutMs for name look-up, TCP and TLS together
+ * After a 5xx or a connection that failed, the next call to the same origin opens a connection, and resolves the name again.
+ *
+ * @param connect opens a connection, see createConnector
  * @param connectionOpened told of each connection, since an idle one is used again
  */
 export function createNodeFetch(
-  connectTimeoutMs: number,
+  connect: Connect,
   connectionOpened: (begin: ConnectionBegin) => void = () => undefined,
 ): NodeFetch {
-  const connect = buildConnector({ timeout: connectTimeoutMs, maxCachedSessions: MAX_KEPT_SESSIONS });
-  /** undici refers to sessions weakly, so that most would be gone after the next garbage collection. */
-  const sessions = new Map<string, Buffer>();
-  const keepSession = (host: string, session: Buffer) => {
-    if (sessions.size >= MAX_KEPT_SESSIONS) sessions.clear();
-    sessions.set(host, session);
-  };
-  const dispatcher = new Agent({
-    connect: (options, callback) => {
-      connect(options, (error, socket) => {
-        if (error !== null) {
-          callback(error, null);
-          return;
-        }
-        if (socket instanceof TLSSocket) {
-          // With TLS 1.3 it comes after the handshake.
-          socket.on('session', (session: Buffer) =>
-            keepSession(options.servername ?? options.hostname, session),
-          );
-          connectionOpened(socket.isSessionReused() ? 'resumed_session' : 'new_session');
-        } else connectionOpened('plain');
-        callback(null, socket);
-      });
-    },
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    // undici's own clocks are off by up to a second and count per socket; the core's deadlines rule.
-    headersTimeout: 0,
-    bodyTimeout: 0,
+  const pools = createPools(async (target) => {
+    const socket = await connect(target);
+    connectionOpened(beginOf(socket));
+    return socket;
   });
   return {
     fetch: async (url, { method = 'GET', headers = {}, body = null, signal }) => {
+      const { origin } = new URL(url);
+      const dispatcher = pools.of(origin);
+      const retire = () => pools.retire(origin, dispatcher);
       const use: SocketUse = { isReused: false };
       try {
         const answer = await watchSocket(use, () =>
@@ -74,23 +52,37 @@ export function createNodeFetch(
             ...(signal && { signal }),
           }),
         );
+        if (answer.statusCode >= 500) retire();
+        answer.body.on('error', (error: NodeJS.ErrnoException) => {
+          // A body that nobody wants is no failure.
+          if (error.code !== 'UND_ERR_ABORTED' && !signal?.aborted) retire();
+        });
         return toFetched(answer.statusCode, answer.headers, answer.body);
       } catch (error) {
+        // Given up too: no answer came, and another connection may lead to the same silent address.
+        retire();
         if (signal?.aborted) throw error;
         const noAnswer = reasonOf(error, use);
         throw Object.assign(new TypeError('no answer', { cause: error }), noAnswer && { noAnswer });
       }
     },
-    close: () => dispatcher.destroy(),
+    close: pools.destroy,
   };
 }
 
+function beginOf(socket: Socket): ConnectionBegin {
+  if (!(socket instanceof TLSSocket)) return 'plain';
+  return socket.isSessionReused() ? 'resumed_session' : 'new_session';
+}
+
+/** Codes of a connection that did not come about in time. */
+const TOO_LATE = new Set<unknown>(['UND_ERR_CONNECT_TIMEOUT', 'proxy_timeout']);
 /** Codes of a connection that was closed by the other end. */
 const CLOSED = new Set<unknown>(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 
 function reasonOf(error: unknown, { isReused }: SocketUse): NoAnswer | undefined {
   const { code } = error as { code?: unknown };
-  if (code === 'UND_ERR_CONNECT_TIMEOUT') return 'connect_timeout';
+  if (TOO_LATE.has(code)) return 'connect_timeout';
   return isReused && CLOSED.has(code) ? 'reused_connection' : undefined;
 }
 

@@ -1,4 +1,4 @@
-import type { Config } from '../../../config/config.ts';
+import type { Config, CredentialConfig } from '../../../config/config.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { Metrics } from '../../../observability/metrics.ts';
 import type { Platform } from '../../../platform/platform.ts';
@@ -9,6 +9,8 @@ import { createConsoleFiles } from './console-files.ts';
 import { createNodeDigests } from './digests.ts';
 import { createDocsFiles } from './docs-files.ts';
 import { type ConnectionBegin, createNodeFetch } from './fetch.ts';
+import { type ChooseProxy, createProxyChooser } from './outbound/choose-proxy.ts';
+import { type Connect, createConnector } from './outbound/connector.ts';
 import { readTextFile } from './read-text-file.ts';
 
 export interface NodePlatformOptions {
@@ -22,8 +24,17 @@ export interface NodePlatform {
   readonly platform: Platform;
   /** Resolves when no background work is left. */
   readonly backgroundEnded: () => Promise<unknown>;
+  /** How connections leave. */
+  readonly outbound: Outbound;
   /** Closes outbound connections. */
   readonly close: () => Promise<void>;
+}
+
+export interface Outbound {
+  readonly chooseProxy: ChooseProxy;
+  readonly connect: Connect;
+  /** Milliseconds. */
+  readonly connectTimeoutMs: number;
 }
 
 /** What the core needs from Node. The shared store and the tracer, which are loaded only where wanted, are added to it. */
@@ -31,7 +42,8 @@ export function createNodePlatform(
   config: Config,
   { logger, metrics, connectionOpened }: NodePlatformOptions,
 ): NodePlatform {
-  const { fetch, close } = createNodeFetch(config.target.upstream.connectTimeoutMs, connectionOpened);
+  const outbound = createOutbound(config);
+  const { fetch, close } = createNodeFetch(outbound.connect, connectionOpened);
   const background = new Set<Promise<unknown>>();
   return {
     platform: {
@@ -58,6 +70,23 @@ export function createNodePlatform(
       ...(config.trustedProxies && { clientAddress: createClientAddress(config.trustedProxies) }),
     },
     backgroundEnded: () => Promise.allSettled(background),
+    outbound,
     close,
   };
+}
+
+function createOutbound({ network, target: { upstream, credentials } }: Config): Outbound {
+  const { connectTimeoutMs } = upstream;
+  const chooseProxy = createProxyChooser(network, urlsOfNode(credentials));
+  return {
+    chooseProxy,
+    connectTimeoutMs,
+    connect: createConnector({ timeoutMs: connectTimeoutMs, chooseProxy }),
+  };
+}
+
+/** What gives a credential to this node or pod, and to no proxy. */
+function urlsOfNode(credentials: CredentialConfig): readonly string[] {
+  if (credentials.source === 'pod') return [credentials.uri];
+  return credentials.source === 'metadata' ? [credentials.endpoint] : [];
 }

@@ -62,7 +62,9 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
   // Nothing of OpenTelemetry, nor of Redis, is loaded where it is not wanted.
   const tracing =
     config.tracing &&
-    (await (await import('../telemetry/tracer.ts')).createNodeTracing(config.tracing, VERSION, logger));
+    (await (
+      await import('../telemetry/tracer.ts')
+    ).createNodeTracing(config.tracing, VERSION, logger, node.outbound));
   const store =
     config.sharedStore &&
     (await import('../redis/create-redis-store.ts')).createRedisStore(config.sharedStore, node.platform);

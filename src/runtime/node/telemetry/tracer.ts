@@ -34,6 +34,8 @@ import type { TracingConfig } from '../../../config/config.ts';
 import { describeError } from '../../../observability/describe-error.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { ActiveSpan, SpanOptions, Tracer } from '../../../observability/tracing.ts';
+import type { Outbound } from '../platform/platform.ts';
+import { createOtlpAgent } from './otlp-agent.ts';
 
 const SERVICE_NAME = 'imagecaches-bff';
 
@@ -51,17 +53,19 @@ export interface NodeTracing {
  * there; what does not fit is dropped, so a collector that is slow or down costs no request anything.
  *
  * OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES and the further OTEL_EXPORTER_OTLP_ variables (headers, timeout,
- * compression, certificates) are read by OpenTelemetry itself, from the environment. Its own diagnostics quote
+ * compression) are read by OpenTelemetry itself, from the environment; see createOtlpAgent for certificates. Its own diagnostics quote
  * settings and peers, so they are left off, which is their default; see `reporting` for what is said instead.
  *
  * @param version of this service
+ * @param outbound how connections leave
  */
 export async function createNodeTracing(
   config: TracingConfig,
   version: string,
   logger: Logger,
+  outbound: Outbound,
 ): Promise<NodeTracing> {
-  const exporter = reporting(await createExporter(config), logger);
+  const exporter = reporting(await createExporter(config, outbound, logger), logger);
   const sampler = createSampler(config);
   const ids = new DecidedIds();
   const provider = new TracerProvider({
@@ -79,12 +83,19 @@ export async function createNodeTracing(
 }
 
 /** Only the exporter that is wanted is loaded. */
-async function createExporter({ protocol, url }: TracingConfig): Promise<SpanExporter> {
+async function createExporter(
+  { protocol, url }: TracingConfig,
+  outbound: Outbound,
+  logger: Logger,
+): Promise<SpanExporter> {
   const { OTLPTraceExporter } =
     protocol === 'http/json'
       ? await import('@opentelemetry/exporter-trace-otlp-http')
       : await import('@opentelemetry/exporter-trace-otlp-proto');
-  return new OTLPTraceExporter({ url });
+  return new OTLPTraceExporter({
+    url,
+    httpAgentOptions: (scheme) => createOtlpAgent(scheme, outbound, process.env, logger),
+  });
 }
 
 /** From version 3 on the SDK leaves OTEL_TRACES_SAMPLER to its caller. */
