@@ -298,7 +298,9 @@ describe.skipIf(!hasRedisServer())('a store that answers, and does not work', ()
 async function startName(first: RedisServer) {
   let port = first.port;
   const open = new Set<Socket>();
+  let connections = 0;
   const server = createServer((socket) => {
+    connections += 1;
     const behind = connect(port, '127.0.0.1');
     for (const end of [socket, behind]) {
       open.add(end);
@@ -313,6 +315,8 @@ async function startName(first: RedisServer) {
   });
   return {
     url: `redis://127.0.0.1:${(server.address() as { port: number }).port}`,
+    /** All that were ever made. */
+    connections: () => connections,
     moveTo: (next: RedisServer) => {
       port = next.port;
     },
@@ -353,8 +357,11 @@ describe.skipIf(!hasRedisServer())('a failover behind one name', () => {
     const { name, store, replica, failOver } = await startPair();
     await failOver();
     while (store.states.length === 1) await useAll(store);
+    let replaced = 0;
     for (const pauseMs of [1000, 2000, 4000, 8000, 10_000]) {
-      await expect.poll(() => store.delays.has(pauseMs)).toBe(true);
+      // Each pause ends with a connection of its own; the first came at once.
+      replaced += 1;
+      await expect.poll(() => [name.connections(), store.delays.has(pauseMs)]).toEqual([1 + replaced, true]);
       if (pauseMs === LONGEST_PAUSE_MS) name.moveTo(replica);
       store.fire(pauseMs);
     }
