@@ -205,7 +205,7 @@ describe('a hit is answered as the app would', () => {
     ['an escape in the query', { target: '/imagecaches?name=%64b' }, 200, false],
     ['an escape in the path', { target: '/image%63aches' }, 200, false],
     ['a dot segment', { target: '/x/../imagecaches' }, 200, false],
-    ['a fragment', { target: '/imagecaches#x' }, 200, false],
+    ['a fragment', { target: '/imagecaches#x' }, 400, false],
     ['an absolute target', { target: 'http://a.test/imagecaches' }, 200, false],
     ['another method', { method: 'POST' }, 405, false],
     ['another path', { target: '/imagecaches/' }, 404, false],
