@@ -16,8 +16,36 @@ export type BreakerState = 'closed' | 'open' | 'half_open';
 /** What is done with the store that instances share. */
 export type SharedOperation = 'look_up' | 'get' | 'share' | 'limits';
 
-/** `skipped`: not tried, since the store does not answer. */
+/** `skipped`: not tried, since the store does not answer, or does not work. */
 export type SharedResult = 'ok' | 'timeout' | 'error' | 'skipped';
+
+/** First words of Redis's errors that say how the server is. No other word of its errors leaves the service. */
+export type RedisWord =
+  | 'OOM'
+  | 'READONLY'
+  | 'NOPERM'
+  | 'NOAUTH'
+  | 'WRONGPASS'
+  | 'LOADING'
+  | 'MASTERDOWN'
+  | 'MOVED'
+  | 'ASK'
+  | 'CLUSTERDOWN'
+  | 'CROSSSLOT'
+  | 'MISCONF'
+  | 'NOREPLICAS'
+  | 'BUSY'
+  | 'DENIED'
+  | 'ERR';
+
+/** What the shared store forbids and is done without. */
+export type SharedLack = 'scripting' | 'channels';
+
+/**
+ * Why the shared store is left alone: a word of Redis; `unreachable`: no connection; `timeout`: too late; `location`: the
+ * URL is not valid; `other`: a fault of ours. Or what is done without.
+ */
+export type SharedFault = RedisWord | 'unreachable' | 'timeout' | 'location' | 'other' | SharedLack;
 
 /** What one target reports. */
 export interface TargetMetrics {
@@ -52,8 +80,8 @@ export interface Metrics {
   requestAnswered(route: string, method: string, status: number, durationMs: number): void;
   /** The shared store was used, or should have been. */
   sharedStoreUsed(operation: SharedOperation, result: SharedResult): void;
-  /** The shared store began to answer, or stopped. */
-  sharedStoreChanged(isUp: boolean): void;
+  /** The shared store began to work or stopped, for these reasons, or works without what it forbids. */
+  sharedStoreChanged(isUp: boolean, faults: readonly SharedFault[]): void;
   /**
    * The metrics of one target, which are kept apart from those of others.
    *

@@ -49,6 +49,7 @@ beforeAll(async () => {
   target.cacheAnswered('hit', 1);
   target.upstreamAnswered('ok', 1);
   metrics.sharedStoreUsed('get', 'ok');
+  metrics.sharedStoreChanged(false, ['OOM']);
   prometheus.connectionOpened('plain');
   target.observeCache(() => ({ entries: 1, bytes: 1 }));
   const text = await prometheus.render();

@@ -9,6 +9,7 @@ const EXPECTED_WARNINGS = [
   'upstream call',
   'circuit breaker',
   'the shared store does not answer; going on without it',
+  'the shared store does not work; going on without it',
   'the credential files are not usable: the last good credential stays in use',
 ];
 /** Where upstream has refused one. */

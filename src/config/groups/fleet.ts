@@ -1,17 +1,23 @@
 import * as z from 'zod';
 import type { SettingGroup } from '../read-settings.ts';
-import { parseRedisUrl, REDIS_URL_RULE } from '../redis-url.ts';
+import { explainRedisUrl, parseRedisUrl, REDIS_URL_RULE } from '../redis-url.ts';
 import type { SettingRows } from '../setting.ts';
 import { type CredentialRows, usedSource } from './credentials.ts';
 import { isProjectLookedUp, type UpstreamRows } from './upstream.ts';
 
+const EXAMPLE_URL = 'rediss://:<password>@redis.example.com:6379';
+
 const ROWS = {
   REDIS_URL: {
-    form: z.string().refine((text) => parseRedisUrl(text) !== undefined),
+    form: z.string().refine((text) => parseRedisUrl(text) !== undefined, {
+      error: ({ input }) =>
+        explainRedisUrl(String(input)) ?? `must be ${REDIS_URL_RULE}, for example ${EXAMPLE_URL}`,
+    }),
     rule: REDIS_URL_RULE,
-    example: 'rediss://:<password>@redis.example.com:6379',
+    example: EXAMPLE_URL,
     file: 'possible',
     isSecret: true,
+    hasOwnFaults: true,
   },
 } satisfies SettingRows;
 

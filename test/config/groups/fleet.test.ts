@@ -19,6 +19,18 @@ describe('the shared store', () => {
     ]);
   });
 
+  it('says that a password must be percent-encoded, and does not show it', () => {
+    for (const url of ['redis://:Planted100%@host', 'redis://:Planted#1@host', 'redis://:Planted/1@host']) {
+      const { REDIS_URL = [], ...others } = faultsOf({ ...TEST_ENVIRONMENT, REDIS_URL: url });
+      expect(String(REDIS_URL)).toContain('percent-encoded in a URL: % as %25, # as %23, / as %2F');
+      expect(String(REDIS_URL)).not.toContain('Planted');
+      expect(others).toEqual({});
+    }
+    expect(String(faultsOf({ ...TEST_ENVIRONMENT, REDIS_URL: 'localhost:6379' }).REDIS_URL)).toMatch(
+      /^must be redis:\/\/ .*, for example rediss:\/\//,
+    );
+  });
+
   it('shares only where it is known whose lists they are', () => {
     const metadata = {
       ...TEST_ENVIRONMENT,

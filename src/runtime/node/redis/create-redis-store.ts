@@ -2,7 +2,7 @@ import type { SharedStoreConfig } from '../../../config/config.ts';
 import { parseRedisUrl } from '../../../config/redis-url.ts';
 import type { Fleet } from '../../../fleet/fleet.ts';
 import type { Platform } from '../../../platform/platform.ts';
-import { keepRedisConnection } from './redis-connection.ts';
+import { KeptRedisConnection } from './redis-connection.ts';
 import { createRedisEntries } from './redis-entries.ts';
 import { createRedisUse } from './redis-use.ts';
 
@@ -15,13 +15,13 @@ export function createRedisStore(
   { url, file }: SharedStoreConfig,
   platform: Pick<Platform, 'now' | 'elapsed' | 'schedule' | 'random' | 'logger' | 'metrics' | 'readTextFile'>,
 ): RedisStore {
-  const connection = keepRedisConnection(
+  const connection = new KeptRedisConnection(
     async () => parseRedisUrl(file === undefined ? url : (await platform.readTextFile(file)).trim()),
     platform,
   );
   return {
     openEntries: (options) => createRedisEntries(options, connection, platform),
     openUse: (namespace) => createRedisUse(namespace, connection),
-    stop: connection.stop,
+    stop: () => connection.stop(),
   };
 }

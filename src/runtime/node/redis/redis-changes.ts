@@ -3,6 +3,8 @@ import type { Schedule } from '../../../platform/schedule.ts';
 
 /** Longest wait for a message about a key before its waiters look again: 500 ms. */
 const LOOK_AGAIN_MS = 500;
+/** The same where there are no messages: 100 ms. */
+const POLL_MS = 100;
 const MESSAGE =
   /^(?<sender>[0-9a-f]{16}) (?<sign>[+-]) (?<key>(?:[a-z0-9-]{1,64}\/){0,2}(?:\*|[A-Za-z0-9._-]{1,128}))$/;
 
@@ -25,16 +27,21 @@ export interface RedisChanges {
 /**
  * Changes that instances tell each other on a channel of Redis.
  *
+ * @param hasMessages false while the server forbids channels
  * @param onShared told of each key that another instance has shared
  */
-export function createRedisChanges(schedule: Schedule, onShared: (key: string) => void): RedisChanges {
+export function createRedisChanges(
+  schedule: Schedule,
+  hasMessages: () => boolean,
+  onShared: (key: string) => void,
+): RedisChanges {
   const ownSender = randomBytes(8).toString('hex');
   const waiting = new Map<string, Set<() => void>>();
   return {
     next(key) {
       let done = () => {};
       const promise = new Promise<void>((resolve) => {
-        const cancel = schedule(() => done(), LOOK_AGAIN_MS);
+        const cancel = schedule(() => done(), hasMessages() ? LOOK_AGAIN_MS : POLL_MS);
         done = () => {
           cancel();
           const waiters = waiting.get(key);

@@ -6,7 +6,9 @@ import type { Platform } from '../../../platform/platform.ts';
 import type { RedisCommands } from './open-redis.ts';
 import { createRedisChanges } from './redis-changes.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import { isWrongType } from './redis-fault.ts';
 import { giveUpTurn, holdRedisTurn, type RedisNames, TURN_MS } from './redis-turn.ts';
+import { createTurnWaits } from './turn-waits.ts';
 
 /**
  * Shared entries in Redis. Who loads is agreed by a key that expires, with a token, so that nobody ends the turn of
@@ -19,9 +21,16 @@ export function createRedisEntries(
   platform: Pick<Platform, 'now' | 'elapsed' | 'schedule'>,
 ): SharedEntries {
   const listeners: ((key: string) => void)[] = [];
-  const changes = createRedisChanges(platform.schedule, (key) => {
-    for (const listener of listeners) listener(key);
-  });
+  const { lacks } = connection;
+  const changes = createRedisChanges(
+    platform.schedule,
+    () => !lacks.has('channels'),
+    (key) => {
+      for (const listener of listeners) listener(key);
+    },
+  );
+  const waits = createTurnWaits(platform.elapsed);
+  connection.join(namespace);
   connection.subscribe(namespace, changes.receive);
 
   async function namesOf(key: string): Promise<RedisNames> {
@@ -36,7 +45,7 @@ export function createRedisEntries(
       fields = await redis.hGetAll(entry);
     } catch (error) {
       // Somebody else's value under our key: it makes room.
-      if (!(error instanceof Error && error.message.startsWith('WRONGTYPE'))) throw error;
+      if (!isWrongType(error)) throw error;
       return drop(redis, entry);
     }
     if (Object.keys(fields).length === 0) return undefined;
@@ -59,24 +68,28 @@ export function createRedisEntries(
       const token = randomBytes(16).toString('hex');
       // Before the turn is asked for: a message that comes while the answer is on its way counts.
       const change = changes.next(key);
-      const found = await connection.run('look_up', async (redis): Promise<'served' | 'ours' | 'taken'> => {
-        const entry = await read(redis, names);
-        if (entry !== undefined && serves(entry)) return 'served';
-        const taken = await redis.set(names.turn, token, {
-          condition: 'NX',
-          expiration: { type: 'PX', value: TURN_MS },
-        });
-        if (taken === null) return 'taken';
-        // The turn may be free because another instance has shared the entry since the first look.
-        const since = await read(redis, names);
-        if (since === undefined || !serves(since)) return 'ours';
-        await giveUpTurn(redis, names, token, changes.message('-', key));
-        return 'served';
-      });
+      const found = await connection.run(
+        'look_up',
+        async (redis): Promise<'served' | 'ours' | 'taken' | 'left'> => {
+          const entry = await read(redis, names);
+          if (entry !== undefined && serves(entry)) return 'served';
+          const [taken, holder] = await Promise.all([
+            redis.set(names.turn, token, { condition: 'NX', expiration: { type: 'PX', value: TURN_MS } }),
+            redis.get(names.turn),
+          ]);
+          if (taken === null) return waits.isLeft(key, holder) ? 'left' : 'taken';
+          // The turn may be free because another instance has shared the entry since the first look.
+          const since = await read(redis, names);
+          if (since === undefined || !serves(since)) return 'ours';
+          await giveUpTurn(redis, lacks, names, token, changes.message('-', key));
+          return 'served';
+        },
+      );
       if (found === 'taken') return { state: 'taken', changed: change.promise };
+      waits.forget(key);
       change.forget();
       if (found === 'served') return { state: 'served' };
-      // Without Redis every instance loads; what was loaded is offered all the same, as it may be back by then.
+      // Without Redis, and in a queue of turns that nobody gives up, every instance loads; what was loaded is offered all the same, as it may be back by then.
       const turn = { key, names, token, isHeld: found === 'ours' };
       return { state: 'ours', settle: holdRedisTurn(turn, keepStaleMs, connection, changes, platform) };
     },

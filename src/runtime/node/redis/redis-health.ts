@@ -1,59 +1,63 @@
 import { describeError } from '../../../observability/describe-error.ts';
-import { pauseAfterFailures } from '../../../outbound/backoff.ts';
+import type { SharedFault, SharedLack } from '../../../observability/metrics.ts';
 import type { Platform } from '../../../platform/platform.ts';
 
-/** Commands in a row that did not answer in time, after which Redis is left alone for a while: 3. */
-const TIMEOUTS_BEFORE_PAUSE = 3;
-/** Longest time that Redis is left alone: 10 seconds. */
-const LONGEST_PAUSE_MS = 10_000;
+/** Faults of which the error says more: its name and code. */
+const OF_OURS: ReadonlySet<SharedFault> = new Set(['unreachable', 'timeout', 'location', 'other']);
+/** Faults in which there is no answer. */
+const SILENT: ReadonlySet<SharedFault> = new Set(['unreachable', 'timeout', 'location']);
 
-/** Whether Redis answers, with one log line for each change, and a pause while it is too slow. */
+/** Whether Redis works, with one log line and metrics for each change. */
 export class RedisHealth {
-  readonly #platform: Pick<Platform, 'elapsed' | 'random' | 'logger' | 'metrics'>;
-  /** Undefined until the first connection, or its failure. */
+  readonly #platform: Pick<Platform, 'logger' | 'metrics'>;
+  /** Undefined until the first trial, or the first failure. */
   #isUp: boolean | undefined;
-  #timeouts = 0;
-  #pauses = 0;
-  #pausedUntilMs = 0;
+  #faults = '';
 
-  constructor(platform: Pick<Platform, 'elapsed' | 'random' | 'logger' | 'metrics'>) {
+  constructor(platform: Pick<Platform, 'logger' | 'metrics'>) {
     this.#platform = platform;
   }
 
-  get isDown(): boolean {
-    return this.#isUp === false;
+  get isUp(): boolean {
+    return this.#isUp === true;
   }
 
-  get isPaused(): boolean {
-    return this.#platform.elapsed() < this.#pausedUntilMs;
+  /** @param commands those that are forbidden, where that is known */
+  noteUp(lacks: readonly SharedLack[], commands: readonly string[] = []): void {
+    if (!this.#change(true, lacks)) return;
+    if (lacks.length === 0) this.#platform.logger.info({}, 'the shared store answers');
+    else
+      this.#platform.logger.warn(
+        { lacks, ...(commands.length > 0 && { commands }) },
+        'the shared store answers, and forbids something that is done without',
+      );
   }
 
-  noteUp(): void {
-    this.#timeouts = 0;
-    this.#pauses = 0;
-    this.#pausedUntilMs = 0;
-    if (this.#isUp === true) return;
-    this.#isUp = true;
-    this.#platform.metrics.sharedStoreChanged(true);
-    this.#platform.logger.info({}, 'the shared store answers');
-  }
-
-  noteDown(error: unknown): void {
-    if (this.#isUp === false) return;
-    this.#isUp = false;
-    this.#platform.metrics.sharedStoreChanged(false);
+  /**
+   * @param error what showed it; only its name and code are logged, and of Redis's own errors nothing but the word
+   * @param commands those that failed, where that is known
+   */
+  noteDown(fault: Exclude<SharedFault, SharedLack>, error: unknown, commands: readonly string[] = []): void {
+    if (!this.#change(false, [fault])) return;
     this.#platform.logger.warn(
-      { error: describeError(error) },
-      'the shared store does not answer; going on without it',
+      {
+        fault,
+        ...(commands.length > 0 && { commands }),
+        ...(OF_OURS.has(fault) && error !== undefined && { error: describeError(error) }),
+      },
+      SILENT.has(fault)
+        ? 'the shared store does not answer; going on without it'
+        : 'the shared store does not work; going on without it',
     );
   }
 
-  noteTimeout(error: unknown): void {
-    this.#timeouts += 1;
-    if (this.#timeouts < TIMEOUTS_BEFORE_PAUSE) return;
-    this.#pauses += 1;
-    const pauseMs = pauseAfterFailures(this.#pauses, this.#platform.random());
-    this.#pausedUntilMs = this.#platform.elapsed() + Math.min(LONGEST_PAUSE_MS, pauseMs);
-    this.noteDown(error);
+  #change(isUp: boolean, faults: readonly SharedFault[]): boolean {
+    const sorted = [...faults].sort();
+    const text = sorted.join();
+    if (this.#isUp === isUp && this.#faults === text) return false;
+    this.#isUp = isUp;
+    this.#faults = text;
+    this.#platform.metrics.sharedStoreChanged(isUp, sorted);
+    return true;
   }
 }

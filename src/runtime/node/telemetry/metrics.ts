@@ -96,12 +96,22 @@ function createSharedStoreMetrics(
   });
   const up = new Gauge({
     name: 'imagecaches_shared_store_up',
-    help: '1 while the store that instances share answers; 0 when it does not, or there is none.',
+    help: '1 while the store that instances share works; 0 when it does not, or there is none.',
+    registers,
+  });
+  const fault = new Gauge({
+    name: 'imagecaches_shared_store_fault',
+    help: '1 for the cause why the store that instances share is left alone, and for what it forbids and is done without.',
+    labelNames: ['cause'],
     registers,
   });
   return {
     sharedStoreUsed: (operation, result) => uses.inc({ operation, result }),
-    sharedStoreChanged: (isUp) => up.set(isUp ? 1 : 0),
+    sharedStoreChanged(isUp, faults) {
+      up.set(isUp ? 1 : 0);
+      fault.reset();
+      for (const cause of faults) fault.set({ cause }, 1);
+    },
   };
 }
 

@@ -21,12 +21,20 @@ const MAX_BODY_BYTES = 8_388_608;
 function setUp(turn: 'free' | 'taken', given: Record<string, string> = {}) {
   let fields = given;
   let whileTaken = () => {};
+  let holder = 'first';
   const clock = createFakeClock();
   const taken: { readonly type: string; readonly value: number }[] = [];
   const scripts: { readonly keys: string[]; readonly arguments: string[] }[] = [];
+  const unused = () => Promise.reject(new Error('not in use'));
   const redis: RedisCommands = {
     isReady: true,
     hGetAll: async () => fields,
+    hGet: unused,
+    hSet: unused,
+    pExpire: unused,
+    publish: unused,
+    time: unused,
+    get: async () => holder,
     set: async (_key, _value, { expiration }) => {
       taken.push(expiration);
       whileTaken();
@@ -37,7 +45,13 @@ function setUp(turn: 'free' | 'taken', given: Record<string, string> = {}) {
   };
   const entries = createRedisEntries(
     { namespace: async () => 'imagecaches-bff:2:test', keepStaleMs: 60_000 },
-    { run: (_operation, work) => work(redis), subscribe: () => undefined, stop: () => undefined },
+    {
+      lacks: { has: () => false, note: () => undefined },
+      run: (_operation, work) => work(redis),
+      join: () => undefined,
+      subscribe: () => undefined,
+      stop: () => undefined,
+    },
     clock,
   );
   /** Another instance shares these fields between the first look and the turn. */
@@ -46,7 +60,10 @@ function setUp(turn: 'free' | 'taken', given: Record<string, string> = {}) {
       fields = shared;
     };
   };
-  return { clock, entries, scripts, taken, shareFirst };
+  const passTurnTo = (next: string) => {
+    holder = next;
+  };
+  return { clock, entries, scripts, taken, shareFirst, passTurnTo };
 }
 
 describe('a turn in Redis', () => {
@@ -88,6 +105,44 @@ describe('a turn in Redis', () => {
     await clock.advance(1);
     expect(isTime).toBe(true);
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe('a queue of turns that nobody gives up', () => {
+  async function waitingFor(ms: number) {
+    const set = setUp('taken');
+    const look = async () => (await set.entries.lookUp('web', () => false)).state;
+    for (let waitedMs = 0; waitedMs < ms; waitedMs += LOOK_AGAIN_MS) {
+      expect(await look()).toBe('taken');
+      await set.clock.advance(LOOK_AGAIN_MS);
+    }
+    return { ...set, look };
+  }
+
+  it('is left by who has waited through one of them: 2 seconds', async () => {
+    const { look, passTurnTo, clock } = await waitingFor(TURN_MS);
+    passTurnTo('second');
+    expect(await look()).toBe('ours');
+    // The next wait begins with the turn that it finds.
+    for (let waitedMs = 0; waitedMs <= TURN_MS; waitedMs += LOOK_AGAIN_MS) {
+      expect(await look()).toBe('taken');
+      await clock.advance(LOOK_AGAIN_MS);
+    }
+  });
+
+  it('is not one while one holder goes on loading, or gives up early', async () => {
+    const { look } = await waitingFor(5 * TURN_MS);
+    expect(await look()).toBe('taken');
+    const early = await waitingFor(TURN_MS - LOOK_AGAIN_MS);
+    early.passTurnTo('second');
+    expect(await early.look()).toBe('taken');
+  });
+
+  it('is no matter to a later wait', async () => {
+    const { look, passTurnTo, clock } = await waitingFor(LOOK_AGAIN_MS);
+    await clock.advance(TURN_MS);
+    passTurnTo('second');
+    expect(await look()).toBe('taken');
   });
 });
 

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../../support/free-port.ts';
 
-/** Redis, or Valkey under a name of its own. */
-const PROGRAM = ['redis-server', 'valkey-server'].find(
-  (program) => spawnSync(program, ['--version']).status === 0,
+/** Redis, or Valkey under a name of its own; TEST_REDIS_SERVER: this program. */
+const PROGRAM = [process.env.TEST_REDIS_SERVER ?? '', 'redis-server', 'valkey-server'].find(
+  (program) => program !== '' && spawnSync(program, ['--version']).status === 0,
 );
 
 /**
@@ -65,6 +65,8 @@ export async function startRedisServer(
       const look = (chunk: Buffer) => {
         output += chunk.toString();
         if (/eady to accept connections|Sentinel ID is|\+monitor/.test(output)) resolve();
+        // It has something on disk: it answers meanwhile, and says that it loads.
+        if (output.includes('Loading RDB')) resolve();
       };
       started.stdout.on('data', look);
       started.stderr.on('data', look);

@@ -2,180 +2,38 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createClient } from '@redis/client';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { LookUp, SharedEntries, SharedEntry } from '../../../../src/fleet/entries.ts';
-import type { SharedUse } from '../../../../src/fleet/use.ts';
-import { NO_METRICS } from '../../../../src/observability/metrics.ts';
-import { createRedisStore } from '../../../../src/runtime/node/redis/create-redis-store.ts';
-import { createRecordingLogger, type RecordingLogger } from '../../../support/recording-logger.ts';
-import { hasRedisServer, type RedisServer, startRedisServer } from './redis-server.ts';
+import type { SharedEntry } from '../../../../src/fleet/entries.ts';
+import { hasRedisServer } from './redis-server.ts';
+import {
+  always,
+  closeAll,
+  closing,
+  entry,
+  NAMESPACE,
+  openClient,
+  openStore,
+  startServer,
+  takeTurn,
+  textOf,
+} from './test-store.ts';
 
 /** No command is waited for longer than 50 ms (docs/replicas.md). */
 const REDIS_TIMEOUT_MS = 50;
 /** The location is read again when a connection has given nothing for 10 seconds (docs/replicas.md). */
 const STUCK_MS = 10_000;
+/** It is tried again after 1 second at first. */
+const PAUSE_MS = 1000;
+/** A trial of all commands, for which nobody waits, takes 2 seconds at most. */
+const TRIAL_MS = 2000;
 
-const NAMESPACE = 'imagecaches-bff:1:test';
 const PASSWORD = 'PlantedRedisPassword0001';
-
-interface TestStore {
-  /** Entries that could not be read. */
-  readonly invalid: () => number;
-  readonly stop: () => void;
-  readonly entries: SharedEntries;
-  readonly use: SharedUse;
-  readonly logger: RecordingLogger;
-  /** operation:result, in order. */
-  readonly used: string[];
-  /** The times that were asked for of timers: milliseconds. */
-  readonly delays: ReadonlySet<number>;
-  /** Resolves when the store has come up, or gone down, so many times in all. */
-  readonly changed: (isUp: boolean, times?: number) => Promise<void>;
-  readonly shared: string[];
-  readonly sharedOnce: () => Promise<string>;
-  /** Lets the timers of this delay go off. */
-  readonly fire: (delayMs: number) => void;
-  /** Timers that wait. */
-  readonly timers: () => number;
-  /** From now on Redis is given no time to answer, or all that it takes. */
-  readonly loseAnswers: (areLost: boolean) => void;
-}
-
-/** No request waits longer for Redis. */
-const ANSWER_MS = 50;
 /** Who waits for the load of another looks again after this time. */
 const LOOK_AGAIN_MS = 500;
 /** Who loads says so anew after this time. */
 const RENEW_MS = 700;
 
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
-
-async function startServer(...args: Parameters<typeof startRedisServer>): Promise<RedisServer> {
-  const server = await startRedisServer(...args);
-  closing.push(server.stop);
-  return server;
-}
-
-interface OpenOptions {
-  readonly file?: string;
-  readonly now?: () => number;
-  readonly readTextFile?: (path: string) => Promise<string>;
-}
-
-/**
- * A store whose timers go off when the test says so: how long this machine takes to answer for Redis is no matter then.
- */
-function openStore(
-  url: string,
-  { file, now = Date.now, readTextFile = () => Promise.reject(new Error('no files')) }: OpenOptions = {},
-): TestStore {
-  const logger = createRecordingLogger();
-  const used: string[] = [];
-  const delays = new Set<number>();
-  const changes = { true: 0, false: 0 };
-  const listeners = new Set<() => void>();
-  const timers = new Set<{ readonly delayMs: number; readonly callback: () => void }>();
-  let areAnswersLost = false;
-  const fire = (delayMs: number) => {
-    for (const timer of [...timers]) if (timer.delayMs === delayMs && timers.delete(timer)) timer.callback();
-  };
-  const store = createRedisStore(
-    { url, file },
-    {
-      now,
-      elapsed: now,
-      schedule: (callback, delayMs) => {
-        delays.add(delayMs);
-        const timer = { delayMs, callback };
-        timers.add(timer);
-        if (areAnswersLost && delayMs === ANSWER_MS) setImmediate(fire, ANSWER_MS);
-        return () => void timers.delete(timer);
-      },
-      random: () => 0,
-      logger,
-      readTextFile,
-      metrics: {
-        ...NO_METRICS,
-        sharedStoreUsed: (operation, result) => used.push(`${operation}:${result}`),
-        sharedStoreChanged: (isUp) => {
-          changes[`${isUp}`] += 1;
-          for (const listener of [...listeners]) listener();
-        },
-      },
-    },
-  );
-  let invalid = 0;
-  const entries = store.openEntries({
-    namespace: async () => NAMESPACE,
-    keepStaleMs: 60_000,
-    reportInvalid: () => {
-      invalid += 1;
-    },
-  });
-  const use = store.openUse(async () => NAMESPACE);
-  const shared: string[] = [];
-  let sharedNext = Promise.withResolvers<string>();
-  entries.onShared?.((key) => {
-    shared.push(key);
-    sharedNext.resolve(key);
-    sharedNext = Promise.withResolvers<string>();
-  });
-  closing.push(store.stop);
-  return {
-    stop: store.stop,
-    entries,
-    use,
-    logger,
-    used,
-    delays,
-    invalid: () => invalid,
-    shared,
-    sharedOnce: () => sharedNext.promise,
-    fire,
-    timers: () => timers.size,
-    loseAnswers: (areLost) => {
-      areAnswersLost = areLost;
-    },
-    changed: (isUp, times = 1) =>
-      new Promise((resolve) => {
-        const look = () => {
-          if (changes[`${isUp}`] < times) return;
-          listeners.delete(look);
-          resolve();
-        };
-        listeners.add(look);
-        look();
-      }),
-  };
-}
-
-/** A client of the test's own, which can write anything. */
-async function openClient(url: string) {
-  const client = createClient({ url });
-  client.on('error', () => undefined);
-  await client.connect();
-  closing.push(() => client.destroy());
-  return client;
-}
-
-function entry(text: string, begunAtMs = Date.now() - 5): SharedEntry {
-  const body = new TextEncoder().encode(text);
-  return { body, begunAtMs, storedAtMs: begunAtMs + 3, freshUntilMs: begunAtMs + 30_000 };
-}
-
-const textOf = (found: SharedEntry | undefined) => found && new TextDecoder().decode(found.body);
-const never = () => false;
-const always = () => true;
-
-async function takeTurn(store: TestStore, key: string): Promise<Extract<LookUp, { state: 'ours' }>> {
-  const found = await store.entries.lookUp(key, never);
-  if (found.state !== 'ours') throw new Error(`the turn is ${found.state}`);
-  return found;
-}
+afterEach(closeAll);
 
 describe.skipIf(!hasRedisServer())('entries in Redis', () => {
   it('are what another instance has put, byte for byte and with its times', async () => {
@@ -451,24 +309,26 @@ describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
   });
 
   it('frozen: three wait 50 ms, then nobody does, and it is used again when it thaws', async () => {
-    let nowMs = Date.now();
     const server = await startServer();
-    const store = openStore(server.url, { now: () => nowMs });
+    const store = openStore(server.url);
     await store.changed(true);
     server.freeze();
     closing.push(server.thaw);
     store.loseAnswers(true);
     for (let count = 0; count < 20; count += 1)
       expect((await store.entries.lookUp('web', always)).state).toBe('ours');
+    // Apart from the trials, for which nobody waits.
+    for (const delayMs of [TRIAL_MS, PAUSE_MS]) expect(store.delays.delete(delayMs)).toBe(true);
     expect(store.delays).toEqual(new Set([REDIS_TIMEOUT_MS, LOOK_AGAIN_MS]));
     expect(store.used.filter((use) => use === 'look_up:timeout')).toHaveLength(3);
     expect(store.used.filter((use) => use === 'look_up:skipped')).toHaveLength(17);
     await store.changed(false);
     server.thaw();
     store.loseAnswers(false);
-    nowMs += 1001;
-    await takeTurn(store, 'api');
+    store.fire(PAUSE_MS);
     await store.changed(true, 2);
+    await takeTurn(store, 'api');
+    expect(store.used.at(-1)).toBe('look_up:ok');
     expect(store.logger.lines).toHaveLength(3);
   });
 
@@ -489,35 +349,43 @@ describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
     expect(store.logger.lines).toHaveLength(1);
   });
 
-  it('frozen again: the pauses double from 1 second, and begin with 1 second after an answer', async () => {
+  it('frozen again: the pauses double from 1 to 10 seconds, and begin with 1 second after 10 good ones', async () => {
     let nowMs = Date.now();
     const server = await startServer();
     const store = openStore(server.url, { now: () => nowMs });
     await store.changed(true);
     closing.push(server.thaw);
     const freeze = async () => {
+      store.delays.clear();
       server.freeze();
       store.loseAnswers(true);
       for (let count = 0; count < 3; count += 1) await store.entries.get('web');
+      store.delays.delete(REDIS_TIMEOUT_MS);
     };
-    /** How the store is used just before the pause is over, and when it is. */
-    const usedAround = async (pauseMs: number) => {
-      const before = store.used.length;
-      nowMs += pauseMs - 1;
-      await store.entries.get('web');
-      nowMs += 1;
-      await store.entries.get('web');
-      return store.used.slice(before);
+    const thaw = async (pauseMs: number, times: number) => {
+      server.thaw();
+      store.loseAnswers(false);
+      store.fire(pauseMs);
+      await store.changed(true, times);
     };
     await freeze();
-    for (const pauseMs of [1000, 2000])
-      expect([pauseMs, await usedAround(pauseMs)]).toEqual([pauseMs, ['get:skipped', 'get:timeout']]);
-    // Before 10 seconds are over, after which the connection is replaced.
-    server.thaw();
-    store.loseAnswers(false);
-    expect(await usedAround(4000)).toEqual(['get:skipped', 'get:ok']);
+    for (const pauseMs of [1000, 2000, 4000, 8000]) {
+      expect([pauseMs, ...store.delays]).toEqual([pauseMs, pauseMs]);
+      store.delays.clear();
+      store.fire(pauseMs);
+      // The trial came to its end, and the next pause has begun.
+      await expect.poll(() => [store.delays.has(REDIS_TIMEOUT_MS), store.timers()]).toEqual([true, 1]);
+      store.delays.delete(REDIS_TIMEOUT_MS);
+    }
+    await thaw(10_000, 2);
+    // Well for less than 10 seconds: as before.
+    nowMs += 9999;
     await freeze();
-    expect(await usedAround(1000)).toEqual(['get:skipped', 'get:timeout']);
+    expect([...store.delays]).toEqual([10_000]);
+    await thaw(10_000, 3);
+    nowMs += 10_000;
+    await freeze();
+    expect([...store.delays]).toEqual([1000]);
   });
 
   it('back on a new connection: no pause of the old one is waited for', async () => {
@@ -579,10 +447,10 @@ describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
     await store.changed(false);
     url = other.url;
     nowMs += STUCK_MS - 1;
-    await store.entries.get('web');
+    store.fire(PAUSE_MS);
     expect(readings).toBe(1);
     nowMs += 1;
-    await store.entries.get('web');
+    store.fire(2 * PAUSE_MS);
     expect(readings).toBe(2);
     await store.changed(true, 2);
     store.loseAnswers(false);
@@ -590,35 +458,17 @@ describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
     expect(store.used.at(-1)).toBe('look_up:ok');
   });
 
-  it('full: what cannot be put is served all the same, and no line is logged for each', async () => {
-    const server = await startServer(['--maxmemory', '1', '--maxmemory-policy', 'noeviction']);
-    const store = openStore(server.url);
-    await store.changed(true);
-    for (let count = 0; count < 10; count += 1) {
-      const found = await store.entries.lookUp('web', always);
-      expect(found.state).toBe('ours');
-      if (found.state === 'ours') await found.settle(entry('x'));
-    }
-    expect(new Set(store.used)).toEqual(new Set(['look_up:error', 'share:error']));
-    expect(store.logger.lines).toHaveLength(1);
-  });
-
   it('with a password that changes: the file is read again', async () => {
-    let nowMs = Date.now();
     const server = await startServer(['--requirepass', PASSWORD]);
-    const folder = await mkdtemp(join(tmpdir(), 'redis-url-'));
-    closing.push(() => rm(folder, { recursive: true }));
     const files = new Map([['url', server.url.replace('//', '//:wrong@')]]);
     const store = openStore('redis://127.0.0.1:1', {
-      now: () => nowMs,
       file: 'url',
       readTextFile: async (path) => files.get(path) ?? '',
     });
     await store.changed(false);
     expect(await store.entries.get('web')).toBeUndefined();
     files.set('url', server.url.replace('//', `//:${PASSWORD}@`));
-    nowMs += 10_001;
-    await store.entries.get('web');
+    store.fire(PAUSE_MS);
     await store.changed(true);
     await (await takeTurn(store, 'web')).settle(entry('a'));
     await server.kill();
@@ -695,21 +545,58 @@ redis.destroy();
     expect(await two.use.add([{ key: 'a', addedMs: 100 }], 60_000)).toEqual([100]);
   });
 
-  it('sentinels', async () => {
-    const server = await startServer(['--requirepass', PASSWORD]);
-    const folder = await mkdtemp(join(tmpdir(), 'sentinel-'));
-    closing.push(() => rm(folder, { recursive: true }));
-    const file = join(folder, 'sentinel.conf');
-    await writeFile(
-      file,
-      `sentinel monitor main 127.0.0.1 ${server.port} 1\nsentinel auth-pass main ${PASSWORD}\n`,
-    );
-    const sentinel = await startServer(['--sentinel'], { first: [file] });
-    const store = openStore(`redis+sentinel://:${PASSWORD}@127.0.0.1:${sentinel.port}/main`);
-    await store.changed(true);
-    const put = entry('watched');
-    await (await takeTurn(store, 'web')).settle(put);
-    expect(await store.entries.get('web')).toEqual(put);
+  describe('sentinels', () => {
+    const OF_SENTINEL = 'Planted%/#OfTheSentinel';
+
+    async function startSentinel(more = '') {
+      const server = await startServer(['--requirepass', PASSWORD]);
+      const folder = await mkdtemp(join(tmpdir(), 'sentinel-'));
+      closing.push(() => rm(folder, { recursive: true }));
+      const file = join(folder, 'sentinel.conf');
+      await writeFile(
+        file,
+        `sentinel monitor main 127.0.0.1 ${server.port} 1\nsentinel auth-pass main ${PASSWORD}\n${more}`,
+      );
+      const sentinel = await startServer(['--sentinel'], { first: [file] });
+      return `redis+sentinel://:${PASSWORD}@127.0.0.1:${sentinel.port}/main`;
+    }
+
+    async function share(url: string): Promise<void> {
+      const store = openStore(url);
+      await store.changed(true);
+      const put = entry('watched');
+      await (await takeTurn(store, 'web')).settle(put);
+      expect(await store.entries.get('web')).toEqual(put);
+    }
+
+    it('that ask for nothing themselves', async () => {
+      await share(await startSentinel());
+    });
+
+    it('with a password of their own', async () => {
+      const url = await startSentinel(`requirepass "${OF_SENTINEL}"\n`);
+      await share(`${url}?sentinel_password=${encodeURIComponent(OF_SENTINEL)}`);
+      for (const [credentials, fault] of [
+        ['', 'NOAUTH'],
+        ['?sentinel_password=wrong', 'WRONGPASS'],
+      ]) {
+        const store = openStore(`${url}${credentials}`);
+        await store.changed(false);
+        expect(store.states).toEqual([`down ${fault}`]);
+      }
+    });
+
+    it('with a user of its own, who may do no more than is needed', async () => {
+      const rules = 'allchannels -@all +sentinel|sentinels +sentinel|master +sentinel|replicas +psubscribe';
+      const url = await startSentinel(`user watcher on >${OF_SENTINEL} ${rules}\n`);
+      await share(`${url}?sentinel_username=watcher&sentinel_password=${encodeURIComponent(OF_SENTINEL)}`);
+    });
+
+    it('whose primary asks for another password than is given', async () => {
+      const store = openStore((await startSentinel()).replace(PASSWORD, 'wrong'));
+      await store.changed(false);
+      expect(store.states).toEqual(['down WRONGPASS']);
+    });
   });
 });
 

@@ -56,6 +56,7 @@ describe.skipIf(!hasRedisServer())('the metrics of the shared store', () => {
     await redis.kill();
     await service.printed(/"msg":"the shared store does not answer/);
     expect(await sampleOf('up')).toBe(0);
+    expect(await sampleOf('fault{cause="unreachable"}')).toBe(1);
     expect(await get('b')).toBe(200);
     expect(await uses('look_up', 'skipped')).toBe(1);
     while ((await uses('share', 'skipped')) !== 1);
@@ -63,6 +64,7 @@ describe.skipIf(!hasRedisServer())('the metrics of the shared store', () => {
     await redis.restart();
     await service.printed(/"msg":"the shared store answers"[\s\S]*"msg":"the shared store answers"/);
     expect(await sampleOf('up')).toBe(1);
+    expect(await sampleOf('fault{cause="unreachable"}')).toBeUndefined();
     expect(await get('c')).toBe(200);
     expect(await uses('look_up', 'ok')).toBe(2);
     expect(await uses('look_up', 'timeout')).toBeUndefined();
