@@ -18,7 +18,7 @@ export interface TokenIssuer {
 }
 
 /**
- * A token issuer for trying things out: a key pair of its own, made anew at each start, with the OpenID
+ * A token issuer for trying things out: a new key pair at each start, with the OpenID
  * configuration and the JWKS over HTTP. It hands a token to anyone who asks, so it listens on loopback only.
  */
 export async function startTokenIssuer(options: { readonly port?: number } = {}): Promise<TokenIssuer> {

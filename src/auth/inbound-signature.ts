@@ -75,7 +75,7 @@ export function isSdkAuthorization(authorization: string | null): authorization 
 
 /**
  * Checks requests that the vendor's SDKs have signed with SDK-HMAC-SHA256 and a key pair of ours. The canonical
- * request is built anew from what arrived, with the headers that the client chose to sign: the Go SDK signs no host,
+ * request is rebuilt from what arrived, with the headers that the client chose to sign: the Go SDK signs no host,
  * the Node SDK signs content-type. The date must be among them, and where the host is, it must be the one that
  * arrived or the configured one.
  */

@@ -1,4 +1,5 @@
 import { type BodyDigest, type CachedResponse, etagOf, type ListFilter } from './cached-response.ts';
+import { hasEqualBytes } from './has-equal-bytes.ts';
 
 /**
  * Answers to filters by name, cut out of one whole list as they are asked for and kept with it. Exact match and no
@@ -53,8 +54,4 @@ export class DerivedAnswers {
     const { storedAtMs, freshUntilMs } = this.#list;
     return { body, etag: await etagOf(body, this.#sha256), storedAtMs, freshUntilMs };
   }
-}
-
-function hasEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index]);
 }

@@ -246,17 +246,19 @@ export class ResponseCache {
     const previous = this.#held.peek(source.key);
     const askedAtMs = elapsed();
     if (previous !== undefined) noteLoadBegun(previous, askedAtMs);
-    const heldSinceMs = this.#heldSinceMs(source);
+    // Asked after each wait: what is held may be newer by then.
     const isWanted = (load: FleetLoad): boolean =>
       isForced
-        ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS && load.storedAtMs >= heldSinceMs
-        : elapsed() < this.#freshUntilMs(load) && load.storedAtMs > heldSinceMs;
+        ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS && load.storedAtMs >= this.#heldSinceMs(source)
+        : elapsed() < this.#freshUntilMs(load) && load.storedAtMs > this.#heldSinceMs(source);
     const turn = this.#fleetLoads && (await this.#fleetLoads.take(source, isWanted));
     if (turn !== undefined && 'loaded' in turn)
       return { response: await this.#adopt(source, turn), isShared: true };
     const begunAtMs = elapsed();
     try {
-      const loaded = await source.load((late) => waitUntil(this.#holdLate(source, late, begunAtMs)));
+      const loaded = await source.load((late) =>
+        waitUntil(this.#holdLate(source, late, begunAtMs).catch(this.#options.reportFailure)),
+      );
       const response = await this.#toResponse(loaded);
       this.#rejected = undefined;
       if (turn !== undefined) waitUntil(turn.settle({ ...response, begunAtMs }));

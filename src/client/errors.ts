@@ -35,7 +35,7 @@ export class ImageCachesProblem extends Error {
   readonly status: number;
   readonly title: string;
   readonly detail: string | undefined;
-  /** The request id, for whoever runs the service. */
+  /** The request id, for the operator of the service. */
   readonly instance: string | undefined;
   /** When it is worth while to try again, in milliseconds from the answer; undefined when it did not say. */
   readonly retryAfterMs: number | undefined;

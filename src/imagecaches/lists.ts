@@ -49,10 +49,7 @@ export function createImageCacheLists(target: Target): ImageCacheLists {
       ...(entries && {
         shared: {
           entries,
-          reportInvalid: () => {
-            metrics.sharedEntryRejected();
-            logger.warn({}, 'a shared entry that no load can have given was dropped');
-          },
+          reportInvalid: target.reportInvalidEntry,
           waitMs: config.upstream.deadlineMs,
         },
       }),

@@ -1,4 +1,5 @@
 import type { LoadedBody } from '../cache/cached-response.ts';
+import { hasEqualBytes } from '../cache/has-equal-bytes.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import { UpstreamError } from '../vendor/upstream-error.ts';
@@ -80,8 +81,4 @@ function toLoadedBody(name: string | undefined, imageCaches: readonly ImageCache
   const { body, select, empty } = serialiseImageCaches(imageCaches);
   const isEmpty = imageCaches.length === 0;
   return name === undefined ? { body, isEmpty, filter: { select, empty } } : { body, isEmpty };
-}
-
-function hasEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index]);
 }

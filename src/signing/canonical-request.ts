@@ -57,7 +57,7 @@ export function encodeRfc3986(text: string): string {
 /**
  * The canonical URI of a path as it goes on the wire, for example `URL#pathname`. The rule is to decode once
  * and encode once: an escape stands for its byte, any other character for its UTF-8, a slash parts segments
- * (`%2F` does not), and each byte is written anew by {@link encodeRfc3986}'s rule. So `:` and `%3a` both give
+ * (`%2F` does not), and each byte is encoded again by {@link encodeRfc3986}'s rule. So `:` and `%3a` both give
  * `%3A`, and a canonical URI is its own canonical URI. A slash is added at the end where there is none; the
  * request itself goes out without it. Dot segments are left alone: `URL` has resolved them.
  * (Vendor's signing guide, api-sign-algorithm-002. Its Node SDK encodes escapes a second time.)

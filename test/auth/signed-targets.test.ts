@@ -135,7 +135,7 @@ describe('what a signature is verified over is what is used', () => {
 
 describe('a plain path', () => {
   it.each(['/imagecaches', '/v5/imagecaches', '/v3/projects?name=cn-north-4'])(
-    '%s with a fragment is a bad request, whoever asks',
+    '%s with a fragment is a bad request for every caller',
     async (path) => {
       for (const authorization of [`Bearer ${await service.token()}`, ''])
         for (const fragment of ['#', '#?name=cache-3'])

@@ -119,7 +119,7 @@ export async function measureMisses({ folder, lives }: MissOptions): Promise<Mis
           notes: [
             'Caller, stand-in (a process of its own) and HTTP client are the same for both. The service adds a second HTTP exchange,',
             'parsing, sanitising, storing and two log lines; by its clock HTTP is two thirds of it for a name. Of 50 entries, parsing,',
-            'checking and writing them anew takes a quarter of a millisecond more.',
+            'checking and writing them takes a quarter of a millisecond more.',
           ],
         },
         await measureConnections(simulator, issuer, folder),

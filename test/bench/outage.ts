@@ -138,7 +138,7 @@ export async function measureOutage({ quick, folder }: MeasureOptions): Promise<
       notes: [
         `The load begins ${BEFORE_SECONDS} s before the outage and ends ${AFTER_SECONDS} s after; no request left more than ${round(lateMs)} ms late. Good: 200 with the list.`,
         'Calls tried: connections during the outage, which are accepted to be counted and reset at once; a closed port would refuse them.',
-        'Recovered: the first answer with the list that upstream has since it is back; whoever pauses between failed calls sees it later.',
+        'Recovered: the first answer with the list that upstream has since it is back; a peer that pauses between failed calls sees it later.',
         'This service has its defaults. nginx has proxy_cache_use_stale, _background_update and _lock on, and checks no token.',
       ],
     };
@@ -203,7 +203,7 @@ async function measureOne(
   const lateMs = await load;
   if (seen.wrong > 0) throw new Error(`${who} answers 200 with something other than the list`);
 
-  // Whoever has not asked upstream again when the load ends is asked on, now and then.
+  // A peer that has not asked upstream again when the load ends is asked now and then.
   for (let count = 0; seen.newerAtMs === undefined; count += 1) {
     if (performance.now() > backAtMs + RECOVERY_TIMEOUT_MS) break;
     const token = tokens[count % tokens.length] as string;

@@ -404,7 +404,7 @@ async function check(): Promise<boolean> {
     return false;
   }
   if ('missing' in awsSigv4Proxy) process.stdout.write(`not looked at: ${awsSigv4Proxy.missing}\n`);
-  // Whoever parses and writes it again changes it.
+  // Parsing and writing it again changes it.
   const body = Buffer.from(
     `{ "image_caches" : [${Array.from({ length: 50 }, (_, index) => `\n{"name":"web-${index}","size":1.0,"text":"\\u00e9"}`)}\n] }`,
   );

@@ -10,7 +10,7 @@ import { separateCpus } from './servers.ts';
 export interface MeasureOptions {
   /** Shorter and less exact. */
   readonly quick: boolean;
-  /** For files of the servers; whoever asks deletes it. */
+  /** For files of the servers; the caller deletes it. */
   readonly folder: string;
   /** An API gateway to compare with, where there is one. */
   readonly krakend?: { readonly binary: string; readonly version: string };

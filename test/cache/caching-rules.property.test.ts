@@ -27,7 +27,7 @@ const SETTINGS = fc.record({
  * The whole service, with a scripted upstream and a clock that is moved, under commands in any order. The rules of the
  * contract are in model/: what has to hold of each call (guard-rules, load-rules), of each answer (answer-rules) and of each
  * read (expected-answer), and in the end that a healthy upstream heals everything (healing). They say what callers and
- * the vendor see, and nothing of how the cache does it. What the code does not keep yet has a switch in rules-to-come.
+ * the vendor see, and nothing of how the cache does it.
  */
 it(
   `keeps the rules of caching in ${RUNS} runs (seed ${SEED})`,

@@ -96,7 +96,7 @@ describe('GET /imagecaches', () => {
     expect(service.calls).toHaveLength(1);
   });
 
-  it('answers 304 to whoever holds the representation', async () => {
+  it('answers 304 to callers that hold the representation', async () => {
     const service = await createTestService();
     const first = await service.get('/imagecaches');
     const etag = first.headers.get('etag') as string;
@@ -391,7 +391,7 @@ describe('upstream faults', () => {
     expect((await pending).status).toBe(200);
   });
 
-  it('signs each attempt anew, with the date of its moment', async () => {
+  it('signs each attempt again, with the date of its moment', async () => {
     const service = await createTestService({}, { random: () => 0.999 });
     service.upstream = (_call, index) =>
       index === 0 ? new Response('', { status: 502 }) : vendorList(vendorEntry());

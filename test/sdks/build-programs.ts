@@ -13,7 +13,7 @@ export type Command = readonly [file: string, ...args: string[]];
 
 /**
  * Builds the sample programs with the SDKs of their languages' registries. A language that is missing is a failure:
- * whoever runs this wants to know about all of them.
+ * the reader wants to know about all of them.
  */
 export async function buildPrograms(): Promise<Readonly<Record<'python' | 'go' | 'java' | 'node', Command>>> {
   await mkdir(BUILD, { recursive: true });

@@ -303,7 +303,7 @@ describe('the imported key', () => {
     expect(stuck).not.toHaveBeenCalled();
   });
 
-  it('is imported anew after a failure', async () => {
+  it('is imported again after a failure', async () => {
     vi.spyOn(crypto.subtle, 'importKey').mockRejectedValueOnce(new Error('once'));
     const credential = newCredential();
     await expect(signWith({}, credential)).rejects.toThrow('once');

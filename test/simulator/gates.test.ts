@@ -59,7 +59,7 @@ test('a scripted gate can stand between the headers and the body', async () => {
   connection.close();
 });
 
-test('arrived waits for those to come, and holding again counts anew', async () => {
+test('arrived waits for those to come, and holding again starts the count at zero', async () => {
   const arrived = simulator.arrived('a');
   simulator.hold('a');
   const first = sendSigned(simulator);

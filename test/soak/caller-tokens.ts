@@ -12,7 +12,7 @@ const READ_AND_REFRESH = 'imagecaches:read imagecaches:refresh';
 const RENEW_MS = 100;
 /** So many are in use: a token is used for two seconds. */
 const GOOD_TOKENS = 20;
-/** Of every so many new tokens one ends while it is in use, and the bad ones are made anew. */
+/** Of every so many new tokens one ends while it is in use, and the bad ones are made again. */
 const OTHERS_EVERY = 10;
 /** Tokens that end have this many seconds left, and are used for as long after their end. */
 const SECONDS_LEFT = 3;

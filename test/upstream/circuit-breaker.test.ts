@@ -103,7 +103,7 @@ describe('the circuit breaker', () => {
     expect(breaker.tryEnter(FIRST_OPEN_MS + PROBE_LEASE_MS)).toBeDefined();
   });
 
-  it('doubles the time for each failed probe, up to a minute, and starts anew once it was closed', () => {
+  it('doubles the time for each failed probe, up to a minute, and starts again once it was closed', () => {
     const { breaker, call, changes, open } = setUp();
     open(0);
     let nowMs = 0;

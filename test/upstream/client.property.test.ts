@@ -248,7 +248,7 @@ async function run(steps: readonly Step[]): Promise<void> {
   expect(retries).toBeLessThanOrEqual(asked / CALLS_PER_RETRY + RETRY_RESERVE + allowance);
 }
 
-it('whatever upstream answers, and whoever asks: no guard is passed that should have held', async () => {
+it('whatever upstream answers, for any caller: no guard is passed that should have held', async () => {
   await fc.assert(fc.asyncProperty(fc.array(STEP, { maxLength: 10 }), run), {
     numRuns: 40,
   });

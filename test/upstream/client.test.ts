@@ -538,7 +538,7 @@ describe('refused keys', () => {
     expect(await Promise.all(asked)).toEqual(Array(10).fill('value'));
   });
 
-  it('never earn a third refusal in 5 minutes, whatever the vendor answers and whoever asks', async () => {
+  it('never earn a third refusal in 5 minutes, whatever the vendor answers', async () => {
     const step = fc.oneof(
       fc.record({
         ask: fc.integer({ min: 1, max: 6 }),

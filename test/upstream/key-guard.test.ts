@@ -48,7 +48,7 @@ describe('the key guard', () => {
     expect(call('rejected', again + 3 * LOCK_OUT_MS)).toBe(false);
   });
 
-  it('starts anew after a success, and only one that began after the last refusal', () => {
+  it('starts again after a success, and only one that began after the last refusal', () => {
     const { call, enter, guard } = setUp();
     call('rejected', T);
     call('accepted', T);

@@ -178,7 +178,7 @@ const PROBLEMS = /** @type {Record<string, string>} */ ({
     'The token is not accepted: it has expired, or is meant for something else. Sign in again.',
   forbidden: 'This token may not read the list. Ask for the scope that the service needs.',
   rate_limited: 'Too many requests. Wait a moment and try again.',
-  upstream_rejected: 'The cloud refuses the key of this service. Whoever runs it has to look at it.',
+  upstream_rejected: 'The cloud refuses the key of this service. Its operator has to look at it.',
   upstream_failed: 'The cloud gives no usable answer, and there is no older list to show.',
   upstream_timeout: 'The cloud does not answer in time, and there is no older list to show.',
 });
@@ -204,7 +204,7 @@ async function load(isForced = false) {
       showFreshness(response);
       showChart();
       showRows();
-      say(isForced ? 'The list was loaded anew.' : '');
+      say(isForced ? 'The list was loaded again.' : '');
       return;
     }
     const explained = PROBLEMS[body.code] ?? `${body.title ?? 'Something is wrong'}.`;

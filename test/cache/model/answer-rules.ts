@@ -6,7 +6,6 @@ import {
   STALE_WHILE_REVALIDATE_MS,
 } from './contract-numbers.ts';
 import type { GivenList, ServedList } from './given-lists.ts';
-import { DECIDED_RULES, MISSED_RULES } from './rules-to-come.ts';
 import { ROOMY_ENTRIES, type ServiceFacts } from './service-facts.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
 
@@ -129,10 +128,7 @@ function checkOutcome(
         demand(isFresh && isOwn, 'a hit is fresh and of its own key');
         break;
       }
-      demand(
-        (given.origin === 'upstream' && given.storedAtMs === atMs) || mayBeShared(facts),
-        'what was loaded is answered at once',
-      );
+      demand(given.origin === 'upstream' && given.storedAtMs === atMs, 'what was loaded is answered at once');
       if (collapsed === undefined) given.loaders += 1;
       // Empty lists of the same moment cannot be told apart where what is loaded is not kept.
       demand(given.loaders <= 1 || (isEmpty && !isRoomy), 'one caller loads, the others are collapsed');
@@ -149,11 +145,6 @@ function checkOutcome(
   demand(isFresh || !ask.wasUnknown || !isRejected, 'no stale data is taken in for a rejection');
 }
 
-/** May what is said to be loaded come from the store? Today where the list was not kept that was loaded first. */
-function mayBeShared({ settings: { hasStore, maxEntries } }: ServiceFacts): boolean {
-  return hasStore && maxEntries < ROOMY_ENTRIES && !MISSED_RULES.sharedIsSaidWithoutList;
-}
-
 /** Has a load failed, or may one have waited in vain for its turn behind other calls? */
 function hadReason({ guards, upstream }: ServiceFacts, atMs: number): boolean {
   const isCrowded = upstream.underWay.length > 0 || guards.lastEndedMs > atMs - ATTEMPT_TIMEOUT_MS;
@@ -161,8 +152,7 @@ function hadReason({ guards, upstream }: ServiceFacts, atMs: number): boolean {
 }
 
 function checkOrder({ settings, served, demand }: ServiceFacts, ask: Ask, given: GivenList): void {
-  const isChecked = ask.key === UNFILTERED_KEY || DECIDED_RULES.newerWins;
-  if (isChecked && settings.maxEntries === ROOMY_ENTRIES) {
+  if (settings.maxEntries === ROOMY_ENTRIES) {
     const lastMs = served.get(ask.key) ?? Number.NEGATIVE_INFINITY;
     demand(given.storedAtMs >= lastMs, 'no answer is older than the one before', { ask, given, lastMs });
   }

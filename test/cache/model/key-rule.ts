@@ -1,6 +1,5 @@
 import type { Credential } from '../../../src/signing/credential.ts';
 import { ID_REJECTIONS, KEY_REJECTIONS, LOCK_OUT_MS, PROOF_MS, UNPROVEN_MS } from './contract-numbers.ts';
-import { MISSED_RULES } from './rules-to-come.ts';
 import type { Ending, UpstreamCall } from './scripted-upstream.ts';
 import type { Demand } from './violations.ts';
 
@@ -71,7 +70,6 @@ export function createKeyRule({ now, signingMs, demand }: KeyRuleOptions): KeyRu
     const ofKey = ofId.filter(isOfKey(credential));
     const facts = { credential, ofKey: ofKey.length, ofId: ofId.length };
     demand(ofKey.length <= KEY_REJECTIONS, 'a key has 2 rejections in a row in 5 minutes at most', facts);
-    if (!MISSED_RULES.idRejectionsCountCallsUnderWay) return;
     demand(ofId.length <= ID_REJECTIONS, 'an id has 4 rejections in a row in 5 minutes at most', facts);
   }
 

@@ -8,7 +8,6 @@ import {
   pausedUntilMs,
   withoutStricter,
 } from './possible-loads.ts';
-import { DECIDED_RULES } from './rules-to-come.ts';
 import type { Ending, UpstreamCall } from './scripted-upstream.ts';
 import type { Demand } from './violations.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
@@ -184,8 +183,7 @@ export function createLoadRules(options: LoadRulesOptions): LoadRules {
     ended({ key }, ending) {
       const loads = loadsOf(seen, key);
       loads.possible = loads.possible.map((load) => endLoad(load, ending, now()));
-      if (ending === 'given up' && DECIDED_RULES.attemptTimeoutStartsWhenSent)
-        checkTimeout(seen, key, loads.possible);
+      if (ending === 'given up') checkTimeout(seen, key, loads.possible);
     },
     replaced(key) {
       const loads = loadsOf(seen, key);

@@ -2,7 +2,6 @@ import type { LookUp, SharedEntries, SharedEntry } from '../../../src/fleet/entr
 import type { Platform } from '../../../src/platform/platform.ts';
 import { createMemorySharedStore } from '../../support/memory-shared-store.ts';
 import { freshLifeMs, type GivenList, type GivenLists, servedText } from './given-lists.ts';
-import { MISSED_RULES } from './rules-to-come.ts';
 import { fromStoreKey, toStoreKey, UNFILTERED_KEY } from './whole-list.ts';
 
 export type StoreState = 'up' | 'slow' | 'down';
@@ -119,7 +118,8 @@ export function createOtherReplica(
         return;
       }
       const listed = [...names].filter((name) => key === UNFILTERED_KEY || name === key);
-      const lifeMs = (MISSED_RULES.sharedLifeIsOurs ? 2 : 1) * freshLifeMs(listed);
+      // Its lists may be fresh for longer than those of this one.
+      const lifeMs = 2 * freshLifeMs(listed);
       const storedAtMs = now() - lateMs;
       const begunAtMs = Math.min(turn.begunAtMs, storedAtMs);
       const freshUntilMs = storedAtMs + lifeMs;

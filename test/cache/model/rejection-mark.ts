@@ -1,6 +1,5 @@
 import type { Credential } from '../../../src/signing/credential.ts';
 import { DEADLINE_MS, REJECTED_STALE_MS } from './contract-numbers.ts';
-import { MISSED_RULES } from './rules-to-come.ts';
 import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstream.ts';
 
 /**
@@ -32,8 +31,6 @@ export interface RejectionMark {
 
 export function createRejectionMark(now: () => number): RejectionMark {
   let surelySinceMs: number | undefined;
-  /** Today a success of another replica after the first rejection counts more than a rejection after that success. */
-  let isForgiven = false;
   let possiblySinceMs: number | undefined;
   /** The last rejection. */
   let rejectedMs = Number.NEGATIVE_INFINITY;
@@ -41,10 +38,13 @@ export function createRejectionMark(now: () => number): RejectionMark {
   let overAtMs: number | undefined;
   const isOver = (sinceMs: number | undefined): boolean =>
     sinceMs !== undefined && now() - sinceMs >= REJECTED_STALE_MS;
-  /** Today a load whose second attempt is not sent ends with the rejection of the first, whatever was accepted since. */
+  /**
+   * A load whose second attempt is not sent ends with the rejection of the first, whatever was accepted since: a corner in
+   * which stale data is refused for longer than it has to be.
+   */
   let lateUntilMs = Number.NEGATIVE_INFINITY;
   const expectLate = (): void => {
-    if (!MISSED_RULES.replacedKeyIsForgotten) lateUntilMs = now() + DEADLINE_MS;
+    lateUntilMs = now() + DEADLINE_MS;
   };
   return {
     ended({ credential }, ending, latest) {
@@ -52,13 +52,12 @@ export function createRejectionMark(now: () => number): RejectionMark {
         if (isOver(possiblySinceMs)) overAtMs = now();
         surelySinceMs = undefined;
         if (now() >= lateUntilMs) possiblySinceMs = undefined;
-        isForgiven = false;
       } else if (ending === '401') {
         rejectedMs = now();
         possiblySinceMs ??= now();
         // Where it is replaced the load may try again, and end otherwise.
         if (credential !== latest) expectLate();
-        else if (!isForgiven) surelySinceMs ??= now();
+        else surelySinceMs ??= now();
       }
     },
     endedLate({ sentAtMs }, ending) {
@@ -72,8 +71,6 @@ export function createRejectionMark(now: () => number): RejectionMark {
     },
     otherSucceeded(isKnown) {
       if (isKnown) possiblySinceMs = undefined;
-      const isMissed = surelySinceMs !== undefined && !MISSED_RULES.rejectionEndsOlderSharedData;
-      isForgiven ||= isMissed;
       surelySinceMs = undefined;
     },
     get isOver() {

@@ -4,7 +4,6 @@ import type { Platform } from '../../../src/platform/platform.ts';
 import type { Credential } from '../../../src/signing/credential.ts';
 import type { CredentialSource } from './credential-source.ts';
 import { type GivenList, type GivenLists, vendorText } from './given-lists.ts';
-import { DECIDED_RULES } from './rules-to-come.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
 
 /**
@@ -94,12 +93,12 @@ export function createScriptedUpstream(
     watcher().ended(call, 'given up', undefined);
   }
 
-  function listFor(call: OpenCall, kind: 'ok' | 'broken'): GivenList {
+  function listFor(call: OpenCall): GivenList {
     const { key } = call;
     const names = [...upstream.names].filter((name) => key === UNFILTERED_KEY || name === key);
     return given.add({
       key,
-      names: kind === 'ok' ? names : [],
+      names,
       storedAtMs: now(),
       isLate: late.includes(call),
     });
@@ -107,8 +106,7 @@ export function createScriptedUpstream(
 
   function answer(call: OpenCall, wanted: AnswerKind): void {
     const kind = wanted === 'ok' && upstream.revoked.has(call.credential) ? '401' : wanted;
-    const isList = isListAnswer(kind);
-    const list = isList ? listFor(call, kind) : undefined;
+    const list = isListAnswer(kind) ? listFor(call) : undefined;
     if (!end(call, kind, list)) return;
     if (kind === 'reset') call.gate.reject(new TypeError('fetch failed'));
     else call.gate.resolve(responseOf(kind, list));
@@ -161,8 +159,8 @@ export function createScriptedUpstream(
 }
 
 /** Has the service to take this for a list? */
-export function isListAnswer(ending: Ending): ending is 'ok' | 'broken' {
-  return ending === 'ok' || (ending === 'broken' && !DECIDED_RULES.brokenListIsFault);
+export function isListAnswer(ending: Ending): ending is 'ok' {
+  return ending === 'ok';
 }
 
 function responseOf(kind: AnswerKind, list: GivenList | undefined): FetchedResponse {

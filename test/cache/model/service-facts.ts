@@ -12,7 +12,6 @@ import type { HeldEntries } from './held-entries.ts';
 import type { LoadRules } from './load-rules.ts';
 import type { OtherReplica } from './other-replica.ts';
 import type { RejectionMark } from './rejection-mark.ts';
-import { MISSED_RULES } from './rules-to-come.ts';
 import type { ScriptedUpstream } from './scripted-upstream.ts';
 import type { Demand } from './violations.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
@@ -83,9 +82,7 @@ export function isServableFromStore(facts: ServiceFacts, key: string): boolean {
   const givens = [key, UNFILTERED_KEY]
     .map((wanted) => facts.given.ofEntry(wanted, replica.entries.get(wanted)))
     .filter((given) => given !== undefined);
-  // Today only what is found first is looked at.
-  const looked = MISSED_RULES.oldSharedNameYieldsToList ? givens : givens.slice(0, 1);
-  return looked.some((given) => facts.now() < servedOnErrorUntilMs(facts, given));
+  return givens.some((given) => facts.now() < servedOnErrorUntilMs(facts, given));
 }
 
 function servedOnErrorUntilMs(facts: ServiceFacts, given: GivenList): number {

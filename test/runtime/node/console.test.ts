@@ -10,7 +10,7 @@ import { type OidcProvider, startOidcProvider } from './oidc-provider.ts';
 import { endAll, type RunningProcess, startProcess } from './running-process.ts';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-/** `SCREENSHOTS=docs/images` writes the pictures of the documentation anew. */
+/** `SCREENSHOTS=docs/images` writes the pictures of the documentation again. */
 const { SCREENSHOTS } = process.env;
 const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: 'dark' as const };
 

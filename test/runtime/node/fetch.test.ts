@@ -63,7 +63,7 @@ describe('connections to the vendor', () => {
     expect(await connectionsOf(`http://127.0.0.1:${port}/`)).toBe('plain');
   });
 
-  it('resume the TLS session when they have to be opened anew', async () => {
+  it('resume the TLS session when they have to be opened again', async () => {
     execFileSync(
       'openssl',
       'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1'.split(

@@ -28,7 +28,7 @@ export function listOperation(operationId: string, form: ErrorForm, security: re
     tags: ['image caches'],
     summary: form === 'problem' ? 'The image caches' : "The image caches, for the vendor's SDKs",
     description:
-      'The whole list, or with `name` the image caches of just this name, which may be none. The list is the same for every caller who may have it. `Cache-Control: no-cache` from a token with the refresh scope has it loaded anew, once a second at most. With `Accept-Encoding` it comes compressed by brotli or gzip, under an ETag of its own.',
+      'The whole list, or with `name` the image caches of just this name, which may be none. The list is the same for every caller who may have it. `Cache-Control: no-cache` from a token with the refresh scope has it loaded again, once a second at most. With `Accept-Encoding` it comes compressed by brotli or gzip, under an ETag of its own.',
     security,
     parameters: [ref('parameters', 'Name'), ref('parameters', 'IfNoneMatch')],
     responses: {

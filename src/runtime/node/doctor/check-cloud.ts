@@ -76,7 +76,7 @@ function judgeClock(skewMs: number): Outcome {
   if (Math.abs(skewMs) <= WARN_SKEW_MS) return ok(`this clock and the gateway's agree to ${seconds} s`);
   return warning(
     `this clock is ${seconds} s ${skewMs > 0 ? 'behind' : 'ahead of'} the gateway's`,
-    'Mend the time service of this machine. Signatures are corrected by the gateway’s clock; tokens are judged by this one.',
+    'Fix the time service of this machine. Signatures are corrected by the gateway’s clock; tokens are judged by this one.',
   );
 }
 
@@ -219,7 +219,7 @@ export async function callCce(
 }
 
 const REFUSED_ONCE =
-  'This was one refusal; the vendor locks a key after more than five in a row, so mend it before the next try.';
+  'This was one refusal; the vendor locks a key after more than five in a row, so fix it before the next try.';
 
 /** By the status, and by words of the vendor's text, which goes no further than here. */
 function judgeRefusal({ status, vendorCode, reason }: UpstreamError, text: string): CallReport {
@@ -256,7 +256,7 @@ function judgeRefusal({ status, vendorCode, reason }: UpstreamError, text: strin
       : reason === 'clock'
         ? [
             'the vendor refuses the date',
-            'Mend the clock of this machine, and look whether a proxy holds requests back.',
+            'Correct the clock of this machine, and look whether a proxy holds requests back.',
           ]
         : [
             'the signature is not the one that the vendor computes',

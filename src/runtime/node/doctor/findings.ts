@@ -6,7 +6,7 @@ export interface Finding {
   readonly status: FindingStatus;
   /** What was found. */
   readonly detail: string;
-  /** How it is mended, where something is wrong. */
+  /** How to fix it, where something is wrong. */
   readonly remedy?: string;
 }
 

@@ -135,5 +135,5 @@ function decode(body: Readable, contentEncoding: string): Readable {
 }
 
 function ignore(): void {
-  // Whoever reads the body hears of it.
+  // The reader of the body is told.
 }

@@ -35,7 +35,7 @@ export interface LogDestination extends DestinationStream {
  * one is or while a reader is stuck, and gives a full pipe its next 64 KiB after 100 ms.)
  *
  * What waits when the process exits is written then, as long as its reader takes it; what is being written may be cut, so
- * whoever can flushes first.
+ * flush first where possible.
  *
  * @param fd a file descriptor; by default standard output. To ask for its stream makes Node set a pipe to non-blocking: a
  *   thread that waited for its reader could not be ended, and the process with it

@@ -382,7 +382,7 @@ describe('the doctor', () => {
 describe('the report', () => {
   const findings: Finding[] = [
     { name: 'one', status: 'ok', detail: 'fine' },
-    { name: 'two', status: 'failed', detail: 'broken', remedy: 'mend it' },
+    { name: 'two', status: 'failed', detail: 'broken', remedy: 'fix it' },
   ];
   function written(options: { isTerminal: boolean; hasColour: boolean }): string {
     let text = '';
@@ -395,14 +395,12 @@ describe('the report', () => {
   }
 
   it('is plain lines where it is no terminal', () => {
-    expect(written({ isTerminal: false, hasColour: false })).toBe(
-      '✓ one: fine\n✗ two: broken\n  → mend it\n',
-    );
+    expect(written({ isTerminal: false, hasColour: false })).toBe('✓ one: fine\n✗ two: broken\n  → fix it\n');
   });
 
   it('shows what is under way on a terminal, and writes over it', () => {
     expect(written({ isTerminal: true, hasColour: false })).toBe(
-      '… one\r\u001b[K✓ one: fine\n… two\r\u001b[K✗ two: broken\n  → mend it\n',
+      '… one\r\u001b[K✓ one: fine\n… two\r\u001b[K✗ two: broken\n  → fix it\n',
     );
     expect(written({ isTerminal: true, hasColour: true })).toContain('\u001b[31m✗\u001b[0m two');
   });

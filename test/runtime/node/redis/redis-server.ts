@@ -29,7 +29,7 @@ export interface RedisServer {
   readonly thaw: () => void;
   /** Ends at once, and loses everything. */
   readonly kill: () => Promise<void>;
-  /** Begins anew on the same port. */
+  /** Starts again on the same port. */
   readonly restart: (args?: readonly string[]) => Promise<void>;
   readonly stop: () => Promise<void>;
 }

@@ -30,7 +30,7 @@ const TRIAL_MS = 2000;
 const PASSWORD = 'PlantedRedisPassword0001';
 /** Who waits for the load of another looks again after this time. */
 const LOOK_AGAIN_MS = 500;
-/** Who loads says so anew after this time. */
+/** The holder of a turn renews it after this time. */
 const RENEW_MS = 700;
 
 afterEach(closeAll);
@@ -332,7 +332,7 @@ describe.skipIf(!hasRedisServer())('Redis in trouble', () => {
     expect(store.logger.lines).toHaveLength(3);
   });
 
-  it('slow now and then: an answer in between, and three have to be late anew', async () => {
+  it('slow now and then: an answer in between, and three have to be late again', async () => {
     const server = await startServer();
     const store = openStore(server.url);
     await store.changed(true);

@@ -41,7 +41,7 @@ describe.skipIf(!hasRedisServer())('three replicas on one Redis', () => {
   });
 
   /**
-   * Its clock moves on with SIGUSR2. Redis has all the time that it takes: whoever gets no answer within 50 ms loads alone,
+   * Its clock moves on with SIGUSR2. Redis has all the time that it takes: a replica without an answer within 50 ms loads alone,
    * and on a busy machine that says nothing.
    */
   async function startReplica(more: Record<string, string> = {}, script = STEERED): Promise<Replica> {

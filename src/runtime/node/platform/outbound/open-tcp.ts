@@ -78,7 +78,7 @@ function connectFirst(
       begun += 1;
       const socket = connect(address, port);
       attempts.add(socket);
-      // Stays for good: whoever is given the socket listens for errors of its own, a moment later.
+      // Stays for good: the new owner of the socket listens for errors too, but a moment later.
       socket.on('error', (error) => {
         if (!attempts.delete(socket)) return;
         errors.push(error);
