@@ -167,17 +167,23 @@ export async function importKeys(
 
 /** For WebCrypto, by the algorithm's name (RFC 7518, section 3.1; RFC 8037); members that it does not need are ignored. */
 function importParameters(alg: string): RsaHashedImportParams & EcKeyImportParams {
-  const bits = alg.slice(2);
   return {
     name: { R: 'RSASSA-PKCS1-v1_5', P: 'RSA-PSS' }[alg.charAt(0)] ?? (alg[1] === 'S' ? 'ECDSA' : 'Ed25519'),
-    hash: `SHA-${bits}`,
-    namedCurve: `P-${bits === '512' ? '521' : bits}`,
+    hash: `SHA-${alg.slice(2)}`,
+    namedCurve: curveOf(alg),
   };
 }
 
-/** By what the member says of itself. */
+/** Of ECDSA; of any other algorithm it says nothing. */
+function curveOf(alg: string): string {
+  return `P-${alg === 'ES512' ? '521' : alg.slice(2)}`;
+}
+
+/** By what the member says of itself. Not every WebCrypto refuses a curve that is not the one asked for. */
 function mayVerify(jwk: JWK | null, alg: string): boolean {
-  if (jwk?.kty !== (alg[0] === 'E' ? (alg[1] === 'S' ? 'EC' : 'OKP') : 'RSA')) return false;
+  const isEcdsa = alg.startsWith('ES');
+  if (jwk?.kty !== (alg[0] === 'E' ? (isEcdsa ? 'EC' : 'OKP') : 'RSA')) return false;
+  if (isEcdsa && jwk.crv !== curveOf(alg)) return false;
   const { use = 'sig', key_ops = ['verify'] } = jwk;
   return (
     jwk.d === undefined &&

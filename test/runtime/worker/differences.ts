@@ -24,6 +24,7 @@ export const NODE_ONLY_FILES: readonly { readonly file: string; readonly because
     file: 'test/auth/inbound-signature.test.ts',
     because: "the vendor's signer is a CommonJS package for Node",
   },
+  { file: 'test/auth/signed-targets.test.ts', because: 'it sends raw request lines to a Node server' },
   { file: 'test/routes/remembered-codings.test.ts', because: 'Vitest replaces no modules inside workerd' },
   { file: 'test/imagecaches/go-time.test.ts', because: 'it reads a file of the repository' },
   { file: 'test/upstream/project-id.test.ts', because: 'it starts the CCE stand-in, which is a Node server' },
