@@ -5,7 +5,7 @@ import {
   STALE_IF_ERROR_MS,
   STALE_WHILE_REVALIDATE_MS,
 } from './contract-numbers.ts';
-import type { GivenList, ServedList } from './given-lists.ts';
+import { type GivenList, type ServedList, servedText } from './given-lists.ts';
 import { ROOMY_ENTRIES, type ServiceFacts } from './service-facts.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
 
@@ -142,7 +142,9 @@ function checkOutcome(
   demand(isFresh || !isRejectionOver, 'stale data ends 60 s after the first rejection');
   // Nothing was held, and no load can have failed for anything else.
   const isRejected = facts.guards.hasOnlyRejections() && atMs - facts.startedAtMs < ATTEMPT_TIMEOUT_MS;
-  demand(isFresh || !ask.wasUnknown || !isRejected, 'no stale data is taken in for a rejection');
+  // Another read may have taken it in while it was fresh.
+  const wasFresh = given.freshUntilMs > ask.startedAtMs;
+  demand(isFresh || wasFresh || !ask.wasUnknown || !isRejected, 'no stale data is taken in for a rejection');
 }
 
 /** Has a load failed, or may one have waited in vain for its turn behind other calls? */
@@ -152,11 +154,14 @@ function hadReason({ guards, upstream }: ServiceFacts, atMs: number): boolean {
 }
 
 function checkOrder({ settings, served, demand }: ServiceFacts, ask: Ask, given: GivenList): void {
+  const text = servedText(given, ask.key);
   if (settings.maxEntries === ROOMY_ENTRIES) {
-    const lastMs = served.get(ask.key) ?? Number.NEGATIVE_INFINITY;
-    demand(given.storedAtMs >= lastMs, 'no answer is older than the one before', { ask, given, lastMs });
+    const last = served.get(ask.key);
+    // Nothing is nothing: a list that has not the name either may take the place of an entry whose time is over.
+    const isNewest = last === undefined || given.storedAtMs >= last.storedAtMs || text === last.text;
+    demand(isNewest, 'no answer is older than the one before', { ask, given, last });
   }
-  served.set(ask.key, given.storedAtMs);
+  served.set(ask.key, { storedAtMs: given.storedAtMs, text });
 }
 
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {

@@ -43,8 +43,8 @@ export interface ServiceFacts {
   readonly mark: RejectionMark;
   readonly guards: GuardRules;
   readonly loads: LoadRules;
-  /** When each key was last answered with data, and how old that was. */
-  readonly served: Map<string, number>;
+  /** What each key was last answered with. */
+  readonly served: Map<string, { readonly storedAtMs: number; readonly text: string }>;
   /** Reads that wait. */
   readonly pending: Set<Ask>;
   readonly demand: Demand;

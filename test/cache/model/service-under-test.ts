@@ -169,7 +169,8 @@ async function checkResponse(facts: ServiceFacts, asked: PendingAsk, response: R
   const isShared = said.includes('detail=shared');
   Object.assign(asked.outcome, { status, given: list, isShared });
   if (list === undefined) return;
-  // An entry that was evicted meanwhile may still serve on error.
-  if (!said.includes('detail=stale-if-error')) facts.held.confirm(list);
+  // An entry that was evicted meanwhile may still serve on error, and what the list was told of a name needs no entry.
+  const isOfList = said.includes('detail=derived') && list.key !== UNFILTERED_KEY;
+  if (!said.includes('detail=stale-if-error') && !isOfList) facts.held.confirm(list);
   if (isShared) facts.loads.replaced(list.key);
 }

@@ -6,7 +6,7 @@ import { createLoadRules } from './load-rules.ts';
 import type { ModelClock } from './model-clock.ts';
 import type { OtherReplica } from './other-replica.ts';
 import { createRejectionMark } from './rejection-mark.ts';
-import type { CallWatcher, ScriptedUpstream } from './scripted-upstream.ts';
+import { type CallWatcher, isListAnswer, type ScriptedUpstream } from './scripted-upstream.ts';
 import { isEntryServable, ROOMY_ENTRIES, type ServiceFacts, type Settings } from './service-facts.ts';
 import type { Demand } from './violations.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
@@ -46,7 +46,9 @@ export function watchService(around: Surroundings): Watch {
       endedLate(call, ending) {
         guards.endedLate(call, ending);
         mark.endedLate(call, ending);
-        // A late list is taken in, unless a newer load has given another.
+        if (!isListAnswer(ending)) return;
+        // It is taken in, unless a newer load has given another.
+        held.doubt(call.key);
         held.mayHold(call.key);
         loads.replaced(call.key);
       },
