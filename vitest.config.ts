@@ -9,8 +9,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     expect: { poll: { timeout: 50_000 } },
-    // Many tests wait for processes of their own: with one worker on two cores half of the machine would be idle.
-    maxWorkers: 2,
+    // Many tests wait for processes of their own: with fewer workers two cores would be idle for a part of the time.
+    maxWorkers: 3,
     reporters: ['default'],
   },
 });
