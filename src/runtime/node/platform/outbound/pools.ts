@@ -9,7 +9,10 @@ const MAX_LIFE_MS = 300_000;
 
 /** The kept connections of each origin. */
 export interface Pools {
-  /** @param origin of a URL */
+  /**
+   * @param origin of a URL
+   * @throws TypeError once all connections were ended
+   */
   readonly of: (origin: string) => Pool;
   /**
    * Uses no connection of this pool for another request: something went wrong with one, and the name may lead to another
@@ -23,6 +26,7 @@ export interface Pools {
 export function createPools(connect: Connect): Pools {
   const inUse = new Map<string, Pool>();
   const retired = new Set<Pool>();
+  let isDestroyed = false;
   const open = (origin: string) =>
     new Pool(origin, {
       connect: ({ servername }, callback) => {
@@ -41,6 +45,7 @@ export function createPools(connect: Connect): Pools {
     });
   return {
     of: (origin) => {
+      if (isDestroyed) throw new TypeError('connections are closed');
       const pool = inUse.get(origin) ?? open(origin);
       inUse.set(origin, pool);
       return pool;
@@ -53,6 +58,7 @@ export function createPools(connect: Connect): Pools {
       pool.close().then(forget, forget);
     },
     destroy: async () => {
+      isDestroyed = true;
       await Promise.allSettled([...inUse.values(), ...retired].map((pool) => pool.destroy()));
     },
   };
