@@ -14,9 +14,11 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 const realNow = Date.now;
+const realElapsed = performance.now.bind(performance);
 let aheadMs = 0;
-// Before the service starts, which keeps the function that it finds.
+// Before the service starts, which keeps the functions that it finds.
 Date.now = () => realNow() + aheadMs;
+performance.now = () => realElapsed() + aheadMs;
 
 const { CONTROL_PORT, ...environment } = process.env;
 const config = parseConfig(environment);
