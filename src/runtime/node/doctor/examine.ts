@@ -1,4 +1,5 @@
 import { type Config, ConfigError, parseConfig } from '../../../config/config.ts';
+import { createNamespace } from '../../../fleet/namespace.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import { NO_METRICS } from '../../../observability/metrics.ts';
 import type { Platform } from '../../../platform/platform.ts';
@@ -7,7 +8,7 @@ import { createNodePlatform, type Outbound } from '../platform/platform.ts';
 import { readSettingFiles } from '../platform/read-setting-files.ts';
 import { checkIssuer, checkSdkKeys, checkToken } from './check-callers.ts';
 import { askGateway, callCce, findProject, getCredential } from './check-cloud.ts';
-import { checkConnection, checkDns, checkPort } from './check-network.ts';
+import { checkConnection, checkDns, checkPort, codeOf } from './check-network.ts';
 import { type Finding, failed, type Outcome, ok, skipped } from './findings.ts';
 
 /** Told of each check as it begins, and of what came of it. */
@@ -35,7 +36,7 @@ export async function examine(
   const findings: Finding[] = [];
   async function check(name: string, work: () => Outcome | Promise<Outcome>): Promise<boolean> {
     listener.begin(name);
-    const finding = { name, ...(await work()) };
+    const finding = { name, ...(await outcomeOf(work)) };
     findings.push(finding);
     listener.end(finding);
     return finding.status === 'ok' || finding.status === 'warning';
@@ -69,13 +70,28 @@ export async function examine(
     if (sdkKeys !== undefined) await check('SDK key pairs', () => sdkKeys);
     const { sharedStore, listen, metrics } = known;
     if (sharedStore !== undefined)
-      await check('Redis', async () => (await import('./check-redis.ts')).checkRedis(sharedStore));
+      await check('Redis', async () => {
+        const start = await createNamespace([known.target])();
+        return (await import('./check-redis.ts')).checkRedis(sharedStore, start);
+      });
     await check('port', () => checkPort('PORT', listen.host, listen.port));
     await check('metrics port', () => checkPort('METRICS_PORT', listen.host, metrics.port));
   } finally {
     await close();
   }
   return findings;
+}
+
+/** A check that fails in a way that was not foreseen is a finding too, and the others go on. */
+async function outcomeOf(work: () => Outcome | Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await work();
+  } catch (error) {
+    return failed(
+      `the check itself failed (${codeOf(error)})`,
+      'This is a fault of the doctor: please report it.',
+    );
+  }
 }
 
 async function examineCloud(

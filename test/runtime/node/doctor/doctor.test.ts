@@ -6,6 +6,7 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createClient } from '@redis/client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../../deploy/demo/token-issuer.ts';
 import type { Finding } from '../../../../src/runtime/node/doctor/findings.ts';
@@ -351,17 +352,56 @@ describe('the doctor', () => {
     expect((await run({}, ['--fast'])).code).toBe(64);
   });
 
-  it.skipIf(!hasRedisServer())('finds Redis well, its password wrong, or nobody there', async () => {
-    const redis = await startRedisServer(['--requirepass', PLANTED]);
-    closing.push(redis.stop);
-    const good = await examine({ REDIS_URL: redis.url.replace('//', `//:${PLANTED}@`) });
-    expect(good.the('Redis')).toMatchObject({ status: 'ok' });
-    const wrong = await examine({ REDIS_URL: redis.url.replace('//', `//:${PLANTED}x@`) });
-    expect(wrong.the('Redis').detail).toBe('it refuses the user or the password');
-    await redis.kill();
-    const gone = await examine({ REDIS_URL: redis.url });
-    expect(gone.the('Redis').detail).toBe('it does not answer (ECONNREFUSED)');
-    for (const { output } of [good, wrong, gone]) expect(output).not.toContain(PLANTED);
+  describe.skipIf(!hasRedisServer())('of Redis', () => {
+    it('finds it well, its password wrong, or nobody there', async () => {
+      const redis = await startRedisServer(['--requirepass', PLANTED]);
+      closing.push(redis.stop);
+      const good = await examine({ REDIS_URL: redis.url.replace('//', `//:${PLANTED}@`) });
+      expect(good.the('Redis')).toMatchObject({
+        status: 'ok',
+        detail: expect.stringMatching(/^it answers in \d+ ms, and every command that is needed works$/),
+      });
+      const wrong = await examine({ REDIS_URL: redis.url.replace('//', `//:${PLANTED}x@`) });
+      expect(wrong.the('Redis').detail).toBe('it refuses the user or the password');
+      await redis.kill();
+      const gone = await examine({ REDIS_URL: redis.url });
+      expect(gone.the('Redis').detail).toBe('it does not answer (ECONNREFUSED)');
+      for (const { output } of [good, wrong, gone]) expect(output).not.toContain(PLANTED);
+    });
+
+    it('names what does not work, and what is done without', async () => {
+      const redis = await startRedisServer();
+      closing.push(redis.stop);
+      const client = createClient({ url: redis.url });
+      client.on('error', () => undefined);
+      await client.connect();
+      closing.push(async () => client.destroy());
+      const findingWith = async (...command: string[]) => {
+        await client.sendCommand(command);
+        return (await examine({ REDIS_URL: redis.url })).the('Redis');
+      };
+      expect(await findingWith('CONFIG', 'SET', 'maxmemory', '1')).toMatchObject({
+        status: 'failed',
+        detail: 'it does not work: OOM for HSET, SET',
+      });
+      await client.sendCommand(['CONFIG', 'SET', 'maxmemory', '0']);
+      expect(await findingWith('ACL', 'SETUSER', 'default', '-eval', '-subscribe')).toMatchObject({
+        status: 'warning',
+        detail: 'it forbids EVAL and SUBSCRIBE: the service goes on without scripting and channels',
+      });
+      expect(await findingWith('ACL', 'SETUSER', 'default', '-time')).toMatchObject({
+        status: 'failed',
+        detail: 'it does not work: NOPERM for TIME',
+      });
+    });
+
+    it('says that a password must be percent-encoded, and shows nothing of it', async () => {
+      for (const password of [`${PLANTED}100%`, `${PLANTED}#1`, `${PLANTED}/1`]) {
+        const { the, output } = await examine({ REDIS_URL: `redis://:${password}@127.0.0.1` });
+        expect(the('configuration').detail).toContain('must be percent-encoded in a URL');
+        expect(output).not.toContain(PLANTED);
+      }
+    });
   });
 
   const { accessKeyId, secretAccessKey } = DEFAULT_ACCESS_KEY;

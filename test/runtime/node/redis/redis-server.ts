@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../../support/free-port.ts';
 
-/** Redis, or Valkey under a name of its own; TEST_REDIS_SERVER: this program. */
-const PROGRAM = [process.env.TEST_REDIS_SERVER ?? '', 'redis-server', 'valkey-server'].find(
-  (program) => program !== '' && spawnSync(program, ['--version']).status === 0,
-);
+const { TEST_REDIS_SERVER } = process.env;
+/** Redis, or Valkey under a name of its own. TEST_REDIS_SERVER: this program, and no other. */
+const PROGRAM = (
+  TEST_REDIS_SERVER === undefined ? ['redis-server', 'valkey-server'] : [TEST_REDIS_SERVER]
+).find((program) => spawnSync(program, ['--version']).status === 0);
 
 /**
  * Is there a server to test with? Its absence is a failure in CI, and elsewhere a notice: the tests that need it are
