@@ -61,7 +61,7 @@ export function createHits(
   { authenticator, config, limits, platform }: Shared,
   lists: ImageCacheLists,
 ): Hits {
-  const { now, elapsed, tracer } = platform;
+  const { elapsed, tracer } = platform;
   const { metrics } = lists.target.platform;
   const { perPrincipal } = limits;
   const isCors = config.corsOrigins.length > 0;
@@ -75,15 +75,14 @@ export function createHits(
   /** Counts and logs a hit that nothing stands against any more. */
   function answer(request: HitRequest, startedAtMs: number, hit: FoundHit): Hit {
     const { wanted, principal, found, representation } = hit;
-    const nowMs = now();
-    metrics.cacheAnswered(found.outcome, nowMs - found.response.storedAtMs);
+    metrics.cacheAnswered(found.outcome, startedAtMs - found.response.storedAtMs);
     const requestId = requestIdFor(request.get('x-request-id'));
     const isHeld = matchesEtag(request.get('if-none-match'), representation.etag);
     const status = isHeld ? 304 : 200;
     const { always, full } = listHeaders(representation, found, {
       isForced: false,
       vary: lists.vary,
-      nowMs,
+      nowMs: startedAtMs,
     });
     const headers = isHeld ? always : full;
     const record = createRequestRecord();

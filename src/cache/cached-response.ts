@@ -21,6 +21,7 @@ export interface CachedResponse {
   readonly body: Uint8Array<ArrayBuffer>;
   /** Strong: a digest of the body (RFC 9110, section 8.8.3). */
   readonly etag: string;
+  /** By elapsed time, as all times of the cache. */
   readonly storedAtMs: number;
   readonly freshUntilMs: number;
 }

@@ -33,6 +33,15 @@ export class DerivedAnswers {
     return this.#empty;
   }
 
+  /**
+   * Puts a newer answer in place of what the list says of a name, if it says something else. It stays as long as the list:
+   * what a newer load has shown does not depend on what is evicted.
+   */
+  supersede(name: string, newer: CachedResponse): void {
+    const said = this.#filter.select(name) ?? this.#filter.empty;
+    if (!hasEqualBytes(said, newer.body)) this.#made.set(name, newer);
+  }
+
   /** The answer to a name, if it has been derived before. */
   peek(name: string): CachedResponse | undefined {
     const known = this.#made.get(name);
@@ -44,4 +53,8 @@ export class DerivedAnswers {
     const { storedAtMs, freshUntilMs } = this.#list;
     return { body, etag: await etagOf(body, this.#sha256), storedAtMs, freshUntilMs };
   }
+}
+
+function hasEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index]);
 }

@@ -1,4 +1,5 @@
 import type { SharedEntries, SharedEntry } from '../fleet/entries.ts';
+import type { Platform } from '../platform/platform.ts';
 import type { LoadedBody } from './cached-response.ts';
 
 /** The second level of the cache, as the first level is given it. */
@@ -17,48 +18,61 @@ export interface FleetSource {
   revive(body: Uint8Array<ArrayBuffer>): LoadedBody | undefined;
 }
 
-/** What another replica has loaded. */
+/** What another replica has loaded. Times are by the elapsed time of this one, and none lies in the future. */
 export interface FleetLoad {
-  readonly entry: SharedEntry;
   readonly loaded: LoadedBody;
+  readonly begunAtMs: number;
+  readonly storedAtMs: number;
+  readonly freshUntilMs: number;
 }
+
+/** A value to be shared. Times are by the elapsed time of this replica. */
+export type ValueToShare = SharedEntry;
 
 /** The turn to load a value for all replicas. */
 export interface Turn {
   /** Shares what was loaded, or nothing after a failure, and lets others load again. Never rejects. */
-  readonly settle: (entry?: SharedEntry) => Promise<void>;
+  readonly settle: (value?: ValueToShare) => Promise<void>;
 }
 
-/** Reads what replicas share. Every entry is revived before it is used. */
+/**
+ * Reads and writes what replicas share. Every entry is revived before it is used. Replicas tell each other the time by
+ * the wall clock; here it becomes elapsed time.
+ */
 export class FleetLoads {
   readonly #level: FleetLevel;
-  readonly #now: () => number;
+  readonly #platform: Pick<Platform, 'now' | 'elapsed'>;
 
-  constructor(level: FleetLevel, now: () => number) {
+  constructor(level: FleetLevel, platform: Pick<Platform, 'now' | 'elapsed'>) {
     this.#level = level;
-    this.#now = now;
+    this.#platform = platform;
   }
 
   /** What another replica has loaded, if `isWanted` accepts it; else the turn to load. */
-  async take(source: FleetSource, isWanted: (entry: SharedEntry) => boolean): Promise<FleetLoad | Turn> {
+  async take(source: FleetSource, isWanted: (load: FleetLoad) => boolean): Promise<FleetLoad | Turn> {
     const { entries, waitMs } = this.#level;
+    const { elapsed } = this.#platform;
     let served: FleetLoad | undefined;
     const serves = (entry: SharedEntry): boolean => {
-      served = isWanted(entry) ? this.#reviveOrDiscard(source, entry) : undefined;
+      const load = this.#reviveOrDiscard(source, entry);
+      served = load !== undefined && isWanted(load) ? load : undefined;
       return served !== undefined;
     };
-    const untilMs = this.#now() + waitMs;
+    const untilMs = elapsed() + waitMs;
     for (;;) {
       const found = await entries.lookUp(source.sharedKey, serves);
-      if (found.state === 'ours') return found;
+      if (found.state === 'ours') {
+        const { settle } = found;
+        return { settle: (value) => settle(value && this.#byWallClock(value)) };
+      }
       if (served !== undefined) return served;
       if (found.state === 'taken') await found.changed;
       // The turn of a replica that has stopped ends soon by itself; this bounds the wait in every other case.
-      if (this.#now() >= untilMs) return { settle: () => Promise.resolve() };
+      if (elapsed() >= untilMs) return { settle: () => Promise.resolve() };
     }
   }
 
-  /** The shared entry, however old. */
+  /** What another replica has loaded, however old. */
   async get(source: FleetSource): Promise<FleetLoad | undefined> {
     const entry = await this.#level.entries.get(source.sharedKey);
     return entry && this.#reviveOrDiscard(source, entry);
@@ -66,9 +80,32 @@ export class FleetLoads {
 
   #reviveOrDiscard(source: FleetSource, entry: SharedEntry): FleetLoad | undefined {
     const loaded = source.revive(entry.body);
-    if (loaded !== undefined) return { entry, loaded };
-    this.#level.entries.discard(source.sharedKey);
-    this.#level.reportInvalid();
-    return undefined;
+    if (loaded === undefined) {
+      this.#level.entries.discard(source.sharedKey);
+      this.#level.reportInvalid();
+      return undefined;
+    }
+    const aheadMs = this.#wallAheadMs();
+    const storedAtMs = Math.min(entry.storedAtMs - aheadMs, this.#platform.elapsed());
+    return {
+      loaded,
+      begunAtMs: Math.min(entry.begunAtMs - aheadMs, storedAtMs),
+      storedAtMs,
+      freshUntilMs: entry.freshUntilMs - aheadMs,
+    };
+  }
+
+  #byWallClock({ body, begunAtMs, storedAtMs, freshUntilMs }: ValueToShare): SharedEntry {
+    const aheadMs = this.#wallAheadMs();
+    return {
+      body,
+      begunAtMs: begunAtMs + aheadMs,
+      storedAtMs: storedAtMs + aheadMs,
+      freshUntilMs: freshUntilMs + aheadMs,
+    };
+  }
+
+  #wallAheadMs(): number {
+    return this.#platform.now() - this.#platform.elapsed();
   }
 }

@@ -4,15 +4,21 @@ import type { CachedResponse, ListFilter } from './cached-response.ts';
 import { EARLY_WINDOW_LOADS } from './early-refresh.ts';
 
 /** A refresh that has not ended after this time counts as lost, and another may begin: 30 seconds. */
-const REFRESH_LOST_MS = 30_000;
+export const REFRESH_LOST_MS = 30_000;
+/** After a load that could not be sent the next one begins no earlier than this: 1 second. */
+const NOT_SENT_PAUSE_MS = 1000;
 
 /** A response in the cache, with what is known about keeping it current. Loads note in it how they go. */
 export interface HeldEntry {
   readonly response: CachedResponse;
   /** As it came with the body. */
   readonly filter: ListFilter | undefined;
+  /** Start of the load that gave it. */
+  readonly begunAtMs: number;
   /** Time its load took. */
   readonly loadMs: number;
+  /** How far the wall clock was ahead of elapsed time when it was stored. */
+  readonly wallAheadMs: number;
   /** Start of the early-refresh window. */
   readonly earlyFromMs: number;
   readonly staleWhileRevalidateUntilMs: number;
@@ -28,13 +34,10 @@ export interface HeldEntry {
 }
 
 /** What an entry is made of. */
-export interface EntryParts extends Pick<HeldEntry, 'response' | 'filter'> {
-  /** Start of the load that gave it. */
-  readonly begunAtMs: number;
-}
+export type EntryParts = Pick<HeldEntry, 'response' | 'filter' | 'begunAtMs' | 'wallAheadMs'>;
 
 export function createHeldEntry(
-  { response, filter, begunAtMs }: EntryParts,
+  { response, filter, begunAtMs, wallAheadMs }: EntryParts,
   lifetimes: Pick<TargetConfig['cache'], 'staleWhileRevalidateMs' | 'staleIfErrorMs'>,
 ): HeldEntry {
   const loadMs = response.storedAtMs - begunAtMs;
@@ -42,7 +45,9 @@ export function createHeldEntry(
   return {
     response,
     filter,
+    begunAtMs,
     loadMs,
+    wallAheadMs,
     earlyFromMs: response.freshUntilMs - EARLY_WINDOW_LOADS * loadMs,
     staleWhileRevalidateUntilMs,
     staleIfErrorUntilMs: staleWhileRevalidateUntilMs + lifetimes.staleIfErrorMs,
@@ -59,9 +64,23 @@ export function noteLoadBegun(entry: HeldEntry, nowMs: number): void {
   entry.refreshingUntilMs = nowMs + REFRESH_LOST_MS;
 }
 
-/** Notes that a load of the entry's key has failed: refreshes pause, longer after each failure in a row. */
-export function noteLoadFailed(entry: HeldEntry, nowMs: number, random: number): void {
-  entry.failures += 1;
-  entry.pauseUntilMs = nowMs + pauseAfterFailures(entry.failures, random);
+/** Notes that the load of the entry's key has ended without a value. */
+export function noteLoadEnded(entry: HeldEntry): void {
   entry.refreshingUntilMs = 0;
+}
+
+/** A load that gave no value. */
+export interface FailedLoad {
+  readonly nowMs: number;
+  /** From 0 (inclusive) to 1 (exclusive), for jitter. */
+  readonly random: number;
+  /** False where upstream was not asked: that is no failure of it, and lengthens no pause. */
+  readonly wasSent: boolean;
+}
+
+/** Makes refreshes of the entry's key pause, for longer after each failure in a row. */
+export function pauseLoads(entry: HeldEntry, { nowMs, random, wasSent }: FailedLoad): void {
+  if (wasSent) entry.failures += 1;
+  const pauseMs = wasSent ? pauseAfterFailures(entry.failures, random) : NOT_SENT_PAUSE_MS;
+  entry.pauseUntilMs = Math.max(wasSent ? 0 : entry.pauseUntilMs, nowMs + pauseMs);
 }

@@ -2,7 +2,7 @@ import type { CacheOutcome } from '../observability/metrics.ts';
 import type { Flight } from '../platform/single-flight.ts';
 import type { BodyDigest, CachedResponse, ListFilter } from './cached-response.ts';
 import { DerivedAnswers } from './derived-answers.ts';
-import type { HeldEntry } from './held-entry.ts';
+import { type HeldEntry, REFRESH_LOST_MS } from './held-entry.ts';
 import { checkListKey, parseSharedKey, toCacheKey } from './list-key.ts';
 import { type ListResource, ListSource } from './list-source.ts';
 import { NameLoadBudget } from './name-load-budget.ts';
@@ -46,11 +46,13 @@ export function createListCache(options: ListCacheOptions, platform: CachePlatfo
  */
 export class ListCache {
   readonly #options: ListCacheOptions;
-  readonly #now: () => number;
+  readonly #elapsed: () => number;
   readonly #sha256: BodyDigest | undefined;
   readonly #cache: ResponseCache;
   readonly #wholeList: ListSource;
   readonly #nameLoads: NameLoadBudget;
+  /** The last load that callers wait for. It is lost at `untilMs`, since a cancelled request may never end it. */
+  #awaited: { readonly name: string | undefined; readonly untilMs: number } | undefined;
   /** By whole list, which they end with. */
   readonly #answers = new WeakMap<CachedResponse, DerivedAnswers>();
 
@@ -59,9 +61,12 @@ export class ListCache {
     const { target, resource } = options;
     checkListKey({ target, resource });
     this.#options = options;
-    this.#now = platform.now;
+    this.#elapsed = platform.elapsed;
     this.#sha256 = platform.digests?.sha256;
-    this.#cache = new ResponseCache(options, platform);
+    this.#cache = new ResponseCache(
+      { ...options, onNewest: ({ name }, response) => this.#supersede(name, response) },
+      platform,
+    );
     this.#wholeList = new ListSource(options, undefined);
     this.#nameLoads = new NameLoadBudget(options.ttlMs);
     options.shared?.entries.onShared?.((sharedKey) => {
@@ -91,16 +96,13 @@ export class ListCache {
    */
   async read(name: string | undefined, { forceRefresh = false }: ReadOptions = {}): Promise<CacheAnswer> {
     const source = this.#sourceOf(name);
-    const entry = this.#cache.get(source.key);
-    const isForced = forceRefresh && this.#cache.mayForce(entry);
-    const answer = isForced ? undefined : this.#readHeld(source, entry);
-    if (answer !== undefined) return answer;
-    // While loads of this key pause, its callers do not make calls either.
-    if (entry !== undefined && this.#cache.isPaused(entry)) {
-      const stale = this.#findStale(name, entry);
-      if (stale !== undefined) return answerOf('stale_error', await stale);
+    const current = this.#findCurrent(source);
+    const isForced = forceRefresh && this.#mayForce(source, current);
+    if (current !== undefined && !isForced) {
+      const outcome = this.#serve(current);
+      if (outcome !== undefined) return this.#answer(outcome, await this.#respond(current, name));
     }
-    return this.#load(source, entry, isForced);
+    return this.#load(source, current, isForced);
   }
 
   /**
@@ -111,148 +113,166 @@ export class ListCache {
    * @returns undefined when `read` has to be asked
    */
   peek(name: string | undefined): CacheAnswer | undefined {
-    const cache = this.#cache;
-    const entry = cache.get(this.#keyOf(name));
-    if (name !== undefined) {
-      const list = this.#findFreshList(entry);
-      if (list !== undefined) {
-        const derived = cache.isEndNear(list) ? undefined : this.#answers.get(list.response)?.peek(name);
-        return derived && answerOf('derived', derived);
-      }
-    }
+    const own = this.#cache.get(this.#keyOf(name));
+    const list = name === undefined ? undefined : this.#findNewerList(own);
+    const entry = list ?? own;
     if (entry === undefined) return undefined;
-    if (cache.isFresh(entry)) return cache.isEndNear(entry) ? undefined : answerOf('hit', entry.response);
-    if (cache.mayServeStale(entry))
-      return this.#isRefreshHeldBack(name) ? answerOf('stale', entry.response) : undefined;
-    if (!cache.isPaused(entry)) return undefined;
-    const stale = this.#peekStale(name, entry);
-    return stale && answerOf('stale_error', stale);
+    const outcome = this.#peekOutcome(entry, list === undefined ? name : undefined, list !== undefined);
+    if (outcome === undefined) return undefined;
+    const response =
+      list === undefined ? entry.response : this.#answers.get(list.response)?.peek(name as string);
+    return response && this.#answer(outcome, response);
   }
 
-  /** Answers from what is held, if it may; undefined when upstream has to be asked first. */
-  #readHeld(
-    source: ListSource,
-    entry: HeldEntry | undefined,
-  ): CacheAnswer | Promise<CacheAnswer> | undefined {
+  /** @param name of what a refresh would load */
+  #peekOutcome(entry: HeldEntry, name: string | undefined, isDerived: boolean): CacheOutcome | undefined {
     const cache = this.#cache;
-    if (source.name !== undefined) {
-      const list = this.#findFreshList(entry);
-      if (list !== undefined) {
-        if (cache.drawEarlyRefresh(list)) this.#refresh(this.#wholeList);
-        return this.#readDerived(list, source.name);
-      }
-    }
-    if (entry === undefined) return undefined;
+    if (cache.isFresh(entry)) return cache.isEndNear(entry) ? undefined : isDerived ? 'derived' : 'hit';
+    if (cache.mayServeStale(entry)) return this.#isRefreshHeldBack(name) ? 'stale' : undefined;
+    return cache.isPaused(entry) && cache.mayServeOnError(entry) ? 'stale_error' : undefined;
+  }
+
+  /** How what is held may be served at once, if it may. A refresh that is due begins. */
+  #serve({ entry, source, isDerived }: Current): CacheOutcome | undefined {
+    const cache = this.#cache;
     if (cache.isFresh(entry)) {
       if (cache.drawEarlyRefresh(entry)) this.#refresh(source);
-      return answerOf('hit', entry.response);
+      return isDerived ? 'derived' : 'hit';
     }
-    if (!cache.mayServeStale(entry)) return undefined;
-    this.#refresh(source);
-    return answerOf('stale', entry.response);
+    if (cache.mayServeStale(entry)) {
+      this.#refresh(source);
+      return 'stale';
+    }
+    // While loads of this entry pause, its callers do not make calls either.
+    return cache.isPaused(entry) && cache.mayServeOnError(entry) ? 'stale_error' : undefined;
   }
 
-  async #readDerived(list: HeldList, name: string): Promise<CacheAnswer> {
-    return answerOf('derived', await this.#answersOf(list).derive(name));
+  /** An answer from what is held. What a newer load has said of a name may be fresh where the list is not. */
+  #answer(outcome: CacheOutcome, response: CachedResponse): CacheAnswer {
+    const isFresh = outcome === 'stale' && this.#elapsed() < response.freshUntilMs;
+    return answerOf(isFresh ? 'derived' : outcome, response);
+  }
+
+  /** The answer to a name, or for undefined the whole list, from what is held. */
+  #respond(
+    { entry, isDerived }: Current,
+    name: string | undefined,
+  ): CachedResponse | Promise<CachedResponse> {
+    return isDerived && name !== undefined && isWholeList(entry)
+      ? this.#answersOf(entry).derive(name)
+      : entry.response;
   }
 
   /** Loads a list and answers with it, or with something stale when that fails. */
-  async #load(source: ListSource, entry: HeldEntry | undefined, isForced: boolean): Promise<CacheAnswer> {
-    const toLoad = this.#chooseLoad(source);
+  async #load(source: ListSource, current: Current | undefined, isForced: boolean): Promise<CacheAnswer> {
+    // What an older list answers is kept current by loads of that list.
+    const isOfList = !isForced && current?.isDerived === true;
+    const toLoad = isOfList ? this.#wholeList : this.#chooseLoad(source, current === undefined);
     const { promise, joined } = this.#startLoad(toLoad, isForced);
-    let response: CachedResponse;
-    let isShared: boolean;
+    let loaded: Loaded;
+    let derived: CachedResponse | undefined;
     try {
-      ({ response, isShared } = await promise);
-      if (toLoad !== source) response = await this.#answerFromLoadedList(source);
+      loaded = await promise;
+      if (toLoad !== source) {
+        derived = await this.#deriveFromLoadedList(source);
+        loaded = derived === undefined ? await this.#loadByItself(source) : { ...loaded, response: derived };
+      }
     } catch (error) {
       // What another replica has loaded may have come meanwhile.
-      const stale = await this.#findStale(source.name, this.#cache.peek(source.key) ?? entry);
-      if (stale === undefined) throw error;
+      const stale = this.#findCurrent(source) ?? current;
+      if (stale === undefined || !this.#cache.mayServeOnError(stale.entry)) throw error;
       if (!joined) this.#options.reportFailure(error);
-      return { ...answerOf('stale_error', stale), forwarded: 'stale' };
+      const answer = answerOf('stale_error', await this.#respond(stale, source.name));
+      return this.#options.wasSent(error) ? { ...answer, forwarded: 'stale' } : answer;
     }
+    const { response, isShared } = loaded;
     if (isShared) return answerOf('shared', response);
     return {
       response,
-      outcome: joined ? 'collapsed' : entry === undefined ? 'miss' : 'refreshed',
-      forwarded: entry === undefined ? 'miss' : 'stale',
+      outcome: joined ? 'collapsed' : current === undefined ? 'miss' : 'refreshed',
+      forwarded: current === undefined ? 'miss' : 'stale',
       // A value larger than the whole cache is served, but not held.
-      stored: !joined && this.#cache.peek(source.key)?.response === response,
+      stored: !joined && derived === undefined && this.#cache.peek(source.key)?.response === response,
     };
   }
 
-  /** The answer to a name from the whole list that was loaded for it. */
-  async #answerFromLoadedList(source: ListSource): Promise<CachedResponse> {
+  /** The answer to a name from the whole list that was loaded for it; undefined when that is too large to be held. */
+  async #deriveFromLoadedList({ name }: ListSource): Promise<CachedResponse | undefined> {
     const list = this.#cache.peek(this.#wholeList.key);
-    if (source.name !== undefined && isWholeList(list)) return this.#answersOf(list).derive(source.name);
-    // The list is too large to be held, so it answers nothing: the name is loaded by itself.
+    return name !== undefined && isWholeList(list) ? this.#answersOf(list).derive(name) : undefined;
+  }
+
+  /** Loads a name after the whole list answered nothing. */
+  #loadByItself(source: ListSource): Promise<Loaded> {
     this.#nameLoads.renew();
-    return (await this.#startLoad(source, false).promise).response;
+    return this.#startLoad(source, false).promise;
   }
 
   #startLoad(source: ListSource, isForced: boolean): Flight<Loaded> {
     const flight = this.#cache.load(source, isForced);
-    if (!flight.joined) this.#countLoad(source);
+    if (flight.joined) return flight;
+    const awaited = { name: source.name, untilMs: this.#elapsed() + REFRESH_LOST_MS };
+    const end = (): void => {
+      if (this.#awaited === awaited) this.#awaited = undefined;
+    };
+    if (source.name !== undefined) this.#nameLoads.spend();
+    this.#awaited = awaited;
+    flight.promise.then(end, end);
     return flight;
   }
 
   #refresh(source: ListSource): void {
     const toLoad = this.#chooseLoad(source);
-    if (this.#cache.refresh(toLoad)) this.#countLoad(toLoad);
+    if (this.#cache.refresh(toLoad) && toLoad.name !== undefined) this.#nameLoads.spend();
   }
 
   /** Whether `#refresh` of this name would start nothing. */
   #isRefreshHeldBack(name: string | undefined): boolean {
-    const isListDue = name !== undefined && this.#nameLoads.isSpent(this.#now());
+    const isListDue = name !== undefined && this.#nameLoads.isSpent(this.#elapsed());
     return this.#cache.isRefreshHeldBack(isListDue ? this.#wholeList.key : this.#keyOf(name));
   }
 
-  /** What to load for a list: itself, or the whole list when too many names were loaded one by one. */
-  #chooseLoad(source: ListSource): ListSource {
+  /**
+   * What to load for a list: itself, or the whole list when too many names were loaded one by one.
+   *
+   * @param isCold nothing is held that answers: then one load of the whole list answers all who wait for several names
+   */
+  #chooseLoad(source: ListSource, isCold = false): ListSource {
     if (source.name === undefined) return source;
-    const nowMs = this.#now();
+    const nowMs = this.#elapsed();
     this.#nameLoads.begin(nowMs);
-    return this.#nameLoads.isSpent(nowMs) ? this.#wholeList : source;
+    const awaited = isCold ? this.#awaited : undefined;
+    const isOneOfSeveral = awaited !== undefined && awaited.name !== source.name && nowMs < awaited.untilMs;
+    return isOneOfSeveral || this.#nameLoads.isSpent(nowMs) ? this.#wholeList : source;
   }
 
-  #countLoad(source: ListSource): void {
-    if (source.name !== undefined) this.#nameLoads.spend();
+  /** Whether a caller may force a load: of what would be loaded, and of what is served otherwise. */
+  #mayForce(source: ListSource, current: Current | undefined): boolean {
+    const loaded = this.#cache.peek(this.#chooseLoad(source).key);
+    return [current?.entry, loaded].every((entry) => entry === undefined || this.#cache.mayForce(entry));
   }
 
-  /** The fresh whole list that answers a name, unless what is held of the name itself is fresh and newer. */
-  #findFreshList(ofName: HeldEntry | undefined): HeldList | undefined {
+  /** The newest of what is held that answers a list. What is older answers nothing, however fresh it is. */
+  #findCurrent(source: ListSource): Current | undefined {
+    const own = this.#cache.get(source.key);
+    const list = source.name === undefined ? undefined : this.#findNewerList(own);
+    if (list !== undefined) return { entry: list, source: this.#wholeList, isDerived: true };
+    return own && { entry: own, source, isDerived: false };
+  }
+
+  /** The whole list, unless what is held of the name itself is newer. */
+  #findNewerList(ofName: HeldEntry | undefined): HeldList | undefined {
     const list = this.#cache.get(this.#wholeList.key);
-    if (!isWholeList(list) || !this.#cache.isFresh(list)) return undefined;
-    const isOlder =
-      ofName !== undefined &&
-      this.#cache.isFresh(ofName) &&
-      ofName.response.storedAtMs >= list.response.storedAtMs;
-    return isOlder ? undefined : list;
+    if (!isWholeList(list)) return undefined;
+    if (ofName === undefined || this.#cache.isOver(ofName)) return list;
+    return ofName.response.storedAtMs > list.response.storedAtMs ? undefined : list;
   }
 
-  /** What may be served when upstream gives nothing better: the entry, or for a name what the stale list has of it. */
-  #findStale(
-    name: string | undefined,
-    entry: HeldEntry | undefined,
-  ): CachedResponse | Promise<CachedResponse> | undefined {
-    if (entry !== undefined && this.#cache.mayServeOnError(entry)) return entry.response;
-    if (name === undefined) return undefined;
-    const list = this.#findStaleList();
-    return list && this.#answersOf(list).derive(name);
-  }
-
-  /** The same, if it needs no derivation. */
-  #peekStale(name: string | undefined, entry: HeldEntry): CachedResponse | undefined {
-    if (this.#cache.mayServeOnError(entry)) return entry.response;
-    if (name === undefined) return undefined;
-    const list = this.#findStaleList();
-    return list && this.#answers.get(list.response)?.peek(name);
-  }
-
-  #findStaleList(): HeldList | undefined {
-    const list = this.#cache.get(this.#wholeList.key);
-    return isWholeList(list) && this.#cache.mayServeOnError(list) ? list : undefined;
+  /** What was loaded of a name replaces what an older list says of it. */
+  #supersede(name: string | undefined, response: CachedResponse): void {
+    const list = this.#cache.peek(this.#wholeList.key);
+    if (name === undefined || !isWholeList(list)) return;
+    if (response.storedAtMs >= list.response.storedAtMs) this.#answersOf(list).supersede(name, response);
   }
 
   #answersOf(list: HeldList): DerivedAnswers {
@@ -271,6 +291,15 @@ export class ListCache {
   #sourceOf(name: string | undefined): ListSource {
     return name === undefined ? this.#wholeList : new ListSource(this.#options, name, this.#wholeList);
   }
+}
+
+/** What answers a list at present. */
+interface Current {
+  readonly entry: HeldEntry;
+  /** Of the entry. */
+  readonly source: ListSource;
+  /** The entry is the whole list, and the answer is cut out of it. */
+  readonly isDerived: boolean;
 }
 
 /** A whole list that can answer names. */

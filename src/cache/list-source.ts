@@ -8,8 +8,12 @@ export interface ListResource {
   readonly target?: string | undefined;
   /** The resource, by the last segment of its path: at most 64 lower-case letters, digits and `-`. */
   readonly resource: string;
-  /** Gets the list of one name from upstream, or the whole list for undefined. */
-  readonly load: (name: string | undefined) => Promise<LoadedBody>;
+  /**
+   * Gets the list of one name from upstream, or the whole list for undefined.
+   *
+   * @param onLate called with a list that comes after the load was given up
+   */
+  readonly load: (name: string | undefined, onLate: (loaded: LoadedBody) => void) => Promise<LoadedBody>;
   /** Turns shared bytes back into what that load gave; undefined when it cannot have given them. */
   readonly revive: (name: string | undefined, body: Uint8Array<ArrayBuffer>) => LoadedBody | undefined;
 }
@@ -32,8 +36,8 @@ export class ListSource implements EntrySource {
     this.#resource = resource;
   }
 
-  load(): Promise<LoadedBody> {
-    return this.#resource.load(this.name);
+  load(onLate: (loaded: LoadedBody) => void): Promise<LoadedBody> {
+    return this.#resource.load(this.name, onLate);
   }
 
   revive(body: Uint8Array<ArrayBuffer>): LoadedBody | undefined {

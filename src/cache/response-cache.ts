@@ -1,12 +1,11 @@
 import { LRUCache } from 'lru-cache';
 import type { TargetConfig } from '../config/config.ts';
-import type { SharedEntry } from '../fleet/entries.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Flight, SingleFlight } from '../platform/single-flight.ts';
 import { type CachedResponse, etagOf, type LoadedBody } from './cached-response.ts';
 import { isRefreshDue } from './early-refresh.ts';
 import { type FleetLevel, type FleetLoad, FleetLoads, type FleetSource } from './fleet-loads.ts';
-import { createHeldEntry, type HeldEntry, noteLoadBegun, noteLoadFailed } from './held-entry.ts';
+import { createHeldEntry, type HeldEntry, noteLoadBegun, noteLoadEnded, pauseLoads } from './held-entry.ts';
 
 /** Largest share of a fresh life that is cut off at random, so that entries do not all expire together. */
 const TTL_JITTER = 0.1;
@@ -14,18 +13,24 @@ const TTL_JITTER = 0.1;
 const REJECTED_STALE_MS = 60_000;
 /** Least time between the starts of two forced loads of a key: 1 second. */
 const FORCED_REFRESH_MS = 1000;
+/** An entry is stale once the wall clock has run ahead of elapsed time by more than this since it was stored: 5 seconds. */
+const WALL_AHEAD_MS = 5000;
 /** Counted for each entry on top of body and key: the object, its headers and the links of the LRU. 2 KiB. */
 const ENTRY_OVERHEAD_BYTES = 2048;
 
 export interface ResponseCacheOptions extends Readonly<TargetConfig['cache']> {
   /** Tells whether a load failed because the vendor rejected the credential. Then data must not be served for long. */
   readonly isRejection: (error: unknown) => boolean;
+  /** Tells whether a load failed after upstream was asked. */
+  readonly wasSent: (error: unknown) => boolean;
   /** Receives the error of each load that no caller receives. */
   readonly reportFailure: (error: unknown) => void;
   /** The store that replicas share; absent where each instance is alone. */
   readonly shared?: FleetLevel;
   /** Runs each refresh that no caller waits for, for traces. Must begin it at once. */
   readonly aroundRefresh?: <Value>(refresh: () => Promise<Value>) => Promise<Value>;
+  /** Called with each value that becomes known, before it is held, or where it is not. */
+  readonly onNewest?: (source: EntrySource, response: CachedResponse) => void;
 }
 
 export type CachePlatform = Pick<
@@ -36,10 +41,16 @@ export type CachePlatform = Pick<
 /** The origin of one entry: its key, and the ways to get its value. */
 export interface EntrySource extends FleetSource {
   readonly key: string;
+  /** The name that a list is filtered by; undefined: it is whole. */
+  readonly name: string | undefined;
   /** The source of the entry that may stand in when this one cannot be loaded. */
   readonly standIn?: EntrySource | undefined;
-  /** Gets the value from upstream. */
-  load(): Promise<LoadedBody>;
+  /**
+   * Gets the value from upstream.
+   *
+   * @param onLate called with a value that comes after the load was given up
+   */
+  load(onLate: (loaded: LoadedBody) => void): Promise<LoadedBody>;
 }
 
 /** Result of a load. */
@@ -64,14 +75,17 @@ export class ResponseCache {
   readonly #held: LRUCache<string, HeldEntry>;
   readonly #flights: SingleFlight;
   readonly #fleetLoads: FleetLoads | undefined;
-  /** Start of the time in which the vendor rejects the credential, as far as the last loads tell. The same for all keys. */
-  #rejectedSinceMs: number | undefined;
+  /**
+   * Start of the time in which the vendor rejects the credential, as far as the last loads tell, and the last rejection in
+   * it. The same for all keys.
+   */
+  #rejected: { readonly sinceMs: number; lastMs: number } | undefined;
 
   constructor(options: ResponseCacheOptions, platform: CachePlatform) {
     this.#options = options;
     this.#platform = platform;
     this.#flights = platform.createSingleFlight();
-    this.#fleetLoads = options.shared && new FleetLoads(options.shared, platform.now);
+    this.#fleetLoads = options.shared && new FleetLoads(options.shared, platform);
     this.#held = new LRUCache({
       max: options.maxEntries,
       maxSize: options.maxBytes,
@@ -102,46 +116,54 @@ export class ResponseCache {
   }
 
   isFresh(entry: HeldEntry): boolean {
-    return this.#platform.now() < entry.response.freshUntilMs;
+    return this.#platform.elapsed() < entry.response.freshUntilMs && !this.#hasTimeBeenLost(entry);
   }
 
   /** True in the early-refresh window of a fresh entry, where each reader draws whether it refreshes the entry. */
   isEndNear(entry: HeldEntry): boolean {
-    return this.#platform.now() >= entry.earlyFromMs;
+    return this.#platform.elapsed() >= entry.earlyFromMs;
   }
 
   /** Draws whether this reader refreshes a fresh entry early. Draws nothing outside the window. */
   drawEarlyRefresh(entry: HeldEntry): boolean {
     if (!this.isEndNear(entry)) return false;
-    const leftMs = entry.response.freshUntilMs - this.#platform.now();
+    const leftMs = entry.response.freshUntilMs - this.#platform.elapsed();
     return isRefreshDue(leftMs, entry.loadMs, this.#platform.random());
   }
 
   /** Whether an entry that is no longer fresh may be served at once, while a refresh runs. */
   mayServeStale(entry: HeldEntry): boolean {
-    return this.#allowsStale() && this.#platform.now() < entry.staleWhileRevalidateUntilMs;
+    if (!this.#allowsStale() || this.#hasTimeBeenLost(entry)) return false;
+    return this.#platform.elapsed() < entry.staleWhileRevalidateUntilMs;
   }
 
   /** Whether an entry may be served because upstream gives nothing better. */
   mayServeOnError(entry: HeldEntry): boolean {
-    return this.#allowsStale() && this.#platform.now() < entry.staleIfErrorUntilMs;
+    return this.#allowsStale() && !this.isOver(entry);
+  }
+
+  /** Whether an entry may be served no more, whatever upstream gives. */
+  isOver(entry: HeldEntry): boolean {
+    return this.#platform.elapsed() >= entry.staleIfErrorUntilMs;
   }
 
   /** Whether loads of the entry's key pause after failures. */
   isPaused(entry: HeldEntry): boolean {
-    return this.#platform.now() < entry.pauseUntilMs;
+    return this.#platform.elapsed() < entry.pauseUntilMs;
   }
 
-  /** Whether a forced read may load: nothing is held, or the last load began long enough ago. */
-  mayForce(entry: HeldEntry | undefined): boolean {
-    return entry === undefined || this.#platform.now() - entry.loadBegunAtMs >= FORCED_REFRESH_MS;
+  /** Whether a forced read may load: loads do not pause, and the last one began long enough ago. */
+  mayForce(entry: HeldEntry): boolean {
+    return !this.isPaused(entry) && this.#platform.elapsed() - entry.loadBegunAtMs >= FORCED_REFRESH_MS;
   }
 
   /** True when no refresh of the key would begin now: it pauses, or one is under way. */
   isRefreshHeldBack(key: string): boolean {
     const entry = this.#held.peek(key);
     // The second mark stands in for the flight where flights are not shared.
-    return entry !== undefined && (this.isPaused(entry) || this.#platform.now() < entry.refreshingUntilMs);
+    return (
+      entry !== undefined && (this.isPaused(entry) || this.#platform.elapsed() < entry.refreshingUntilMs)
+    );
   }
 
   /**
@@ -171,18 +193,45 @@ export class ResponseCache {
     return this.#fly(source, () => this.#loadAndStore(source, isForced));
   }
 
-  /** Replaces a held entry by what another replica has shared since, before a reader asks for it. */
+  /**
+   * Takes in what another replica has shared since, before a reader asks for it: in place of what is held of the key, or
+   * else of what the stand-in says of it.
+   */
   async adoptNewer(source: EntrySource): Promise<void> {
-    if (!this.#held.has(source.key)) return;
+    if (this.#guardOf(source) === undefined) return;
     const found = await this.#fleetLoads?.get(source);
-    const previous = this.#held.peek(source.key);
-    if (found === undefined || previous === undefined) return;
-    if (found.entry.storedAtMs > previous.response.storedAtMs) await this.#adopt(source, found);
+    if (found === undefined || found.storedAtMs <= this.#heldSinceMs(source)) return;
+    if (this.#held.has(source.key)) await this.#adopt(source, found);
+    else this.#options.onNewest?.(source, await this.#toSharedResponse(found));
   }
 
   #allowsStale(): boolean {
-    const sinceMs = this.#rejectedSinceMs;
-    return sinceMs === undefined || this.#platform.now() - sinceMs < REJECTED_STALE_MS;
+    const rejected = this.#rejected;
+    return rejected === undefined || this.#platform.elapsed() - rejected.sinceMs < REJECTED_STALE_MS;
+  }
+
+  /** The machine was suspended, or its wall clock set forward, since the entry was stored: how old it is is not known. */
+  #hasTimeBeenLost({ wallAheadMs }: HeldEntry): boolean {
+    return this.#wallAheadMs() - wallAheadMs > WALL_AHEAD_MS;
+  }
+
+  #wallAheadMs(): number {
+    return this.#platform.now() - this.#platform.elapsed();
+  }
+
+  /** The entry that answers a source's readers and whose pauses hold for them. */
+  #guardOf({ key, standIn }: EntrySource): HeldEntry | undefined {
+    return this.#held.peek(key) ?? (standIn && this.#held.peek(standIn.key));
+  }
+
+  /** When the newest data was stored that answers a source's readers. */
+  #heldSinceMs({ key, standIn }: EntrySource): number {
+    const storedAtMs = (each: string): number =>
+      this.#held.peek(each)?.response.storedAtMs ?? Number.NEGATIVE_INFINITY;
+    return Math.max(
+      storedAtMs(key),
+      standIn === undefined ? Number.NEGATIVE_INFINITY : storedAtMs(standIn.key),
+    );
   }
 
   #fly(source: EntrySource, work: () => Promise<Loaded>): Flight<Loaded> {
@@ -192,44 +241,58 @@ export class ResponseCache {
   }
 
   async #loadAndStore(source: EntrySource, isForced: boolean): Promise<Loaded> {
-    const { now, random, waitUntil } = this.#platform;
+    const { elapsed, random, waitUntil } = this.#platform;
+    const { isRejection, wasSent } = this.#options;
     const previous = this.#held.peek(source.key);
-    const askedAtMs = now();
+    const askedAtMs = elapsed();
     if (previous !== undefined) noteLoadBegun(previous, askedAtMs);
-    const isWanted = ({ begunAtMs, storedAtMs, freshUntilMs }: SharedEntry): boolean =>
+    const heldSinceMs = this.#heldSinceMs(source);
+    const isWanted = (load: FleetLoad): boolean =>
       isForced
-        ? askedAtMs - begunAtMs < FORCED_REFRESH_MS
-        : now() < freshUntilMs && storedAtMs > (previous?.response.storedAtMs ?? 0);
+        ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS && load.storedAtMs >= heldSinceMs
+        : elapsed() < this.#freshUntilMs(load) && load.storedAtMs > heldSinceMs;
     const turn = this.#fleetLoads && (await this.#fleetLoads.take(source, isWanted));
     if (turn !== undefined && 'loaded' in turn)
       return { response: await this.#adopt(source, turn), isShared: true };
-    const begunAtMs = now();
+    const begunAtMs = elapsed();
     try {
-      const loaded = await source.load();
+      const loaded = await source.load((late) => waitUntil(this.#holdLate(source, late, begunAtMs)));
       const response = await this.#toResponse(loaded);
-      this.#rejectedSinceMs = undefined;
-      this.#hold(source, response, loaded, begunAtMs);
+      this.#rejected = undefined;
       if (turn !== undefined) waitUntil(turn.settle({ ...response, begunAtMs }));
-      return { response, isShared: false };
+      return { response: this.#holdNewest(source, response, loaded, begunAtMs), isShared: false };
     } catch (error) {
       if (turn !== undefined) waitUntil(turn.settle());
-      if (previous !== undefined) noteLoadFailed(previous, now(), random());
-      if (this.#options.isRejection(error)) this.#rejectedSinceMs ??= now();
+      if (previous !== undefined) noteLoadEnded(previous);
+      const guard = this.#guardOf(source) ?? previous;
+      if (guard !== undefined)
+        pauseLoads(guard, { nowMs: elapsed(), random: random(), wasSent: wasSent(error) });
+      if (isRejection(error)) this.#noteRejection();
       else await this.#adoptAfterFailure(source);
       throw error;
     }
   }
 
+  #noteRejection(): void {
+    const nowMs = this.#platform.elapsed();
+    this.#rejected ??= { sinceMs: nowMs, lastMs: nowMs };
+    this.#rejected.lastMs = nowMs;
+  }
+
+  /** Holds what came after its load had been given up. */
+  async #holdLate(source: EntrySource, loaded: LoadedBody, begunAtMs: number): Promise<void> {
+    const response = await this.#toResponse(loaded);
+    // A call that was sent before a rejection says nothing of the time after it.
+    if (this.#rejected !== undefined && begunAtMs > this.#rejected.lastMs) this.#rejected = undefined;
+    this.#holdNewest(source, response, loaded, begunAtMs);
+  }
+
   /** Holds what another replica has loaded, with its times, but never for longer than a load of this one. */
-  async #adopt(source: EntrySource, { entry, loaded }: FleetLoad): Promise<CachedResponse> {
-    const { body, isEmpty } = loaded;
-    const etag = await etagOf(body, this.#platform.digests?.sha256);
-    const storedAtMs = Math.min(entry.storedAtMs, this.#platform.now());
-    const freshUntilMs = Math.min(entry.freshUntilMs, storedAtMs + this.#ttlMs(isEmpty));
-    const response = { body, etag, storedAtMs, freshUntilMs };
-    if (this.#rejectedSinceMs !== undefined && storedAtMs > this.#rejectedSinceMs)
-      this.#rejectedSinceMs = undefined;
-    this.#hold(source, response, loaded, Math.min(entry.begunAtMs, storedAtMs));
+  async #adopt(source: EntrySource, load: FleetLoad): Promise<CachedResponse> {
+    const { loaded, begunAtMs, storedAtMs } = load;
+    const response = await this.#toSharedResponse(load);
+    if (this.#rejected !== undefined && storedAtMs > this.#rejected.lastMs) this.#rejected = undefined;
+    this.#hold(source, response, loaded, begunAtMs);
     return response;
   }
 
@@ -242,16 +305,31 @@ export class ResponseCache {
     for (const wanted of source.standIn === undefined ? [source] : [source, source.standIn]) {
       if (this.#held.has(wanted.key)) return;
       const found = await this.#fleetLoads.get(wanted);
-      if (found !== undefined) {
+      if (found !== undefined && !this.#isTooOld(found)) {
         await this.#adopt(wanted, found);
         return;
       }
     }
   }
 
+  #isTooOld(load: FleetLoad): boolean {
+    const { staleWhileRevalidateMs, staleIfErrorMs } = this.#options;
+    return this.#platform.elapsed() >= this.#freshUntilMs(load) + staleWhileRevalidateMs + staleIfErrorMs;
+  }
+
+  async #toSharedResponse(load: FleetLoad): Promise<CachedResponse> {
+    const { body } = load.loaded;
+    const etag = await etagOf(body, this.#platform.digests?.sha256);
+    return { body, etag, storedAtMs: load.storedAtMs, freshUntilMs: this.#freshUntilMs(load) };
+  }
+
+  #freshUntilMs({ loaded, storedAtMs, freshUntilMs }: FleetLoad): number {
+    return Math.min(freshUntilMs, storedAtMs + this.#ttlMs(loaded.isEmpty));
+  }
+
   async #toResponse({ body, isEmpty }: LoadedBody): Promise<CachedResponse> {
     const etag = await etagOf(body, this.#platform.digests?.sha256);
-    const storedAtMs = this.#platform.now();
+    const storedAtMs = this.#platform.elapsed();
     const ttlMs = this.#ttlMs(isEmpty) * (1 - TTL_JITTER * this.#platform.random());
     return { body, etag, storedAtMs, freshUntilMs: storedAtMs + ttlMs };
   }
@@ -260,7 +338,23 @@ export class ResponseCache {
     return isEmpty ? this.#options.emptyTtlMs : this.#options.ttlMs;
   }
 
+  /** Holds what was loaded here, unless what is held comes from a load that began later. @returns what is held then */
+  #holdNewest(
+    source: EntrySource,
+    response: CachedResponse,
+    loaded: LoadedBody,
+    begunAtMs: number,
+  ): CachedResponse {
+    const held = this.#held.peek(source.key);
+    if (held !== undefined && held.begunAtMs > begunAtMs) return held.response;
+    this.#hold(source, response, loaded, begunAtMs);
+    return response;
+  }
+
   #hold(source: EntrySource, response: CachedResponse, { filter }: LoadedBody, begunAtMs: number): void {
-    this.#held.set(source.key, createHeldEntry({ response, filter, begunAtMs }, this.#options));
+    const parts = { response, filter, begunAtMs, wallAheadMs: this.#wallAheadMs() };
+    const entry = createHeldEntry(parts, this.#options);
+    this.#options.onNewest?.(source, response);
+    this.#held.set(source.key, entry);
   }
 }

@@ -1,4 +1,4 @@
-/** A list that replicas share: the bytes that are sent, with times by the clock of the replica that loaded it. */
+/** A list that replicas share: the bytes that are sent, with times by the wall clock of the replica that loaded it. */
 export interface SharedEntry {
   readonly body: Uint8Array<ArrayBuffer>;
   /** Start of its load. */

@@ -16,6 +16,7 @@ export interface ListHeadersOptions {
   readonly isForced: boolean;
   /** The value of Vary. */
   readonly vary: string;
+  /** Elapsed time. */
   readonly nowMs: number;
 }
 

@@ -5,7 +5,7 @@ import type { Target } from '../composition/target.ts';
 import { preferredCoding } from '../http/accept-encoding.ts';
 import { describeError } from '../observability/describe-error.ts';
 import { traceRefresh } from '../observability/trace-refresh.ts';
-import { UpstreamError } from '../vendor/upstream-error.ts';
+import { UpstreamError, wasSent } from '../vendor/upstream-error.ts';
 import { imageCachesLoader, reviveImageCaches } from './load.ts';
 
 /** What the resource is called in keys. */
@@ -40,6 +40,7 @@ export function createImageCacheLists(target: Target): ImageCacheLists {
       load: imageCachesLoader(target.upstream, platform),
       revive: reviveImageCaches,
       isRejection: (error) => error instanceof UpstreamError && error.kind === 'upstream_rejected',
+      wasSent: (error) => !(error instanceof UpstreamError) || wasSent(error),
       // The client has logged each fault of upstream; what is left is a fault of ours.
       reportFailure: (error) => {
         if (!(error instanceof UpstreamError))

@@ -1,9 +1,10 @@
 import type { LoadedBody } from '../cache/cached-response.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
+import { UpstreamError } from '../vendor/upstream-error.ts';
 import type { ImageCache } from './model.ts';
 import { parseImageCaches } from './parse.ts';
-import { sanitiseImageCaches } from './sanitise.ts';
+import { type DroppedEntry, sanitiseImageCaches } from './sanitise.ts';
 import { serialiseImageCaches } from './serialise.ts';
 
 /** Entries named in one log line when a list has broken ones: 20 at most. */
@@ -12,24 +13,44 @@ const MAX_LOGGED_DROPS = 20;
 /**
  * The cache miss: one signed call upstream, parsed and sanitised, as the bytes to be stored.
  *
- * @returns loads the list of one name, or the whole list for undefined
+ * @returns loads the list of one name, or the whole list for undefined; `onLate` is called with a list that comes after
+ *   the load was given up
  */
 export function imageCachesLoader(
   upstream: UpstreamClient,
   platform: Pick<TargetPlatform, 'logger' | 'metrics'>,
-): (name: string | undefined) => Promise<LoadedBody> {
-  return async (name) => {
-    const query = name === undefined ? [] : ([['name', name]] as const);
-    const entries = await upstream.get('/v5/imagecaches', query, parseImageCaches);
+): (name: string | undefined, onLate?: (loaded: LoadedBody) => void) => Promise<LoadedBody> {
+  const decode = (body: Uint8Array): readonly ImageCache[] => {
+    const entries = parseImageCaches(body);
     const { imageCaches, dropped } = sanitiseImageCaches(entries);
-    if (dropped.length > 0) {
-      platform.metrics.entriesDropped(dropped.length);
-      // Indices and members only: a value could be anything.
-      const fields = { dropped: dropped.length, first: dropped.slice(0, MAX_LOGGED_DROPS) };
-      platform.logger.warn(fields, 'entries that break the model were dropped');
-    }
-    return toLoadedBody(name, imageCaches);
+    if (dropped.length > 0) reportDropped(dropped, platform);
+    // A model that nobody knows, rather than a list of nothing: it must not replace a good one.
+    if (imageCaches.length === 0 && entries.length > 0)
+      throw new UpstreamError('upstream_failed', { reason: 'not_the_model' });
+    return imageCaches;
   };
+  return async (name, onLate) => {
+    const query = name === undefined ? [] : ([['name', name]] as const);
+    const toLoaded = (imageCaches: readonly ImageCache[]) => toLoadedBody(name, imageCaches);
+    const lateLoaded = onLate && ((late: readonly ImageCache[]) => onLate(toLoaded(late)));
+    return toLoaded(await upstream.get('/v5/imagecaches', query, decode, lateLoaded));
+  };
+}
+
+function reportDropped(
+  dropped: readonly DroppedEntry[],
+  { logger, metrics }: Pick<TargetPlatform, 'logger' | 'metrics'>,
+): void {
+  const counts = new Map<DroppedEntry['member'], number>();
+  for (const { member } of dropped) counts.set(member, (counts.get(member) ?? 0) + 1);
+  for (const [member, count] of counts) metrics.entriesDropped(member, count);
+  // Indices and members only: a value could be anything.
+  const fields = {
+    dropped: dropped.length,
+    members: Object.fromEntries(counts),
+    first: dropped.slice(0, MAX_LOGGED_DROPS),
+  };
+  logger.warn(fields, 'entries that break the model were dropped');
 }
 
 /**

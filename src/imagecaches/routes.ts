@@ -18,7 +18,7 @@ export function imageCaches(
   refreshScope: string,
 ): Hono<CallerEnv> {
   const { cache, target, vary } = lists;
-  const { metrics, now } = target.platform;
+  const { metrics, elapsed } = target.platform;
   return new Hono<CallerEnv>().get(IMAGE_CACHES_PATH, authenticate, async (c) => {
     const { headers, url } = c.req.raw;
     const record = c.get('record');
@@ -27,7 +27,7 @@ export function imageCaches(
     const isForced =
       asksForRefresh(headers.get('cache-control')) && c.get('caller').scopes.includes(refreshScope);
     const found = await cache.read(name, { forceRefresh: isForced });
-    const nowMs = now();
+    const nowMs = elapsed();
     metrics.cacheAnswered(found.outcome, nowMs - found.response.storedAtMs);
     record.cache = found.outcome;
     const representation = await lists.represent(found.response, headers.get('accept-encoding'));

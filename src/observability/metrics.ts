@@ -31,9 +31,9 @@ export interface TargetMetrics {
   upstreamInFlight(change: 1 | -1): void;
   /** The circuit breaker changed its state. */
   breakerChanged(state: BreakerState): void;
-  /** Entries that break the model were left out of a list. */
-  entriesDropped(count: number): void;
-  /** The vendor's clock minus ours, as corrected for. */
+  /** Entries that break the model by this member, or are none (`entry`), were left out of a list. */
+  entriesDropped(member: string, count: number): void;
+  /** The vendor's clock minus ours, as a rejection of our date shows it; also where it is not corrected. */
   clockSkewMeasured(skewMs: number): void;
   /** A credential came into use; `expiresAtMs` is undefined when it does not expire. */
   credentialLoaded(expiresAtMs: number | undefined): void;

@@ -1,4 +1,5 @@
 import { type CredentialProvider, CredentialUnavailableError } from '../credentials/provider.ts';
+import { describeError } from '../observability/describe-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
@@ -7,20 +8,22 @@ import { UpstreamError } from '../vendor/upstream-error.ts';
 import { exchange, failureByStatus, type WireRecord, type WireRequest } from './exchange.ts';
 import type { CallOutcome } from './guards/circuit-breaker.ts';
 import type { Admission, Guards } from './guards/guards.ts';
-import type { KeyOutcome } from './guards/key-guard.ts';
+import { type KeyOutcome, LATE_ANSWER_MS } from './guards/key-guard.ts';
 import { breakerOutcome } from './retry-policy.ts';
 import type { ServerClock } from './server-clock.ts';
 import { throwIfTimedOut, timeoutError } from './timeout.ts';
 import { wait } from './wait.ts';
 
-/** Polling interval while other calls use the key: 5 ms. */
+/** Polling interval while other calls use the key: 5 ms, and 50 ms after the first 100 times. */
 export const TURN_CHECK_MS = 5;
+const QUICK_CHECKS = 100;
+const SLOW_CHECK_MS = 50;
 
 /** What an attempt takes from outside. */
 export interface AttemptParts
   extends Pick<
     TargetPlatform,
-    'fetch' | 'now' | 'elapsed' | 'schedule' | 'digests' | 'logger' | 'metrics' | 'tracer'
+    'fetch' | 'now' | 'elapsed' | 'schedule' | 'waitUntil' | 'digests' | 'logger' | 'metrics' | 'tracer'
   > {
   readonly credentials: CredentialProvider;
   /** Finds the project id to send with a call, where none is configured; see createProjectIdSource. */
@@ -34,6 +37,10 @@ export interface AttemptContext {
   readonly parts: AttemptParts;
   readonly guards: Guards;
   readonly serverClock: ServerClock;
+  /** Time for one attempt from the moment it is sent: milliseconds. */
+  readonly attemptTimeoutMs: number;
+  /** Takes in what a failure teaches that came after its call was given up. Never rejects. */
+  readonly learnLate: (failure: UpstreamError, record: AttemptRecord) => Promise<unknown>;
   /** Sent where `resolveProjectId` finds none; undefined: no project id is sent. */
   readonly projectId: string | undefined;
   /** Attributes of every span: the method and the server. */
@@ -48,6 +55,8 @@ export interface Call<Value> {
   /** The same as one URL. */
   readonly url: string;
   readonly decode: (body: Uint8Array) => Value;
+  /** Told the value of an attempt that was given up before it came. */
+  readonly onLate: ((value: Value) => void) | undefined;
 }
 
 /**
@@ -73,47 +82,93 @@ export function createAttemptRecord(number: number): AttemptRecord {
 }
 
 /**
- * One attempt: passes the guards, signs, sends, and reports what came of it. The guards are left exactly once, in
- * `finally`, and the timer is cleared by runWithin.
+ * One attempt: passes the guards, signs, sends, and reports what came of it. The guards are left exactly once. Waiting
+ * for a turn with the key takes nothing of the attempt's timeout, which begins when the call is sent.
+ *
+ * A call that is given up is read on in the background, see readLate: until then it holds its place in the key guard.
  *
  * @param record filled on the way, see createAttemptRecord
- * @param timeoutMs for the whole attempt, waiting for its turn included
+ * @param deadlineAtMs elapsed time by which it has ended, waiting for its turn included
  * @throws UpstreamError when there is no value, and whatever `decode` throws besides
  */
 export async function attempt<Value>(
   context: AttemptContext,
   call: Call<Value>,
   record: AttemptRecord,
-  timeoutMs: number,
+  deadlineAtMs: number,
 ): Promise<Value> {
   const { guards, parts } = context;
   const admission = guards.enter(parts.elapsed());
+  const late: LateCall<Value> = { abort: new AbortController() };
   let outcome: CallOutcome = 'neutral';
-  let keyOutcome: KeyOutcome = 'neutral';
+  let failure: UpstreamError | undefined;
+  let isLate = false;
   try {
-    const value = await runWithin(
-      timeoutMs,
-      parts.schedule,
-      // The signal is the attempt's own: no signal of a caller reaches upstream.
-      (signal) => signAndSend(context, call, record, admission, signal),
-      timeoutError,
-    );
+    const value = await signAndSend(context, call, record, admission, deadlineAtMs, late);
     outcome = 'success';
     report(parts, record);
     return value;
   } catch (error) {
     // Anything else is a fault of ours, such as a bug: it is neither counted nor turned into an UpstreamError.
     if (!(error instanceof UpstreamError)) throw error;
-    const failure = failureByStatus(error, record.wire, parts.now());
-    outcome = breakerOutcome(failure);
-    if (failure.kind === 'upstream_rejected') keyOutcome = 'rejected';
+    failure = failureByStatus(error, record.wire, parts.now() + record.skewMs);
+    outcome = record.wire.isReusedConnection ? 'neutral' : breakerOutcome(failure);
+    isLate = failure.reason === 'timeout' && late.answer !== undefined;
+    // Of a body that stalls the status is known.
+    if (error.reason === 'timeout' && !isLate) late.abort.abort();
     report(parts, record, failure);
     throw failure;
   } finally {
-    // A 200 proves the key, whatever its body was.
-    if (record.wire.status === 200) keyOutcome = 'accepted';
-    guards.leave(admission, outcome, keyOutcome, parts.elapsed());
+    guards.leave(admission, outcome, isLate ? 'awaited' : keyOutcome(record, failure), parts.elapsed());
+    if (isLate) parts.waitUntil(readLate(context, call, record, admission, late));
   }
+}
+
+/** A call that may outlive its attempt. */
+interface LateCall<Value> {
+  /** Of the fetch. No signal of a caller reaches upstream. */
+  readonly abort: AbortController;
+  /** Set when the call is sent. */
+  answer?: Promise<Value>;
+}
+
+/** What the vendor said of the key. A 200 proves it, whatever its body was. */
+function keyOutcome({ wire }: AttemptRecord, failure: UpstreamError | undefined): KeyOutcome {
+  if (wire.status === 200) return 'accepted';
+  if (failure?.kind !== 'upstream_rejected') return 'neutral';
+  return failure.reason === 'clock' ? 'clock' : 'rejected';
+}
+
+/**
+ * Reads a call that was given up, for 30 seconds more: its answer may be a rejection, which counts for the vendor, or a
+ * value. Never rejects.
+ */
+async function readLate<Value>(
+  context: AttemptContext,
+  call: Call<Value>,
+  record: AttemptRecord,
+  admission: Admission,
+  { abort, answer }: LateCall<Value>,
+): Promise<void> {
+  const { guards, parts } = context;
+  let failure: UpstreamError | undefined;
+  try {
+    const value = await runWithin(
+      LATE_ANSWER_MS,
+      parts.schedule,
+      () => answer as Promise<Value>,
+      timeoutError,
+    );
+    call.onLate?.(value);
+  } catch (error) {
+    if (error instanceof UpstreamError)
+      failure = failureByStatus(error, record.wire, parts.now() + record.skewMs);
+    else parts.logger.error({ error: describeError(error) }, 'a late answer could not be used');
+  }
+  abort.abort();
+  guards.leave(admission, 'neutral', keyOutcome(record, failure), parts.elapsed());
+  if (record.wire.status !== undefined) log(parts, record, failure, 'late upstream answer');
+  if (failure !== undefined) await context.learnLate(failure, record);
 }
 
 /** From the turn with the key to the decoded body. */
@@ -122,24 +177,53 @@ async function signAndSend<Value>(
   call: Call<Value>,
   record: AttemptRecord,
   admission: Admission,
-  signal: AbortSignal,
+  deadlineAtMs: number,
+  late: LateCall<Value>,
 ): Promise<Value> {
-  const { guards, parts, serverClock } = context;
+  const { attemptTimeoutMs, guards, parts } = context;
+  const leftMs = () => deadlineAtMs - parts.elapsed();
   for (;;) {
-    const { credential, headers } = await waitForTurn(context, record, admission, signal);
-    record.skewMs = serverClock.skewMs;
-    const signed = await signRequest({ method: 'GET', url: call.target, headers }, credential, {
-      nowMs: parts.now() + record.skewMs,
-      digests: parts.digests,
-    });
-    // From here to the fetch nothing is awaited: a call that timed out while it waited is not sent, and what the
-    // guards say still holds when it goes out.
-    throwIfTimedOut(signal);
+    const request = await runWithin(
+      leftMs(),
+      parts.schedule,
+      (signal) => sign(context, call, record, admission, signal),
+      timeoutError,
+    );
+    if (leftMs() <= 0) throw timeoutError();
+    // From here to the fetch nothing is awaited: what the guards say still holds when it goes out.
     if (!guards.confirm(admission, parts.elapsed())) continue;
     record.sentAtMs = parts.elapsed();
-    const request = { url: call.url, headers: { ...signed.headers, accept: 'application/json' } };
-    return await sendInSpan(context, call, record, request, signal);
+    const timeoutMs = Math.min(attemptTimeoutMs, leftMs());
+    return await inSpan(context, call, record, () =>
+      runWithin(
+        timeoutMs,
+        parts.schedule,
+        () => {
+          late.answer = send(call, request, record, late.abort.signal, parts);
+          return late.answer;
+        },
+        timeoutError,
+      ),
+    );
   }
+}
+
+/** Waits for the turn with the key, and signs. */
+async function sign<Value>(
+  context: AttemptContext,
+  call: Call<Value>,
+  record: AttemptRecord,
+  admission: Admission,
+  signal: AbortSignal,
+): Promise<WireRequest> {
+  const { parts, serverClock } = context;
+  const { credential, headers } = await waitForTurn(context, record, admission, signal);
+  record.skewMs = serverClock.skewMs;
+  const signed = await signRequest({ method: 'GET', url: call.target, headers }, credential, {
+    nowMs: parts.now() + record.skewMs,
+    digests: parts.digests,
+  });
+  return { url: call.url, headers: { ...signed.headers, accept: 'application/json' } };
 }
 
 interface Turn {
@@ -156,7 +240,7 @@ async function waitForTurn(
   signal: AbortSignal,
 ): Promise<Turn> {
   const { guards, parts } = context;
-  for (;;) {
+  for (let checks = 0; ; checks += 1) {
     guards.assertOpen(parts.elapsed());
     const credential = await currentCredential(parts.credentials);
     record.credential = credential;
@@ -165,7 +249,7 @@ async function waitForTurn(
     throwIfTimedOut(signal);
     if (guards.enterKey(admission, credential, parts.elapsed())) return { credential, headers };
     // A timer of this call's own: on Workers one request must not wait for a promise of another.
-    await wait(TURN_CHECK_MS, parts.schedule);
+    await wait(checks < QUICK_CHECKS ? TURN_CHECK_MS : SLOW_CHECK_MS, parts.schedule);
     throwIfTimedOut(signal);
   }
 }
@@ -196,20 +280,18 @@ function asNoCredential(error: unknown): unknown {
 }
 
 /** Sends inside a span, where calls are traced. It opens behind the guards: what they hold back has none. */
-function sendInSpan<Value>(
-  context: AttemptContext,
-  call: Call<Value>,
+function inSpan<Value>(
+  { parts: { tracer }, spanAttributes }: AttemptContext,
+  { spanName }: Call<Value>,
   { number, wire }: AttemptRecord,
-  request: WireRequest,
-  signal: AbortSignal,
+  work: () => Promise<Value>,
 ): Promise<Value> {
-  const { parts, spanAttributes } = context;
-  if (parts.tracer === undefined) return send(call, request, wire, signal, parts);
+  if (tracer === undefined) return work();
   const attributes =
     number === 1 ? spanAttributes : { ...spanAttributes, 'http.request.resend_count': number - 1 };
-  return parts.tracer.inSpan({ name: call.spanName, kind: 'client', attributes }, async (span) => {
+  return tracer.inSpan({ name: spanName, kind: 'client', attributes }, async (span) => {
     try {
-      return await send(call, request, wire, signal, parts);
+      return await work();
     } catch (error) {
       span.fail(error instanceof UpstreamError ? error.reason : 'internal');
       throw error;
@@ -222,24 +304,32 @@ function sendInSpan<Value>(
 async function send<Value>(
   { decode }: Call<Value>,
   request: WireRequest,
-  wire: WireRecord,
+  { wire, skewMs }: AttemptRecord,
   signal: AbortSignal,
-  parts: AttemptParts,
+  { fetch, now }: AttemptParts,
 ): Promise<Value> {
-  return decode(await exchange(request, wire, signal, parts));
+  return decode(await exchange(request, wire, signal, { fetch, now: () => now() + skewMs }));
 }
 
 /** Counts and logs an attempt that was sent. What the guards hold back would add a line for each request. */
-function report(
-  { elapsed, metrics, logger }: AttemptParts,
-  record: AttemptRecord,
-  failure?: UpstreamError,
-): void {
-  const { number, sentAtMs, wire } = record;
+function report(parts: AttemptParts, record: AttemptRecord, failure?: UpstreamError): void {
+  const { number, sentAtMs } = record;
   if (sentAtMs === undefined) return;
-  const ms = Math.round(elapsed() - sentAtMs);
-  if (number > 1) metrics.upstreamRetried();
-  metrics.upstreamAnswered(failure === undefined ? 'ok' : failure.kind, ms);
+  if (number > 1) parts.metrics.upstreamRetried();
+  const ms = log(parts, record, failure, 'upstream call');
+  // It is tried again at once, and says nothing of upstream.
+  if (record.wire.isReusedConnection) return;
+  parts.metrics.upstreamAnswered(failure === undefined ? 'ok' : failure.kind, ms);
+}
+
+/** @returns the milliseconds since it was sent */
+function log(
+  { elapsed, logger }: AttemptParts,
+  { number, sentAtMs, wire }: AttemptRecord,
+  failure: UpstreamError | undefined,
+  message: string,
+): number {
+  const ms = Math.round(elapsed() - (sentAtMs as number));
   const fields = {
     attempt: number,
     ms,
@@ -250,5 +340,6 @@ function report(
     vendorCode: failure?.vendorCode,
     error: wire.error,
   };
-  logger[failure === undefined ? 'info' : 'warn'](fields, 'upstream call');
+  logger[failure === undefined || wire.isReusedConnection ? 'info' : 'warn'](fields, message);
+  return ms;
 }

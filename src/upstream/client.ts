@@ -39,9 +39,16 @@ export interface UpstreamClient {
    *   the span, as `GET <path>`
    * @param query decoded pairs, in any order
    * @param decode turns the body of a 200 into a value; its UpstreamError counts as a failed attempt
+   * @param onLate told the value of each attempt that was given up and answered within 30 seconds after that, as if it
+   *   had come in time. By then the promise has settled, or another attempt is under way; what it throws is logged
    * @throws UpstreamError when the attempts or the deadline are used up
    */
-  get<Value>(path: string, query: QueryPairs, decode: (body: Uint8Array) => Value): Promise<Value>;
+  get<Value>(
+    path: string,
+    query: QueryPairs,
+    decode: (body: Uint8Array) => Value,
+    onLate?: (value: Value) => void,
+  ): Promise<Value>;
 }
 
 /** The parts of one client, built once and shared by all its calls. */
@@ -75,15 +82,18 @@ export function createUpstreamClient(
     retryBudget: createRetryBudget(),
     reloadPause: createPause(),
     spanAttributes: { 'http.request.method': 'GET', ...serverAttributes(endpoint) },
+    attemptTimeoutMs: config.attemptTimeoutMs,
+    learnLate: (failure, record) => learnFrom(client, failure, record, config.deadlineMs),
   };
   return {
-    async get(path, query, decode) {
+    async get(path, query, decode, onLate) {
       const queryString = query.length === 0 ? '' : `?${buildCanonicalQueryString(query)}`;
       return getWithRetry(client, {
         spanName: `GET ${path}`,
         target: { host: endpoint.host, path: endpoint.pathname.replace(/\/$/, '') + path, query },
         url: config.endpoint + path + queryString,
         decode,
+        onLate,
       });
     },
   };
@@ -95,15 +105,20 @@ async function getWithRetry<Value>(client: Client, call: Call<Value>): Promise<V
   retryBudget.earn();
 
   let first: UpstreamError | undefined;
+  let wasReused = false;
   for (let number = 1; ; number += 1) {
     const record = createAttemptRecord(number);
     let failure: UpstreamError;
     try {
-      const timeoutMs = Math.min(config.attemptTimeoutMs, deadlineAtMs - parts.elapsed());
-      return await attempt(client, call, record, timeoutMs);
+      return await attempt(client, call, record, deadlineAtMs);
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
       failure = error;
+    }
+    // An idle connection that was closed: once, another one is no repetition.
+    if (record.wire.isReusedConnection && !wasReused && parts.elapsed() < deadlineAtMs) {
+      wasReused = true;
+      continue;
     }
     const wasSent = record.sentAtMs !== undefined;
     // Also after the last attempt: what it teaches holds for the calls that follow.
@@ -156,9 +171,10 @@ async function learnFrom(
  * @returns true when the correction in use is another one: a later signature may be accepted
  */
 function correctClock({ serverClock, parts }: Client, serverDateMs: number, signedSkewMs: number): boolean {
-  const correction = serverClock.correct(serverDateMs, parts.now());
-  if (correction === 'corrected') parts.metrics.clockSkewMeasured(serverClock.skewMs);
-  parts.logger.warn({ correction, skewMs: serverClock.skewMs }, 'the vendor refused our date');
+  const measuredMs = serverDateMs - parts.now();
+  const correction = serverClock.correct(measuredMs);
+  parts.metrics.clockSkewMeasured(measuredMs);
+  parts.logger.warn({ correction, measuredMs, skewMs: serverClock.skewMs }, 'the vendor refused our date');
   // Not by `correction`: another call may have corrected it after this one was signed.
   return Math.abs(serverClock.skewMs - signedSkewMs) >= LEAST_SKEW_CHANGE_MS;
 }

@@ -12,11 +12,10 @@ export interface ServerClock {
   /**
    * Takes over the vendor's time from a rejection of our date.
    *
-   * @param serverDateMs the vendor's time in milliseconds since 1970
-   * @param nowMs our time at the same moment, not corrected
+   * @param measuredMs the vendor's clock minus ours, which is not corrected
    * @returns `corrected`; `unchanged` when the correction in use fits; `too_far` for more than 24 hours
    */
-  correct(serverDateMs: number, nowMs: number): 'corrected' | 'unchanged' | 'too_far';
+  correct(measuredMs: number): 'corrected' | 'unchanged' | 'too_far';
 }
 
 /**
@@ -29,8 +28,7 @@ export function createServerClock(): ServerClock {
     get skewMs() {
       return skewMs;
     },
-    correct(serverDateMs, nowMs) {
-      const measuredMs = serverDateMs - nowMs;
+    correct(measuredMs) {
       if (!(Math.abs(measuredMs) <= MAX_SKEW_MS)) return 'too_far';
       if (Math.abs(measuredMs - skewMs) < LEAST_SKEW_CHANGE_MS) return 'unchanged';
       skewMs = measuredMs;

@@ -4,6 +4,8 @@ import { matching, readVendorCode, UpstreamError, VENDOR_REQUEST_ID } from './up
 
 /** Larger failure bodies are a page or a mistake: their status and headers say enough. In UTF-16 units. */
 const MAX_FAILURE_BODY_LENGTH = 262_144;
+/** The gateway rejects dates that are further from its own: 15 minutes. */
+const MAX_DATE_DIFFERENCE_MS = 900_000;
 
 /**
  * Reads an answer that is not the 200 hoped for. The HTTP status alone decides the kind, since one vendor code
@@ -15,8 +17,9 @@ const MAX_FAILURE_BODY_LENGTH = 262_144;
  * `{code, message, details: [{code | error_code}]}` as the SDK reads it, Kubernetes' `{kind: "Status", code}`
  * with a numeric code, HTML, nothing.
  *
- * A refusal with APIGW.0301 whose text says that the signature expired gets the reason `clock` and, where it can
- * be told, `serverDateMs`: from the header Date (RFC 9110, section 6.6.1), else from the text
+ * A refusal with APIGW.0301 whose text says that the signature expired gets the reason `clock`, and any refusal whose
+ * header Date (RFC 9110, section 6.6.1) is more than 15 minutes off, whatever its wording: the gateway rejects such a date.
+ * Where it can be told it has `serverDateMs`: from the header, else from the text
  * (`signature expired, signature time:<date>,server time:<date>`, seen in huaweicloud-sdk-java-v3 issue 44).
  *
  * Never throws.
@@ -24,7 +27,8 @@ const MAX_FAILURE_BODY_LENGTH = 262_144;
  * @param status the HTTP status
  * @param headers the answer's headers; X-Request-Id, X-IAM-Trace-Id, Retry-After and Date are read
  * @param bodyText the answer's body, whatever it is; over 256 Ki UTF-16 units it is not looked into
- * @param nowMs our clock in milliseconds since 1970, for a Retry-After that is a date
+ * @param nowMs our clock in milliseconds since 1970, as the request was signed by it: for Date, and for a Retry-After that
+ *   is a date
  */
 export function parseUpstreamFailure(
   status: number,
@@ -45,10 +49,11 @@ export function parseUpstreamFailure(
 
   if (status === 401 || status === 403) {
     const text = facts.vendorCode === 'APIGW.0301' ? findMessage(body) : '';
-    if (!/signature expired/i.test(text))
+    const dateMs = plausibleDateMs(parseHttpDate(headers.get('date') ?? ''));
+    const isOff = dateMs !== undefined && Math.abs(dateMs - nowMs) > MAX_DATE_DIFFERENCE_MS;
+    if (!isOff && !/signature expired/i.test(text))
       return new UpstreamError('upstream_rejected', { ...facts, reason: 'refused' });
-    const serverDateMs =
-      plausibleDateMs(parseHttpDate(headers.get('date') ?? '')) ?? plausibleDateMs(parseServerTime(text));
+    const serverDateMs = dateMs ?? plausibleDateMs(parseServerTime(text));
     return new UpstreamError('upstream_rejected', { ...facts, reason: 'clock', serverDateMs });
   }
   if (status === 429) return new UpstreamError('upstream_throttled', { ...facts, reason: 'throttled' });

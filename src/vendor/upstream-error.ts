@@ -104,3 +104,16 @@ export function matching(pattern: RegExp, value: unknown): string | undefined {
 function isHttpStatus(status: number | undefined): status is number {
   return status !== undefined && Number.isInteger(status) && status >= 100 && status <= 599;
 }
+
+/** Reasons for which upstream is never asked. */
+const NOT_SENT: ReadonlySet<UpstreamErrorReason> = new Set([
+  'breaker_open',
+  'too_many_in_flight',
+  'no_credential',
+  'locked_out',
+]);
+
+/** True when upstream was asked, or may have been; a call that is held back while upstream throttles was not. */
+export function wasSent({ reason, status }: UpstreamError): boolean {
+  return !NOT_SENT.has(reason) && (reason !== 'throttled' || status !== undefined);
+}

@@ -23,10 +23,11 @@ beforeAll(async () => {
   };
   server = createHttpServer(
     service.app,
-    { hostname: HOST, isDraining: () => false },
+    { hostname: HOST, isDraining: () => false, maxConnections: 10 },
     {
       logger: service.logger,
       metrics: { requestAnswered: () => undefined } as never,
+      elapsed: service.clock.elapsed,
     },
   );
   server.listen(0, '127.0.0.1');

@@ -41,6 +41,7 @@ async function createCache(): Promise<ListCache> {
         isEmpty: false,
       }),
       isRejection: () => false,
+      wasSent: () => true,
       reportFailure: () => undefined,
     },
     {

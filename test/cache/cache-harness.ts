@@ -21,6 +21,8 @@ export const LIST = '*';
 
 export const REJECTED = new Error('rejected');
 export const DOWN = new Error('down');
+/** Upstream was not asked. */
+export const NOT_SENT = new Error('not sent');
 
 export function loaded(text: string, more: Partial<LoadedBody> = {}): LoadedBody {
   return { body: new TextEncoder().encode(text), isEmpty: false, ...more };
@@ -74,6 +76,7 @@ export function setUp({ config = {}, random = () => 0, flight = createSharedFlig
     },
     revive: () => undefined,
     isRejection: (error) => error === REJECTED,
+    wasSent: (error) => error !== NOT_SENT,
     reportFailure: (error) => reported.push(error),
   };
   const cache = createListCache(options, {

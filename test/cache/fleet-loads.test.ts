@@ -58,6 +58,7 @@ function setUp() {
         },
         revive: (name = LIST, body) => (decode(body).startsWith('poison') ? undefined : toLoaded(name, body)),
         isRejection: (error) => error === REJECTED,
+        wasSent: () => true,
         reportFailure: (error) => reported.push(error),
         shared: {
           entries: store.connect(),
@@ -82,8 +83,8 @@ function setUp() {
         const { response, outcome, forwarded, stored } = await cache.read(key === LIST ? undefined : key, {
           forceRefresh,
         });
-        const ageMs = clock.now() + skewMs - response.storedAtMs;
-        const freshMs = response.freshUntilMs - (clock.now() + skewMs);
+        const ageMs = clock.elapsed() - response.storedAtMs;
+        const freshMs = response.freshUntilMs - clock.elapsed();
         return { text: decode(response.body), outcome, forwarded, stored, ageMs, freshMs };
       },
     };
@@ -341,6 +342,7 @@ describe('what others have loaded, in an outage', () => {
     expect((await rejected.read('a')).outcome).toBe('stale');
     await clock.advance(2 * MINUTE);
     await expect(rejected.read('a')).rejects.toBe(REJECTED);
+    await clock.advance(1);
     upstream.load = async () => 'a=again';
     await other.read('a');
     await settle();

@@ -7,6 +7,7 @@ import {
   loaded,
   loadedList,
   MINUTE,
+  NOT_SENT,
   REJECTED,
   SECOND,
   setUp,
@@ -59,11 +60,11 @@ describe('derived answers', () => {
     upstream.load = async (key) => (key === LIST ? loadedList(['a=old']) : loaded('a=new'));
     await read(LIST);
     await clock.advance(10 * SECOND);
-    expect(await read('a', true)).toMatchObject({ outcome: 'miss', text: 'a=new' });
+    expect(await read('a', true)).toMatchObject({ outcome: 'refreshed', text: 'a=new' });
     expect(await read('a')).toMatchObject({ outcome: 'hit', text: 'a=new' });
     await clock.advance(20 * SECOND);
-    expect(await read('b')).toMatchObject({ outcome: 'miss', text: 'a=new' });
-    expect(loads).toEqual([LIST, 'a', 'b']);
+    expect(await read('b')).toMatchObject({ outcome: 'stale', text: '' });
+    expect(loads).toEqual([LIST, 'a', LIST]);
   });
 });
 
@@ -77,9 +78,59 @@ describe('a stale list', () => {
     expect(await read('a')).toMatchObject({ outcome: 'stale_error', text: 'a=1' });
     expect(await read('b')).toMatchObject({ outcome: 'stale_error', text: '' });
     upstream.load = failWith(REJECTED);
+    await clock.advance(MINUTE);
     await read('a');
     await clock.advance(MINUTE);
     await expect(read('a')).rejects.toBe(REJECTED);
+  });
+});
+
+describe('loads that fail', () => {
+  it('make all that the list answers pause, whichever name was loaded', async () => {
+    const { clock, loads, read, upstream } = setUp();
+    upstream.load = async () => loadedList(['a=1']);
+    await read(LIST);
+    await clock.advance(2 * SECOND);
+    upstream.load = failWith(DOWN);
+    await read('made-up', true);
+    for (const name of ['other', 'another', 'made-up', LIST])
+      expect((await read(name, true)).outcome).toBe(name === LIST ? 'hit' : 'derived');
+    expect(loads).toEqual([LIST, 'made-up']);
+    await clock.advance(SECOND);
+    await read('other', true);
+    expect(loads).toEqual([LIST, 'made-up', 'other']);
+  });
+
+  it('lengthen the pause only when upstream was asked; else the next begins a second later', async () => {
+    const { clock, loads, read, settled, upstream } = setUp();
+    upstream.load = async () => loadedList(['a=1']);
+    await read(LIST);
+    await clock.advance(31 * SECOND);
+    const failAgain = async (error: Error): Promise<number> => {
+      upstream.load = failWith(error);
+      await read(LIST);
+      await settled();
+      const before = loads.length;
+      for (let ms = 0; ; ms += 500) {
+        await read(LIST);
+        if (loads.length > before) return ms;
+        await clock.advance(500);
+      }
+    };
+    // Each is measured up to the next load, which fails in the same way.
+    expect(await failAgain(NOT_SENT)).toBe(SECOND);
+    await settled();
+    await clock.advance(SECOND);
+    expect(await failAgain(NOT_SENT)).toBe(SECOND);
+    await settled();
+    await clock.advance(SECOND);
+    expect(await failAgain(DOWN)).toBe(SECOND);
+    await settled();
+    await clock.advance(2 * SECOND);
+    expect(await failAgain(NOT_SENT)).toBe(SECOND);
+    await settled();
+    await clock.advance(SECOND);
+    expect(await failAgain(DOWN)).toBe(4 * SECOND);
   });
 });
 
@@ -90,8 +141,7 @@ describe('a flood of names', () => {
       key === LIST ? loadedList(['name-7777=1']) : loaded('', { isEmpty: true });
     const reads = Array.from({ length: 10_000 }, (_, index) => read(`name-${index}`));
     const answers = await Promise.all(reads);
-    expect(loads).toHaveLength(NAMES_BEFORE_LIST + 1);
-    expect(loads.at(-1)).toBe(LIST);
+    expect(loads).toEqual(['name-0', LIST]);
     expect(answers[7777]?.text).toBe('name-7777=1');
     expect(answers.filter(({ text }) => text !== '')).toHaveLength(1);
   });

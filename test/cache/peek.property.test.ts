@@ -71,6 +71,7 @@ function createWorld({ isShared, hasFleet, draws }: WorldOptions) {
       resource: 'imagecaches',
       load,
       revive: (name, body) => toLoaded(name, new TextDecoder().decode(body)),
+      wasSent: () => true,
       isRejection: (error) => error === REJECTED,
       reportFailure: () => undefined,
       ...(hasFleet && {

@@ -156,6 +156,7 @@ describe('GET /imagecaches', () => {
     const line = service.logger.lines.find(({ message }) => message.includes('dropped'));
     expect(line?.fields).toEqual({
       dropped: 2,
+      members: { image_cache_size: 1, entry: 1 },
       first: [
         { index: 1, member: 'image_cache_size' },
         { index: 2, member: 'entry' },
@@ -412,19 +413,24 @@ describe('upstream faults', () => {
     const pending = service.get('/imagecaches');
     await service.arrived(1);
     await service.clock.advance(4999);
-    expect(service.calls[0]?.init.signal?.aborted).toBe(false);
+    expect(service.calls).toHaveLength(1);
     await service.clock.advance(1);
-    expect(service.calls[0]?.init.signal?.aborted).toBe(true);
     await service.arrived(2);
     await service.clock.advance(2999);
-    // That of the attempt, and the one that forgets the caller's token.
-    expect(service.clock.pending).toBe(2);
+    // That of the attempt, the one that forgets the caller's token, and that of the first attempt, which is read on.
+    expect(service.clock.pending).toBe(3);
     await service.clock.advance(1);
     const response = await pending;
     expect(response.status).toBe(504);
     expect(await response.json()).toMatchObject({ code: 'upstream_timeout' });
     expect(service.calls).toHaveLength(2);
-    expect(service.clock.pending).toBe(1);
+    await service.clock.advance(26_999);
+    const aborted = () => service.calls.map(({ init }) => init.signal?.aborted);
+    expect(aborted()).toEqual([false, false]);
+    await service.clock.advance(1);
+    expect(aborted()).toEqual([true, false]);
+    await service.clock.advance(3000);
+    expect(aborted()).toEqual([true, true]);
     await service.clock.advance(60_000);
     expect(service.clock.pending).toBe(0);
   });

@@ -85,6 +85,7 @@ export async function simulateReplica(workload: ReplicaWorkload): Promise<Replic
       load,
       revive: () => undefined,
       isRejection: () => false,
+      wasSent: () => true,
       reportFailure: (error) => {
         throw error;
       },

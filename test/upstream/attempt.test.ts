@@ -21,6 +21,8 @@ function setUp(
 ) {
   const clock = createFakeClock();
   const seen = { asked: 0, sent: 0, retried: 0, signals: [] as (AbortSignal | undefined)[] };
+  const logger = createRecordingLogger();
+  const background: Promise<unknown>[] = [];
   const upstream = { answer: (): Response | Promise<Response> => new Response('{}') };
   const client = createUpstreamClient(
     { ...CONFIG, ...config },
@@ -33,6 +35,9 @@ function setUp(
       now: clock.now,
       elapsed: clock.elapsed,
       schedule: clock.schedule,
+      waitUntil: (promise) => {
+        background.push(promise);
+      },
       random: () => 0,
       credentials: {
         get: () => {
@@ -43,7 +48,7 @@ function setUp(
         usable: () => true,
         warm: async () => undefined,
       },
-      logger: createRecordingLogger(),
+      logger,
       metrics: {
         ...NO_METRICS,
         upstreamRetried: () => {
@@ -53,8 +58,17 @@ function setUp(
       ...more(clock),
     },
   );
-  const ask = () => client.get('/v5/imagecaches', [], () => 'value').catch((error: Error) => error.message);
-  return { ask, clock, seen, upstream };
+  const late: string[] = [];
+  const ask = () =>
+    client
+      .get(
+        '/v5/imagecaches',
+        [],
+        () => 'value',
+        (value) => late.push(value),
+      )
+      .catch((error: Error) => error.message);
+  return { ask, background, client, clock, late, logger, seen, upstream };
 }
 
 const TIMEOUT = 'upstream_timeout: timeout';
@@ -72,7 +86,7 @@ describe('a call that has timed out', () => {
       },
     }));
     const first = ask();
-    await clock.advance(5000);
+    await clock.advance(8000);
     expect(await first).toBe(TIMEOUT);
     late.resolve(KEY);
     await clock.advance(0);
@@ -95,7 +109,7 @@ describe('a call that has timed out', () => {
         }, delayMs),
     }));
     const first = ask();
-    await clock.advance(5000);
+    await clock.advance(8000);
     expect(await first).toBe(TIMEOUT);
     expect(seen.sent).toBe(0);
     expect(await ask()).toBe('value');
@@ -113,7 +127,8 @@ describe('a call that has timed out', () => {
     await clock.advance(11);
     expect(await Promise.all(asked)).toEqual(Array(3).fill(TIMEOUT));
     expect(seen.asked).toBe(askedInTime);
-    expect(clock.pending).toBe(0);
+    // Only the two that were sent are read on.
+    expect(clock.pending).toBe(2);
   });
 });
 
@@ -160,5 +175,135 @@ describe('an attempt', () => {
     upstream.answer = () => new Response('', { status: 500 });
     await ask();
     expect([seen.sent, seen.retried]).toEqual([3, 1]);
+  });
+});
+
+describe('a call that was given up', () => {
+  const answerAfter = (clock: ReturnType<typeof createFakeClock>, ms: number, make: () => Response) => () =>
+    new Promise<Response>((resolve) => clock.schedule(() => resolve(make()), ms));
+  const rejected = () => new Response('', { status: 401 });
+
+  it('and is rejected after 6 seconds counts: 2 rejected calls in 5 minutes, however many callers keep asking', async () => {
+    const { ask, clock, seen, upstream } = setUp();
+    upstream.answer = answerAfter(clock, 6000, rejected);
+    const asked: Promise<string>[] = [];
+    for (let second = 0; second < 60; second += 4) {
+      asked.push(ask());
+      await clock.advance(4000);
+    }
+    await clock.advance(240_000);
+    asked.push(ask());
+    expect(seen.sent).toBe(2);
+    upstream.answer = () => new Response('{}');
+    await clock.advance(15_000);
+    await Promise.all(asked);
+    expect(await ask()).toBe('value');
+  });
+
+  it.each([
+    [29_999, 'its answer counts', 'upstream_rejected: locked_out'],
+    [30_001, 'nobody waits for it any longer', 'value'],
+  ])('is read for 30 seconds: %i ms later %s', async (lateMs, _what, outcome) => {
+    const { ask, clock, upstream } = setUp(undefined, { deadlineMs: 5000 });
+    upstream.answer = answerAfter(clock, 5000 + lateMs, rejected);
+    const first = ask();
+    await clock.advance(500);
+    const second = ask();
+    await clock.advance(5000);
+    expect(await Promise.all([first, second])).toEqual([TIMEOUT, TIMEOUT]);
+    upstream.answer = () => new Response('{}');
+    await clock.advance(31_000);
+    expect(await ask()).toBe(outcome);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('holds its place with the key, and gives back its place among all calls', async () => {
+    const { ask, clock, seen, upstream } = setUp(undefined, { maxConcurrent: 1, deadlineMs: 5000 });
+    upstream.answer = () => new Promise(() => {});
+    for (let call = 0; call < 4; call += 1) {
+      const asked = ask();
+      await clock.advance(5000);
+      expect(await asked).toBe(TIMEOUT);
+    }
+    expect(seen.sent).toBe(2);
+    expect(seen.signals.map((signal) => signal?.aborted)).toEqual([false, false]);
+    await clock.advance(25_000);
+    expect(seen.signals.map((signal) => signal?.aborted)).toEqual([true, true]);
+    upstream.answer = () => new Response('{}');
+    expect(await ask()).toBe('value');
+  });
+
+  it('and is answered in the end hands its value over, and proves the key', async () => {
+    const { ask, background, clock, late, seen, upstream } = setUp();
+    upstream.answer = answerAfter(clock, 6000, () => new Response('{}'));
+    const asked = ask();
+    await clock.advance(5000);
+    // The second attempt is under way when the first is answered.
+    expect(late).toEqual([]);
+    await clock.advance(1000);
+    expect(late).toEqual(['value']);
+    await clock.advance(2000);
+    expect(await asked).toBe(TIMEOUT);
+    await clock.advance(3000);
+    expect(late).toEqual(['value', 'value']);
+    expect(await Promise.all(background)).toHaveLength(2);
+    upstream.answer = () => new Promise(() => {});
+    // A key that is proved is used by two at once.
+    void ask();
+    void ask();
+    await clock.advance(1);
+    expect(seen.sent).toBe(4);
+  });
+
+  it('teaches what it says: a pause, and the log has its status', async () => {
+    const { ask, clock, logger, upstream } = setUp(undefined, { deadlineMs: 5000 });
+    const throttled = () => new Response('', { status: 429, headers: { 'retry-after': '60' } });
+    upstream.answer = answerAfter(clock, 7000, throttled);
+    const asked = ask();
+    await clock.advance(7000);
+    expect(await asked).toBe(TIMEOUT);
+    expect(await ask()).toBe('upstream_throttled: throttled');
+    expect(logger.lines.at(-1)).toMatchObject({
+      message: 'late upstream answer',
+      fields: { status: 429, ms: 7000 },
+    });
+  });
+
+  it('breaks nothing when its value cannot be taken: that is logged', async () => {
+    const { background, clock, logger, client, upstream } = setUp();
+    upstream.answer = answerAfter(clock, 6000, () => new Response('{}'));
+    const onLate = () => {
+      throw new TypeError('PLANTED');
+    };
+    const asked = client.get('/v5/imagecaches', [], () => 'value', onLate).catch(() => 'failed');
+    await clock.advance(8000);
+    expect(await asked).toBe('failed');
+    await clock.advance(5000);
+    await Promise.all(background);
+    const lines = logger.lines.filter(({ level }) => level === 'error');
+    expect(lines).toMatchObject([{ fields: { error: { name: 'TypeError' } } }, {}]);
+    expect(JSON.stringify(lines)).not.toContain('PLANTED');
+  });
+});
+
+describe('a call that waits for its turn', () => {
+  it('has its whole attempt timeout from the moment it is sent', async () => {
+    const { ask, clock, seen, upstream } = setUp(undefined, { attemptTimeoutMs: 1000 });
+    upstream.answer = () => new Promise((resolve) => clock.schedule(() => resolve(new Response('{}')), 900));
+    // The key is proved by the first, then two are under way at a time.
+    const asked = Array.from({ length: 6 }, ask);
+    await clock.advance(8000);
+    expect(await Promise.all(asked)).toEqual(Array(6).fill('value'));
+    expect(seen.sent).toBe(6);
+  });
+
+  it('ends with the deadline all the same', async () => {
+    const { ask, clock, seen, upstream } = setUp(undefined, { attemptTimeoutMs: 7000 });
+    upstream.answer = () => new Promise((resolve) => clock.schedule(() => resolve(new Response('{}')), 5000));
+    // The second is sent after half a second, the third when the first is answered.
+    const asked = [ask(), ask(), ask()];
+    await clock.advance(8000);
+    expect(await Promise.all(asked)).toEqual(['value', 'value', TIMEOUT]);
+    expect(seen.sent).toBe(3);
   });
 });

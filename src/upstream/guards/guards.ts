@@ -3,13 +3,22 @@ import type { Credential } from '../../signing/credential.ts';
 import { UpstreamError } from '../../vendor/upstream-error.ts';
 import { type CallOutcome, createCircuitBreaker, type Passage } from './circuit-breaker.ts';
 import { createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
-import { createKeyGuard, type KeyOutcome, type KeyPassage, LOCK_OUT_MS } from './key-guard.ts';
+import {
+  createKeyGuard,
+  type KeyOutcome,
+  type KeyPassage,
+  LATE_ANSWER_MS,
+  LOCK_OUT_MS,
+} from './key-guard.ts';
 import { createPause } from './pause.ts';
 
 export interface GuardsOptions extends Pick<TargetPlatform, 'random' | 'logger' | 'metrics'> {
   /** Maximum number of calls at once. */
   readonly maxConcurrent: number;
-  /** Time after which a call that has not ended is considered lost, in milliseconds; longer than any call can take. */
+  /**
+   * Time after which an attempt that has not ended is considered lost, in milliseconds; longer than any attempt can take.
+   * With the key it is longer by the time for which late answers are read.
+   */
   readonly leaseMs: number;
 }
 
@@ -54,8 +63,13 @@ export interface Guards {
    * @throws UpstreamError as `assertOpen` does
    */
   confirm(admission: Admission, nowMs: number): boolean;
-  /** Ends the attempt. Each part of the admission is left once; leaving again changes nothing. */
-  leave(admission: Admission, outcome: CallOutcome, keyOutcome: KeyOutcome, nowMs: number): void;
+  /**
+   * Ends the attempt. Each part of the admission is left once; leaving again changes nothing.
+   *
+   * @param keyOutcome `awaited`: the vendor may still say something of the key, so its place is kept until the attempt is
+   *   left again
+   */
+  leave(admission: Admission, outcome: CallOutcome, keyOutcome: KeyOutcome | 'awaited', nowMs: number): void;
   /** Begins a pause that the vendor asked for. */
   throttle(pauseMs: number, nowMs: number): void;
 }
@@ -79,7 +93,7 @@ export function createGuards({ maxConcurrent, leaseMs, random, logger, metrics }
     leaseMs,
     onChange: (change) => metrics.upstreamInFlight(change),
   });
-  const keyGuard = createKeyGuard(leaseMs);
+  const keyGuard = createKeyGuard(leaseMs + LATE_ANSWER_MS);
 
   function assertOpen(nowMs: number): void {
     const throttledMs = throttlePause.remainingMs(nowMs);
@@ -127,7 +141,7 @@ export function createGuards({ maxConcurrent, leaseMs, random, logger, metrics }
       return true;
     },
     leave(admission, outcome, keyOutcome, nowMs) {
-      leaveKey(admission, keyOutcome, nowMs);
+      if (keyOutcome !== 'awaited') leaveKey(admission, keyOutcome, nowMs);
       const passage = admission.breakerPassage;
       admission.breakerPassage = undefined;
       if (passage !== undefined) breaker.leave(passage, outcome, nowMs);

@@ -16,6 +16,8 @@ export const LOCK_OUT_MS = 300_000;
 export const PROOF_MS = 1000;
 /** Time after which a call without an answer no longer holds back the next one: half a second. */
 export const PROOF_WAIT_MS = 500;
+/** A call that was given up is read for this long, as its answer may be a rejection: 30 seconds. */
+export const LATE_ANSWER_MS = 30_000;
 /** Keys that are remembered: the last 8, and all that were rejected in the last 5 minutes. */
 const MAX_KEYS = 8;
 
@@ -33,13 +35,15 @@ interface KeyRecord {
   rejections: number;
   /** In total: distinguishes calls that began before a rejection from those that began after it. */
   totalRejections: number;
+  /** The last rejection was for the date. */
+  wasForClock: boolean;
   /** Runs for LOCK_OUT_MS after each rejection. */
   readonly sinceRejection: Pause;
   lastSuccessAtMs: number;
 }
 
-/** What the vendor said of the key; `neutral`: nothing. */
-export type KeyOutcome = 'accepted' | 'rejected' | 'neutral';
+/** What the vendor said of the key; `clock`: rejected for the date, `neutral`: nothing. */
+export type KeyOutcome = 'accepted' | 'rejected' | 'clock' | 'neutral';
 
 export interface KeyGuard {
   /** `locked_out`: the key must not be used now. `busy`: ask again when another call with the key has ended. */
@@ -58,9 +62,11 @@ export interface KeyGuard {
  * Keeps the vendor from locking a key, which it does for 5 minutes after more than 5 failed authentications in a row.
  *
  * - After two rejections in a row no call is made with the key for 5 minutes, at any request rate, and then one.
- * - At no time are more calls under way with a key than it has rejections left.
+ * - At no time are more calls under way with a key than it has rejections left. A call that was given up is under way
+ *   until its answer comes, or for 30 seconds.
  * - A key that was not accepted within the last second is tried by one call at a time, or by two when the first gets
  *   no answer.
+ * - Calls that are rejected for a date which was corrected after they were signed count as one.
  * - A new secret starts without rejections, within the limit of its access key id.
  *
  * @param leaseMs time after which a call that has not ended is considered lost
@@ -94,7 +100,9 @@ export function createKeyGuard(leaseMs: number): KeyGuard {
         // One call shows whether the key works again.
         key.rejections = MAX_REJECTIONS - 1;
       }
-      if (key.calls.inFlight(nowMs) >= callsAllowed(key, ofId, nowMs)) return 'busy';
+      const others = withSameId(key).filter((other) => other !== key);
+      const underWay = others.reduce((calls, other) => calls + other.calls.inFlight(nowMs), 0);
+      if (key.calls.inFlight(nowMs) >= callsAllowed(key, ofId + underWay, nowMs)) return 'busy';
       return { key, lease: key.calls.tryEnter(nowMs) as Lease, rejectionsBefore: key.totalRejections };
     },
     isOutdated: ({ key, rejectionsBefore }) => key.totalRejections !== rejectionsBefore,
@@ -105,13 +113,18 @@ export function createKeyGuard(leaseMs: number): KeyGuard {
         if (key.totalRejections !== rejectionsBefore) return false;
         for (const each of withSameId(key)) each.rejections = 0;
         key.lastSuccessAtMs = nowMs;
-      } else if (outcome === 'rejected') {
-        key.rejections += 1;
-        key.totalRejections += 1;
-        key.sinceRejection.begin(nowMs, LOCK_OUT_MS);
-        key.lastSuccessAtMs = Number.NEGATIVE_INFINITY;
+        return false;
       }
-      return outcome === 'rejected' && key.rejections === MAX_REJECTIONS;
+      if (outcome === 'neutral') return false;
+      // One correction of the clock answers all calls that were signed before it: together they count once.
+      const isCounted =
+        outcome === 'rejected' || !key.wasForClock || key.totalRejections === rejectionsBefore;
+      if (isCounted) key.rejections += 1;
+      key.totalRejections += 1;
+      key.wasForClock = outcome === 'clock';
+      key.sinceRejection.begin(nowMs, LOCK_OUT_MS);
+      key.lastSuccessAtMs = Number.NEGATIVE_INFINITY;
+      return isCounted && key.rejections === MAX_REJECTIONS;
     },
   };
 }
@@ -122,6 +135,7 @@ function createKeyRecord(credential: Credential, leaseMs: number): KeyRecord {
     calls: createConcurrencyLimit({ max: Number.POSITIVE_INFINITY, leaseMs }),
     rejections: 0,
     totalRejections: 0,
+    wasForClock: false,
     sinceRejection: createPause(),
     lastSuccessAtMs: Number.NEGATIVE_INFINITY,
   };
@@ -139,9 +153,11 @@ function recentRejections(keys: readonly KeyRecord[], nowMs: number): number {
 /**
  * Calls that may be under way with a key: at most the rejections it has left, since all of them may be rejected
  * before the first result is known. That makes two, and one for a key that is not proved.
+ *
+ * @param takenOfId recent rejections of its access key id, and calls under way with other secrets of it
  */
-function callsAllowed(key: KeyRecord, rejectionsOfId: number, nowMs: number): number {
-  const left = Math.min(MAX_REJECTIONS - key.rejections, MAX_REJECTIONS_OF_ID - rejectionsOfId);
+function callsAllowed(key: KeyRecord, takenOfId: number, nowMs: number): number {
+  const left = Math.min(MAX_REJECTIONS - key.rejections, MAX_REJECTIONS_OF_ID - takenOfId);
   const isProven = key.rejections === 0 && nowMs - key.lastSuccessAtMs < PROOF_MS;
   if (isProven || key.rejections > 0 || key.calls.newestAgeMs(nowMs) >= PROOF_WAIT_MS) return left;
   return Math.min(1, left);

@@ -6,8 +6,9 @@ import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstrea
 
 /** What has to hold at each call, whatever key of the cache it is for. */
 export interface GuardRules {
-  sent(call: UpstreamCall, others: readonly UpstreamCall[]): void;
+  sent(call: UpstreamCall, others: readonly UpstreamCall[], late: readonly UpstreamCall[]): void;
   ended(call: UpstreamCall, ending: Ending): void;
+  endedLate(call: UpstreamCall, ending: Ending): void;
   /** True when nothing keeps a call with this credential from being sent now. */
   isOpen(credential: Credential, underWay: readonly UpstreamCall[]): boolean;
   /** True when no call with this credential may be made, or perhaps none. */
@@ -49,25 +50,34 @@ export function createGuardRules(options: GuardRulesOptions): GuardRules {
       troubleUntilMs = Math.max(troubleUntilMs, lockedMs, heldUntilMs, breaker.openUntilMs);
   }
 
+  function noteEnding(call: UpstreamCall, ending: Ending): void {
+    endings.set(ending, now());
+    const seconds = /^429 in (\d+)$/.exec(ending)?.[1];
+    if (seconds !== undefined && now() + Number(seconds) * 1000 > heldUntilMs) {
+      heldUntilMs = now() + Number(seconds) * 1000;
+      heldSinceMs = now();
+    }
+    key.ended(call, ending);
+  }
+
   return {
-    sent(call, others) {
+    sent(call, others, late) {
       // What was told at this very moment may be on its way still.
       const isHeld = heldSinceMs < now() && now() < heldUntilMs;
       demand(!isHeld, 'no call is made before the Retry-After of a 429 is over', { heldUntilMs });
-      key.sent(call, others);
+      key.sent(call, [...others, ...late]);
       breaker.sent(call);
     },
     ended(call, ending) {
       const wasClosed = breaker.isClosed;
-      endings.set(ending, now());
-      const seconds = /^429 in (\d+)$/.exec(ending)?.[1];
-      if (seconds !== undefined && now() + Number(seconds) * 1000 > heldUntilMs) {
-        heldUntilMs = now() + Number(seconds) * 1000;
-        heldSinceMs = now();
-      }
-      key.ended(call, ending);
+      noteEnding(call, ending);
       breaker.ended(call, ending);
       noteTrouble(ending, wasClosed);
+    },
+    endedLate(call, ending) {
+      // For the breaker it has failed before.
+      noteEnding(call, ending);
+      noteTrouble(ending, breaker.isClosed);
     },
     isOpen(credential, underWay) {
       const isFree = underWay.every((call) => call.credential !== credential);

@@ -39,6 +39,7 @@ export function createKeyRule({ now, signingMs, demand }: KeyRuleOptions): KeyRu
   let unforgiven: readonly Rejection[] = [];
   let counted: readonly Rejection[] = [];
   const accepted = new Map<Credential, number>();
+  const lastRejected = new Map<Credential, number>();
   const isRecent = ({ atMs }: Rejection): boolean => now() - atMs < LOCK_OUT_MS;
   function check({ credential }: UpstreamCall, others: readonly UpstreamCall[]): void {
     const ofKey = unforgiven.filter(isOfKey(credential));
@@ -80,6 +81,7 @@ export function createKeyRule({ now, signingMs, demand }: KeyRuleOptions): KeyRu
       counted = [...counted, rejection];
       unforgiven = [...unforgiven, rejection];
       accepted.delete(credential);
+      lastRejected.set(credential, now());
       checkRejections(credential);
     } else if (ending === 'ok' || ending === 'garbage' || ending === 'broken') {
       // The status says that the key is good, whatever the body is.
@@ -87,9 +89,8 @@ export function createKeyRule({ now, signingMs, demand }: KeyRuleOptions): KeyRu
       const isOfId = isOf(credential);
       unforgiven = unforgiven.filter((rejection) => !isOfId(rejection));
       // The vendor may have seen it before a rejection that came before it.
-      const isAfter = (rejection: Rejection): boolean =>
-        rejection.credential === credential && rejection.atMs >= sentAtMs - signingMs;
-      if (!counted.some(isAfter)) counted = counted.filter((rejection) => !isOfId(rejection));
+      const lastMs = lastRejected.get(credential) ?? Number.NEGATIVE_INFINITY;
+      if (lastMs < sentAtMs - signingMs) counted = counted.filter((rejection) => !isOfId(rejection));
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Tracer } from '../../../src/observability/tracing.ts';
 import type { FetchedResponse, FetchInit } from '../../../src/platform/fetch.ts';
 import type { Platform } from '../../../src/platform/platform.ts';
 import type { Credential } from '../../../src/signing/credential.ts';
@@ -22,7 +23,7 @@ export const ANSWER_KINDS = [
   'broken',
 ] as const;
 export type AnswerKind = (typeof ANSWER_KINDS)[number];
-/** `given up`: the service did not wait any longer. */
+/** `given up`: the service did not wait any longer. It reads such a call on, so it may have another ending later. */
 export type Ending = AnswerKind | 'given up';
 
 export interface UpstreamCall {
@@ -33,10 +34,15 @@ export interface UpstreamCall {
 }
 
 export interface CallWatcher {
-  /** @param others calls that have not ended */
-  sent(call: UpstreamCall, others: readonly UpstreamCall[]): void;
+  /**
+   * @param others calls that have not ended
+   * @param late those that were given up and are read on
+   */
+  sent(call: UpstreamCall, others: readonly UpstreamCall[], late: readonly UpstreamCall[]): void;
   /** @param given the list, where the service has to take the answer for one */
   ended(call: UpstreamCall, ending: Ending, given: GivenList | undefined): void;
+  /** A call that was given up has ended; `given up`: it is not read any longer. */
+  endedLate(call: UpstreamCall, ending: Ending): void;
 }
 
 export interface ScriptedUpstream {
@@ -49,6 +55,8 @@ export interface ScriptedUpstream {
   /** All calls since the beginning. */
   readonly calls: readonly UpstreamCall[];
   fetch(url: string, init: FetchInit): Promise<FetchedResponse>;
+  /** Tells when the service gives a call up. */
+  readonly tracer: Tracer;
   /** Answers a call that waits. */
   answer(call: UpstreamCall, kind: AnswerKind): void;
   /** The service was stopped: its calls are of no interest any more, and get no answer. */
@@ -66,25 +74,41 @@ export function createScriptedUpstream(
   watcher: () => CallWatcher,
 ): ScriptedUpstream {
   let underWay: OpenCall[] = [];
+  let late: readonly OpenCall[] = [];
   const calls: UpstreamCall[] = [];
 
   /** False when it has ended before. */
   function end(call: OpenCall, ending: Ending, list?: GivenList): boolean {
     if (!underWay.includes(call)) return false;
     underWay = underWay.filter((other) => other !== call);
-    watcher().ended(call, ending, list);
+    const isLate = late.includes(call);
+    late = late.filter((other) => other !== call);
+    if (isLate) watcher().endedLate(call, ending);
+    else watcher().ended(call, ending, list);
     return true;
   }
 
-  function listFor(key: string, kind: 'ok' | 'broken'): GivenList {
+  function giveUp(call: OpenCall): void {
+    if (!underWay.includes(call)) return;
+    late = [...late, call];
+    watcher().ended(call, 'given up', undefined);
+  }
+
+  function listFor(call: OpenCall, kind: 'ok' | 'broken'): GivenList {
+    const { key } = call;
     const names = [...upstream.names].filter((name) => key === UNFILTERED_KEY || name === key);
-    return given.add({ key, names: kind === 'ok' ? names : [], storedAtMs: now() });
+    return given.add({
+      key,
+      names: kind === 'ok' ? names : [],
+      storedAtMs: now(),
+      isLate: late.includes(call),
+    });
   }
 
   function answer(call: OpenCall, wanted: AnswerKind): void {
     const kind = wanted === 'ok' && upstream.revoked.has(call.credential) ? '401' : wanted;
     const isList = isListAnswer(kind);
-    const list = isList ? listFor(call.key, kind) : undefined;
+    const list = isList ? listFor(call, kind) : undefined;
     if (!end(call, kind, list)) return;
     if (kind === 'reset') call.gate.reject(new TypeError('fetch failed'));
     else call.gate.resolve(responseOf(kind, list));
@@ -106,7 +130,8 @@ export function createScriptedUpstream(
         gate: Promise.withResolvers(),
       };
       calls.push(call);
-      watcher().sent(call, underWay);
+      const waitedFor = underWay.filter((other) => !late.includes(other));
+      watcher().sent(call, waitedFor, late);
       underWay = [...underWay, call];
       signal?.addEventListener('abort', () => {
         if (end(call, 'given up')) call.gate.reject(new TypeError('aborted'));
@@ -114,9 +139,22 @@ export function createScriptedUpstream(
       if (upstream.mode !== 'held') answer(call, upstream.mode);
       return call.gate.promise;
     },
+    tracer: {
+      decide: () => ({ isSampled: false, traceId: undefined }),
+      inSpan({ kind }, work) {
+        const before = calls.length;
+        const result = work({ setAttribute: () => undefined, fail: () => undefined });
+        const call = calls[before];
+        // The work of the span of a call sends it at once, and ends when nobody waits for it any longer.
+        if (kind === 'client' && result instanceof Promise && call !== undefined)
+          result.catch(() => giveUp(call as OpenCall));
+        return result;
+      },
+    },
     answer: (call, kind) => answer(call as OpenCall, kind),
     forget() {
       underWay = [];
+      late = [];
     },
   };
   return upstream;

@@ -37,12 +37,13 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
         if (!new URL(url).pathname.startsWith('/v5/')) return service.issuer(url);
         return isStopped ? new Promise(() => undefined) : upstream.fetch(url, init);
       },
-      now: clock.now,
+      now: clock.wall,
       elapsed: clock.elapsed,
       schedule: clock.schedule,
       random: () => settings.random,
       digests: credentials.digests,
       metrics,
+      tracer: upstream.tracer,
       ...(sharedEntries && { fleet: { openEntries: () => sharedEntries } }),
     },
   );

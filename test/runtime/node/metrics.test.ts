@@ -67,7 +67,7 @@ describe('the Prometheus metrics', () => {
     target.upstreamRetried();
     target.upstreamInFlight(1);
     target.breakerChanged('open');
-    target.entriesDropped(3);
+    target.entriesDropped('created_at', 3);
     target.clockSkewMeasured(-90_500);
     target.credentialLoaded(1_767_323_045_000);
     target.observeCache(() => ({ entries: 7, bytes: 4096 }));
@@ -84,7 +84,8 @@ describe('the Prometheus metrics', () => {
       'imagecaches_upstream_calls_in_flight 1',
       'imagecaches_upstream_breaker_state{state="open"} 1',
       'imagecaches_upstream_breaker_state{state="closed"} 0',
-      'imagecaches_entries_dropped_total 3',
+      'imagecaches_entries_dropped_total{member="created_at"} 3',
+      'imagecaches_entries_dropped_total{member="entry"} 0',
       'imagecaches_clock_skew_seconds -90.5',
       'imagecaches_credential_expiry_timestamp_seconds 1767323045',
       'imagecaches_cache_entries 7',

@@ -166,7 +166,23 @@ describe('lists', () => {
         vendorEntry('also-bad', { images: 1 }),
       );
     expect((await service.get('/imagecaches')).status).toBe(200);
-    expect((await service.scrape())('entries_dropped_total')).toBe(3);
+    const scraped = await service.scrape();
+    const counts = ['id', 'entry', 'images', 'created_at'].map((member) =>
+      scraped(`entries_dropped_total{member="${member}"}`),
+    );
+    expect(counts).toEqual([1, 1, 1, 0]);
+  });
+
+  it('with entries that all break the model: it is a failed call, and the member is named', async () => {
+    const service = await setUp();
+    service.upstream = () =>
+      vendorList(vendorEntry('a', { created_at: 7 }), vendorEntry('b', { created_at: 8 }));
+    expect((await service.get('/imagecaches')).status).toBe(502);
+    const scraped = await service.scrape();
+    expect(scraped('entries_dropped_total{member="created_at"}')).toBe(4);
+    expect(scraped('upstream_call_duration_seconds_count{result="upstream_failed"}')).toBe(2);
+    const lines = service.logger.lines.filter(({ message }) => message.includes('break the model'));
+    expect(lines.map(({ fields }) => fields.members)).toEqual([{ created_at: 2 }, { created_at: 2 }]);
   });
 
   it('of the shared store that no load can have given are counted', async () => {

@@ -189,6 +189,8 @@ export async function callCce(
       const { imageCaches, dropped } = sanitiseImageCaches(
         parseImageCaches(await readBody(response, MAX_BODY_BYTES)),
       );
+      if (imageCaches.length === 0 && dropped.length > 0)
+        throw new UpstreamError('upstream_failed', { reason: 'not_the_model' });
       const detail = `cce:imageCache:list is granted: ${imageCaches.length} image caches`;
       return {
         signature: ok('accepted'),
@@ -202,7 +204,8 @@ export async function callCce(
       };
     }
     const text = await bodyOf(response);
-    return judgeRefusal(parseUpstreamFailure(response.status, response.headers, text, deps.now()), text);
+    const nowMs = deps.now() + skewMs;
+    return judgeRefusal(parseUpstreamFailure(response.status, response.headers, text, nowMs), text);
   } catch (error) {
     const what = error instanceof UpstreamError ? error.reason : codeOf(error);
     return {

@@ -6,17 +6,21 @@ import type { Lifecycle } from '../../../composition/readiness.ts';
 import type { Config } from '../../../config/config.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import { authority } from '../platform/authority.ts';
 import { createNodePlatform, type NodePlatform } from '../platform/platform.ts';
 import type { RedisStore } from '../redis/create-redis-store.ts';
 import { createPrometheusMetrics, type PrometheusMetrics } from '../telemetry/metrics.ts';
 import { type MetricsServer, startMetricsServer } from '../telemetry/metrics-server.ts';
 import type { NodeTracing } from '../telemetry/tracer.ts';
 import { createHttpServer } from './http-server.ts';
+import { createMutedLogger } from './muted-logger.ts';
 
 const { version: VERSION } = packageJson;
 
 /** Interval at which connections that have become idle are closed while draining. */
 const IDLE_CHECK_MS = 50;
+/** Time for work that no caller waits for, such as a refresh, before it is dropped: 1 second. */
+const BACKGROUND_MS = 1000;
 
 export interface RunningService {
   /** Where it listens, such as http://127.0.0.1:8080. */
@@ -33,6 +37,8 @@ export interface RunningService {
 
 /** What a service has opened, in the order in which it is closed. */
 interface Opened {
+  /** Silences that work that is dropped. */
+  readonly mute: () => void;
   readonly node: NodePlatform;
   readonly store: RedisStore | undefined;
   readonly tracing: NodeTracing | undefined;
@@ -47,8 +53,9 @@ interface Opened {
 export async function startService(config: Config, logger: Logger): Promise<RunningService> {
   let lifecycle: Lifecycle = 'starting';
   const prometheus = createPrometheusMetrics(VERSION);
+  const { logger: ofWork, mute } = createMutedLogger(logger);
   const node = createNodePlatform(config, {
-    logger,
+    logger: ofWork,
     metrics: prometheus.metrics,
     connectionOpened: prometheus.connectionOpened,
   });
@@ -69,7 +76,11 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
   const { host } = config.listen;
   const server = createHttpServer(
     app,
-    { hostname: authorityOf(host), isDraining: () => lifecycle === 'draining' },
+    {
+      hostname: authority(host),
+      isDraining: () => lifecycle === 'draining',
+      maxConnections: config.listen.maxConnections,
+    },
     platform,
   );
   const metricsServer = await openMetrics(prometheus, config, logger);
@@ -88,25 +99,23 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
 
   let stopping: Promise<void> | undefined;
   return {
-    url: `http://${authorityOf(host)}:${port}`,
+    url: `http://${authority(host, port)}`,
     port,
     warmed,
     stop: () => {
+      // What was never ready gets no requests from load balancers, which then need no notice.
+      const delayMs = lifecycle === 'starting' ? 0 : config.shutdown.delayMs;
       lifecycle = 'draining';
-      stopping ??= stopService(server, { node, store, tracing, metricsServer }, config.shutdown, logger);
+      const opened = { mute, node, store, tracing, metricsServer };
+      stopping ??= stopService(server, opened, { ...config.shutdown, delayMs }, logger);
       return stopping;
     },
   };
 }
 
-/** A host as it stands in a URL: an IPv6 address has brackets. */
-function authorityOf(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
-}
-
 async function stopService(
   server: Server,
-  { node, store, tracing, metricsServer }: Opened,
+  { mute, node, store, tracing, metricsServer }: Opened,
   { delayMs, graceMs }: Config['shutdown'],
   logger: Logger,
 ): Promise<void> {
@@ -124,6 +133,8 @@ async function stopService(
   await closed;
   clearTimeout(cutOff);
   clearInterval(endIdle);
+  mute();
+  await endWithin(BACKGROUND_MS, node.backgroundEnded());
   await node.close();
   await node.backgroundEnded();
   store?.stop();
@@ -131,6 +142,13 @@ async function stopService(
   // Last, so that the drain can be watched.
   await metricsServer?.stop();
   logger.info({}, 'stopped');
+}
+
+async function endWithin(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, timeoutMs);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
 }
 
 function listen(server: Server, { host, port }: Config['listen']): Promise<void> {
@@ -151,7 +169,7 @@ async function openMetrics(
 ): Promise<MetricsServer | undefined> {
   if (port === 0) return undefined;
   try {
-    const server = await startMetricsServer(prometheus, { host, port });
+    const server = await startMetricsServer(prometheus, { host, port }, logger);
     logger.info({ host, port }, 'metrics');
     return server;
   } catch (error) {

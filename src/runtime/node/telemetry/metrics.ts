@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { metricLabels } from '../../../cache/list-key.ts';
 import { KNOWN_METHODS } from '../../../http/known-methods.ts';
+import { MEMBERS } from '../../../imagecaches/model.ts';
 import type { BreakerState, CacheOutcome, Metrics, TargetMetrics } from '../../../observability/metrics.ts';
 import type { ConnectionBegin } from '../platform/fetch.ts';
 import { type HistogramSeries, TalliedHistogram } from './tallied-histogram.ts';
@@ -147,8 +148,8 @@ function createCacheMetrics(registry: Registry): (labels: TargetLabels) => Cache
   );
   const dropped = new Counter({
     name: 'imagecaches_entries_dropped_total',
-    help: 'Entries left out of lists because they broke the model.',
-    labelNames: ['target'],
+    help: 'Entries left out of lists because they broke the model, by the first member that did.',
+    labelNames: ['target', 'member'],
     registers,
   });
   const rejected = new Counter({
@@ -176,14 +177,15 @@ function createCacheMetrics(registry: Registry): (labels: TargetLabels) => Cache
     const counts = new Map<CacheOutcome, number>();
     answers.push({ labels, counts });
     const ages = age.addSeries(labels);
-    dropped.inc(labels, 0);
+    // From 0, so that the first increase is seen.
+    for (const member of [...Object.keys(MEMBERS), 'entry']) dropped.inc({ ...labels, member }, 0);
     rejected.inc(labels, 0);
     return {
       cacheAnswered(outcome, ageMs) {
         counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
         ages.observe(ageMs / 1000);
       },
-      entriesDropped: (count) => dropped.inc(labels, count),
+      entriesDropped: (member, count) => dropped.inc({ ...labels, member }, count),
       sharedEntryRejected: () => rejected.inc(labels),
       observeCache: (read) => caches.push({ labels, read }),
     };

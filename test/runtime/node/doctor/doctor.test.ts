@@ -328,6 +328,12 @@ describe('the doctor', () => {
     expect(the('metrics port')).toMatchObject({ status: 'warning', detail: `127.0.0.1:${port} is taken` });
   });
 
+  it('writes IPv6 addresses in brackets', async () => {
+    const port = String(await freePort());
+    const { the } = await examine({ HOST: '::1', METRICS_PORT: port });
+    expect(the('metrics port')).toMatchObject({ status: 'ok', detail: `[::1]:${port} is free` });
+  });
+
   it('prints what its page shows', async () => {
     const page = await readFile(new URL('../../../../docs/doctor.md', import.meta.url), 'utf8');
     const { output } = await run(settings({ HUAWEICLOUD_SDK_SK: PLANTED }));
