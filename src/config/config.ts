@@ -1,3 +1,4 @@
+import { networkGroup } from '#settings-of-node';
 import { ConfigError, type ConfigFault } from './config-error.ts';
 import { type CachePart, cacheGroup } from './groups/cache.ts';
 import { type CallersPart, callersGroup } from './groups/callers.ts';
@@ -5,7 +6,7 @@ import { type CredentialsPart, credentialsGroup } from './groups/credentials.ts'
 import { type FleetPart, fleetGroup } from './groups/fleet.ts';
 import { type LimitsPart, limitsGroup } from './groups/limits.ts';
 import { type ListenPart, listenGroup } from './groups/listen.ts';
-import { type NetworkPart, networkGroup } from './groups/network.ts';
+import type { NetworkPart } from './groups/network.ts';
 import { type ObservabilityPart, observabilityGroup } from './groups/observability.ts';
 import { type PagesPart, pagesGroup } from './groups/pages.ts';
 import { type SdkClientsPart, sdkClientsGroup } from './groups/sdk-clients.ts';

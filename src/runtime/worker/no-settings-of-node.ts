@@ -1,0 +1,7 @@
+import type * as ofNode from '../../config/groups/of-node.ts';
+
+/** In place of settings that need Node: a Worker has neither sockets nor proxies to choose, and looks at none of them. */
+export const networkGroup = {
+  rows: {},
+  toConfig: () => ({ network: { httpsProxy: undefined, httpProxy: undefined, noProxy: [] } }),
+} as unknown as typeof ofNode.networkGroup;
