@@ -170,9 +170,13 @@ export class ListCache {
     const toLoad = isOfList ? this.#wholeList : this.#chooseLoad(source, current === undefined);
     const { promise, joined } = this.#startLoad(toLoad, isForced);
     let loaded: Loaded;
+    let derived: CachedResponse | undefined;
     try {
       loaded = await promise;
-      if (toLoad !== source) loaded = await this.#answerFromLoadedList(source, loaded);
+      if (toLoad !== source) {
+        derived = await this.#deriveFromLoadedList(source);
+        loaded = derived === undefined ? await this.#loadByItself(source) : { ...loaded, response: derived };
+      }
     } catch (error) {
       // What another replica has loaded may have come meanwhile.
       const stale = this.#findCurrent(source) ?? current;
@@ -188,16 +192,18 @@ export class ListCache {
       outcome: joined ? 'collapsed' : current === undefined ? 'miss' : 'refreshed',
       forwarded: current === undefined ? 'miss' : 'stale',
       // A value larger than the whole cache is served, but not held.
-      stored: !joined && this.#cache.peek(source.key)?.response === response,
+      stored: !joined && derived === undefined && this.#cache.peek(source.key)?.response === response,
     };
   }
 
-  /** The answer to a name from the whole list that was loaded for it. */
-  async #answerFromLoadedList(source: ListSource, { isShared }: Loaded): Promise<Loaded> {
+  /** The answer to a name from the whole list that was loaded for it; undefined when that is too large to be held. */
+  async #deriveFromLoadedList({ name }: ListSource): Promise<CachedResponse | undefined> {
     const list = this.#cache.peek(this.#wholeList.key);
-    if (source.name !== undefined && isWholeList(list))
-      return { response: await this.#answersOf(list).derive(source.name), isShared };
-    // The list is too large to be held, so it answers nothing: the name is loaded by itself.
+    return name !== undefined && isWholeList(list) ? this.#answersOf(list).derive(name) : undefined;
+  }
+
+  /** Loads a name after the whole list answered nothing. */
+  #loadByItself(source: ListSource): Promise<Loaded> {
     this.#nameLoads.renew();
     return this.#startLoad(source, false).promise;
   }

@@ -249,7 +249,7 @@ export class ResponseCache {
     const heldSinceMs = this.#heldSinceMs(source);
     const isWanted = (load: FleetLoad): boolean =>
       isForced
-        ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS
+        ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS && load.storedAtMs >= heldSinceMs
         : elapsed() < this.#freshUntilMs(load) && load.storedAtMs > heldSinceMs;
     const turn = this.#fleetLoads && (await this.#fleetLoads.take(source, isWanted));
     if (turn !== undefined && 'loaded' in turn)

@@ -17,6 +17,8 @@ export interface Target {
   readonly upstream: UpstreamClient;
   /** The lists that replicas share; absent where each instance is alone. */
   readonly entries: SharedEntries | undefined;
+  /** Counts and logs an entry of the shared store that no load can have given. */
+  readonly reportInvalidEntry: () => void;
   readonly readiness: readonly ReadinessCheck[];
   /** Loads what the first call would wait for: the credential and, where it is looked up, the project id. Never rejects. */
   readonly warm: () => Promise<void>;
@@ -34,8 +36,13 @@ export function createTarget(config: TargetConfig, platform: Platform): Target {
   const { projectLookup } = config;
   const resolveProjectId = projectLookup && createProjectIdSource(projectLookup, own).get;
   const upstream = createUpstreamClient(config.upstream, { ...own, credentials, resolveProjectId });
+  const reportInvalidEntry = () => {
+    own.metrics.sharedEntryRejected();
+    own.logger.warn({}, 'a shared entry that no load can have given was dropped');
+  };
   const entries = platform.fleet?.openEntries({
     namespace: createNamespace([config]),
+    reportInvalid: reportInvalidEntry,
     keepStaleMs: config.cache.staleWhileRevalidateMs + config.cache.staleIfErrorMs,
   });
   return {
@@ -44,6 +51,7 @@ export function createTarget(config: TargetConfig, platform: Platform): Target {
     credentials,
     upstream,
     entries,
+    reportInvalidEntry,
     readiness: [{ name: 'credentials', isReady: credentials.usable, recover: credentials.warm }],
     warm: async () => {
       await credentials.warm();

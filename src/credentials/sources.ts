@@ -1,7 +1,6 @@
+import { metadataService, podIdentity } from '#credentials-of-node';
 import type { CredentialConfig } from '../config/config.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
-import { metadataService } from './metadata-service.ts';
-import { podIdentity } from './pod-identity.ts';
 import type { CredentialProvider, CredentialSource } from './provider.ts';
 import { staticSource } from './static.ts';
 

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { OutboundError } from '../outbound/outbound-error.ts';
-import type { Credential } from '../signing/credential.ts';
+import { type Credential, KEY_FORM, SECURITY_TOKEN_FORM } from '../signing/credential.ts';
 import { utcEpochMsOfDigits } from '../time/utc.ts';
 
 const TIME =
@@ -20,10 +20,9 @@ export function parseExpiry(text: string): number | undefined {
   return epochMs + Number((parts.fraction ?? '').padEnd(3, '0').slice(0, 3));
 }
 
-/** Key ids and secrets as the vendor makes them: visible ASCII. */
-export const keySchema = z.string().regex(/^[\x21-\x7e]{1,4096}$/);
-/** A security token: visible ASCII, some KiB. */
-export const securityTokenSchema = z.string().regex(/^[\x21-\x7e]{1,65536}$/);
+/** What the signer accepts. */
+export const keySchema = z.string().regex(KEY_FORM);
+export const securityTokenSchema = z.string().regex(SECURITY_TOKEN_FORM);
 /** An expiry time, read into milliseconds since the epoch. */
 export const expirySchema = z.string().transform((text, context) => {
   const epochMs = parseExpiry(text);

@@ -6,6 +6,8 @@ export interface SharedEntriesOptions {
   readonly namespace: () => Promise<string>;
   /** Time that entries are kept after they were fresh: milliseconds. */
   readonly keepStaleMs: number;
+  /** Called for each stored entry that cannot be read; it is dropped. */
+  readonly reportInvalid?: () => void;
 }
 
 /** The store that replicas share, as a runtime opens it. */

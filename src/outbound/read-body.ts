@@ -1,6 +1,9 @@
 import type { FetchedResponse } from '../platform/fetch.ts';
 
-/** Thrown when a body is longer than it may be. */
+/** Maximum number of content codings of a body: 5. One is usual; each costs a decoder before a byte is read. */
+export const MAX_CODINGS = 5;
+
+/** Thrown when a body is longer than it may be, or in too many codings to be read. */
 export class BodyTooLargeError extends Error {
   override readonly name = 'BodyTooLargeError';
 }
@@ -14,6 +17,11 @@ export class BodyTooLargeError extends Error {
  */
 export async function readBody(response: FetchedResponse, maxBytes: number): Promise<Uint8Array> {
   if (response.body === null) return new Uint8Array(0);
+  const codings = response.headers.get('content-encoding')?.split(',') ?? [];
+  if (codings.length > MAX_CODINGS) {
+    response.body.cancel().catch(() => undefined);
+    throw new BodyTooLargeError();
+  }
   const reader = response.body.getReader();
   const chunks: Uint8Array[] = [];
   let length = 0;

@@ -2,7 +2,7 @@
 export interface FetchedResponse {
   readonly status: number;
   readonly headers: Pick<Headers, 'get'>;
-  /** After any content coding. A reader that stops before the end cancels it. */
+  /** After any content coding; nothing is decoded before a reader is taken. A reader that stops before the end cancels it. */
   readonly body: {
     getReader(): {
       read(): Promise<{ readonly done?: boolean | undefined; readonly value?: Uint8Array | undefined }>;
@@ -23,5 +23,14 @@ export interface FetchInit {
   readonly signal?: AbortSignal;
 }
 
-/** Rejects when there is no answer. The runtime sets the connect timeout. */
+/**
+ * Why there is no answer: no connection came about in time, or one that had carried a request before was closed by the
+ * other end, as idle ones are.
+ */
+export type NoAnswer = 'connect_timeout' | 'reused_connection';
+
+/**
+ * Rejects when there is no answer; the error has a member `noAnswer` where the runtime knows why. The runtime sets the
+ * connect timeout.
+ */
 export type Fetch = (url: string, init: FetchInit) => Promise<FetchedResponse>;

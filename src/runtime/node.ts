@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { type Config, ConfigError, parseConfig } from '../config/config.ts';
 import { describeError } from '../observability/describe-error.ts';
+import { authority } from './node/platform/authority.ts';
 import { readSettingFiles } from './node/platform/read-setting-files.ts';
 import { type RunningService, startService } from './node/server/start-service.ts';
 import { createLogger } from './node/telemetry/logger.ts';
@@ -66,8 +67,9 @@ async function run(config: Config): Promise<void> {
     service = await startService(config, logger);
   } catch (error) {
     const { code, port = config.listen.port } = error as { code?: unknown; port?: number };
-    logger.fatal({ error: describeError(error) }, `cannot listen on ${config.listen.host}:${port}`);
-    process.stderr.write(`Cannot listen on ${config.listen.host}:${port} (${String(code)}).\n`);
+    const where = authority(config.listen.host, port);
+    logger.fatal({ error: describeError(error) }, `cannot listen on ${where}`);
+    process.stderr.write(`Cannot listen on ${where} (${String(code)}).\n`);
     await flushed();
     process.exit(1);
   }

@@ -22,6 +22,11 @@ function createIsolateApp(bindings: Bindings): App['fetch'] {
       },
     ]);
   }
+  if (Object.values(config.target.credentials.files).some((path) => path !== undefined)) {
+    throw new ConfigError([
+      { setting: 'HUAWEICLOUD_SDK_SK_FILE', fault: 'is not for Workers, which have no files' },
+    ]);
+  }
   if (config.sharedStore !== undefined) {
     throw new ConfigError([
       { setting: 'REDIS_URL', fault: 'is not for Workers; bind a KV namespace as IMAGECACHES_KV instead' },

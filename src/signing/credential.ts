@@ -13,8 +13,13 @@ export interface Credential {
   readonly expiresAtMs?: number | undefined;
 }
 
-/** No space, line end or other control character: a mounted secret often ends in one. */
-const VISIBLE_ASCII = /^[!-~]+$/;
+/**
+ * An access key id, or a secret: visible ASCII, at most 4096 characters. No space, line end or other control character: a
+ * mounted secret often ends in one.
+ */
+export const KEY_FORM = /^[\x21-\x7e]{1,4096}$/;
+/** A security token: visible ASCII, at most 16,384 characters, wherever it comes from. It is sent as a header. */
+export const SECURITY_TOKEN_FORM = /^[\x21-\x7e]{1,16384}$/;
 
 /**
  * Refuses a credential that could only earn a 401, six of which in a row lock the key.
@@ -23,14 +28,14 @@ const VISIBLE_ASCII = /^[!-~]+$/;
  */
 export function checkCredential(credential: Credential): void {
   const { accessKeyId, secretAccessKey, securityToken, expiresAtMs } = credential;
-  checkVisibleAscii('accessKeyId', accessKeyId);
-  checkVisibleAscii('secretAccessKey', secretAccessKey);
-  if (securityToken !== undefined) checkVisibleAscii('securityToken', securityToken);
+  checkForm('accessKeyId', accessKeyId, KEY_FORM);
+  checkForm('secretAccessKey', secretAccessKey, KEY_FORM);
+  if (securityToken !== undefined) checkForm('securityToken', securityToken, SECURITY_TOKEN_FORM);
   if (expiresAtMs !== undefined && !Number.isFinite(expiresAtMs))
     throw new TypeError('credential: expiresAtMs must be a finite number of milliseconds');
 }
 
-function checkVisibleAscii(field: string, value: unknown): void {
-  if (typeof value !== 'string' || !VISIBLE_ASCII.test(value))
-    throw new TypeError(`credential: ${field} must be visible ASCII, at least one character, no white space`);
+function checkForm(field: string, value: unknown, form: RegExp): void {
+  if (typeof value !== 'string' || !form.test(value))
+    throw new TypeError(`credential: ${field} must be visible ASCII without white space, and not too long`);
 }

@@ -14,8 +14,10 @@ import type { ServerClock } from './server-clock.ts';
 import { throwIfTimedOut, timeoutError } from './timeout.ts';
 import { wait } from './wait.ts';
 
-/** Polling interval while other calls use the key: 5 ms. */
+/** Polling interval while other calls use the key: 5 ms, and 50 ms after the first 100 times. */
 export const TURN_CHECK_MS = 5;
+const QUICK_CHECKS = 100;
+const SLOW_CHECK_MS = 50;
 
 /** What an attempt takes from outside. */
 export interface AttemptParts
@@ -110,7 +112,7 @@ export async function attempt<Value>(
     // Anything else is a fault of ours, such as a bug: it is neither counted nor turned into an UpstreamError.
     if (!(error instanceof UpstreamError)) throw error;
     failure = failureByStatus(error, record.wire, parts.now() + record.skewMs);
-    outcome = breakerOutcome(failure);
+    outcome = record.wire.isReusedConnection ? 'neutral' : breakerOutcome(failure);
     isLate = failure.reason === 'timeout' && late.answer !== undefined;
     // Of a body that stalls the status is known.
     if (error.reason === 'timeout' && !isLate) late.abort.abort();
@@ -238,7 +240,7 @@ async function waitForTurn(
   signal: AbortSignal,
 ): Promise<Turn> {
   const { guards, parts } = context;
-  for (;;) {
+  for (let checks = 0; ; checks += 1) {
     guards.assertOpen(parts.elapsed());
     const credential = await currentCredential(parts.credentials);
     record.credential = credential;
@@ -247,7 +249,7 @@ async function waitForTurn(
     throwIfTimedOut(signal);
     if (guards.enterKey(admission, credential, parts.elapsed())) return { credential, headers };
     // A timer of this call's own: on Workers one request must not wait for a promise of another.
-    await wait(TURN_CHECK_MS, parts.schedule);
+    await wait(checks < QUICK_CHECKS ? TURN_CHECK_MS : SLOW_CHECK_MS, parts.schedule);
     throwIfTimedOut(signal);
   }
 }
@@ -315,6 +317,8 @@ function report(parts: AttemptParts, record: AttemptRecord, failure?: UpstreamEr
   if (sentAtMs === undefined) return;
   if (number > 1) parts.metrics.upstreamRetried();
   const ms = log(parts, record, failure, 'upstream call');
+  // It is tried again at once, and says nothing of upstream.
+  if (record.wire.isReusedConnection) return;
   parts.metrics.upstreamAnswered(failure === undefined ? 'ok' : failure.kind, ms);
 }
 
@@ -336,6 +340,6 @@ function log(
     vendorCode: failure?.vendorCode,
     error: wire.error,
   };
-  logger[failure === undefined ? 'info' : 'warn'](fields, message);
+  logger[failure === undefined || wire.isReusedConnection ? 'info' : 'warn'](fields, message);
   return ms;
 }

@@ -105,6 +105,7 @@ async function getWithRetry<Value>(client: Client, call: Call<Value>): Promise<V
   retryBudget.earn();
 
   let first: UpstreamError | undefined;
+  let wasReused = false;
   for (let number = 1; ; number += 1) {
     const record = createAttemptRecord(number);
     let failure: UpstreamError;
@@ -113,6 +114,11 @@ async function getWithRetry<Value>(client: Client, call: Call<Value>): Promise<V
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
       failure = error;
+    }
+    // An idle connection that was closed: once, another one is no repetition.
+    if (record.wire.isReusedConnection && !wasReused && parts.elapsed() < deadlineAtMs) {
+      wasReused = true;
+      continue;
     }
     const wasSent = record.sentAtMs !== undefined;
     // Also after the last attempt: what it teaches holds for the calls that follow.

@@ -1,6 +1,6 @@
 import { describeError } from '../observability/describe-error.ts';
 import { BodyTooLargeError, readBody } from '../outbound/read-body.ts';
-import type { Fetch, FetchedResponse } from '../platform/fetch.ts';
+import type { Fetch, FetchedResponse, NoAnswer } from '../platform/fetch.ts';
 import { parseUpstreamFailure } from '../vendor/read-failure.ts';
 import { matching, UpstreamError, VENDOR_REQUEST_ID } from '../vendor/upstream-error.ts';
 import { throwIfTimedOut } from './timeout.ts';
@@ -27,6 +27,8 @@ export interface WireRecord {
   headers?: FetchedResponse['headers'];
   /** The vendor's support key. A value of another form could be anything, and is dropped: it goes into the log. */
   vendorRequestId?: string | undefined;
+  /** There was no answer since an idle connection was closed by the other end: it says nothing about its health. */
+  isReusedConnection?: boolean;
   /** Why there was no whole answer, without the text of the error. */
   error?: ReturnType<typeof describeError>;
 }
@@ -100,10 +102,8 @@ function toUpstreamError(error: unknown, wire: WireRecord): UpstreamError {
   wire.error = describeError(error);
   // Before a status came: name resolution, connection or TLS. After it: a body that was cut or is corrupt.
   const reason = wire.status === undefined ? 'connection' : 'truncated';
-  return new UpstreamError(isConnectTimeout(error) ? 'upstream_timeout' : 'upstream_failed', { reason });
-}
-
-function isConnectTimeout(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && (cause as { code?: unknown }).code === 'UND_ERR_CONNECT_TIMEOUT';
+  const noAnswer = (error as { noAnswer?: NoAnswer } | undefined)?.noAnswer;
+  wire.isReusedConnection = noAnswer === 'reused_connection';
+  const kind = noAnswer === 'connect_timeout' ? 'upstream_timeout' : 'upstream_failed';
+  return new UpstreamError(kind, { reason });
 }

@@ -260,6 +260,35 @@ describe('retry', () => {
   });
 });
 
+describe('a connection that was used before and is closed by the other end', () => {
+  const closed: Answer = () =>
+    Promise.reject(Object.assign(new TypeError('no answer'), { noAnswer: 'reused_connection' }));
+
+  it('is tried again at once, costs nothing of the budget and is no ill health, however often it happens', async () => {
+    const { ask, calls, clock, logger, measured, upstream } = setUp();
+    for (let load = 0; load < 24; load += 1) {
+      const before = calls.length;
+      upstream.answer = () => (calls.length === before + 1 ? closed() : ok());
+      expect(await ask()).toBe('value');
+      expect(calls).toHaveLength(before + 2);
+      await clock.advance(100);
+    }
+    expect(measured.filter(([name]) => name === 'breaker')).toEqual([]);
+    expect(measured.filter(([name, result]) => name === 'answered' && result !== 'ok')).toEqual([]);
+    expect(logger.lines.filter(({ level }) => level !== 'info')).toEqual([]);
+  });
+
+  it('is tried again once: the next one has the retry of any call', async () => {
+    const { ask, calls, upstream } = setUp();
+    upstream.answer = closed;
+    expect(await ask()).toBe('upstream_failed connection');
+    expect(calls).toHaveLength(3);
+    upstream.answer = () => (calls.length === 4 ? closed() : status(500)());
+    expect(await ask()).toBe('upstream_failed status');
+    expect(calls).toHaveLength(6);
+  });
+});
+
 describe('circuit breaker', () => {
   it('opens after enough failures, probes with one call at a time, and closes with a success', async () => {
     const { ask, calls, clock, measured, upstream } = setUp();

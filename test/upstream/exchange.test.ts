@@ -139,11 +139,13 @@ describe('an error', () => {
 
 describe('no answer', () => {
   it.each([
-    ['ECONNRESET', 'upstream_failed connection'],
-    ['UND_ERR_CONNECT_TIMEOUT', 'upstream_timeout connection'],
-  ])('because of %s: %s', async (code, expected) => {
-    const cause = Object.assign(new Error('secret'), { code });
-    const { outcome, wire } = await run(() => Promise.reject(new TypeError('fetch failed', { cause })));
+    [undefined, 'upstream_failed connection'],
+    ['reused_connection', 'upstream_failed connection'],
+    ['connect_timeout', 'upstream_timeout connection'],
+  ])('because of %s: %s', async (noAnswer, expected) => {
+    const error = Object.assign(new TypeError('fetch failed', { cause: new Error('secret') }), { noAnswer });
+    const { outcome, wire } = await run(() => Promise.reject(error));
+    expect(wire.isReusedConnection).toBe(noAnswer === 'reused_connection');
     expect(outcome).toBe(expected);
     expect(wire.status).toBeUndefined();
     expect(JSON.stringify(wire.error)).not.toContain('secret');

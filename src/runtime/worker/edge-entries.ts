@@ -1,5 +1,10 @@
 import type { SharedEntries, SharedEntry } from '../../fleet/entries.ts';
-import { ENTRY_FORMAT, readEntryFields, writeEntryTimes } from '../../fleet/entry-fields.ts';
+import {
+  ENTRY_FORMAT,
+  type EntryFields,
+  readEntryFields,
+  writeEntryTimes,
+} from '../../fleet/entry-fields.ts';
 import type { SharedEntriesOptions } from '../../fleet/fleet.ts';
 import { runWithin } from '../../outbound/run-within.ts';
 import type { Platform } from '../../platform/platform.ts';
@@ -50,7 +55,7 @@ export function isKvNamespace(binding: unknown): binding is KvNamespace {
  * more than one that wants something newer.
  */
 export function createEdgeEntries(
-  { cache, kv, namespace, keepStaleMs }: EdgeEntriesOptions,
+  { cache, kv, namespace, keepStaleMs, reportInvalid }: EdgeEntriesOptions,
   deps: Pick<Platform, 'now' | 'elapsed' | 'schedule' | 'waitUntil'>,
 ): SharedEntries {
   async function addressOf(key: string): Promise<{ readonly url: string; readonly kvKey: string }> {
@@ -66,13 +71,20 @@ export function createEdgeEntries(
       (name) => headers.get(`x-entry-${name}`) ?? undefined,
     );
     const body = new Uint8Array(await response.arrayBuffer());
-    return readEntryFields({ format, begun, stored, fresh, body }, deps.now());
+    return readFields({ format, begun, stored, fresh, body });
+  }
+
+  function readFields(fields: EntryFields): SharedEntry | undefined {
+    const entry = readEntryFields(fields, deps.now());
+    // The next load replaces it.
+    if (entry === undefined) reportInvalid?.();
+    return entry;
   }
 
   async function readKv(key: string): Promise<SharedEntry | undefined> {
     const found = await kv?.getWithMetadata((await addressOf(key)).kvKey, 'arrayBuffer');
     if (found === undefined || found.value === null || typeof found.metadata !== 'object') return undefined;
-    return readEntryFields({ ...found.metadata, body: new Uint8Array(found.value) }, deps.now());
+    return readFields({ ...found.metadata, body: new Uint8Array(found.value) });
   }
 
   /** Undefined when it failed, or took too long. */

@@ -34,7 +34,7 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
   if (isForced && !isLimited(facts, key, own, list)) return anything;
 
   const newest = newestOf(own, list);
-  if (newest === undefined) return anything;
+  if (newest === undefined || facts.isTimeLost(newest)) return anything;
   const { storedAtMs, freshUntilMs, longestLoadMs } = newest;
   if (now() < freshUntilMs) {
     const isEarly = freshUntilMs - now() < EARLY_LOADS * longestLoadMs;

@@ -44,6 +44,8 @@ export interface LoadRulesOptions {
   readonly isRoomy: boolean;
   /** True when the key is held for sure, and may be served while its loads fail. */
   readonly isServable: (key: string) => boolean;
+  /** The clock was set forward since the key was held. */
+  readonly isTimeLost: (key: string) => boolean;
   readonly demand: Demand;
 }
 
@@ -93,7 +95,9 @@ function objection(seen: Seen, key: string, last: PossibleLoad): string | undefi
     return 'a key is loaded at most once for all that ask at one time';
   if (!isServable(key)) return undefined;
   if (now() < pausedUntilMs(last, random)) return 'loads of a key that is held pause after failures';
-  return isJustLoaded(last, now()) ? 'a key is loaded at most once a second' : undefined;
+  return isJustLoaded(last, now()) && !seen.isTimeLost(key)
+    ? 'a key is loaded at most once a second'
+    : undefined;
 }
 
 /** The newest call as the first of a load. */

@@ -80,6 +80,56 @@ describe('connections to the vendor', () => {
   });
 });
 
+describe('a connection that the server closes', () => {
+  /** Why a fetch had no answer; `answered` when it had one. */
+  async function outcomesOf(requests: (count: number, response: ServerResponse) => void, times: number) {
+    let count = 0;
+    const server = createHttpServer((_request, response) => {
+      count += 1;
+      requests(count, response);
+    });
+    const url = `http://127.0.0.1:${await serve(server)}/`;
+    const { fetch, close } = createNodeFetch(5000);
+    const outcomes: unknown[] = [];
+    for (let call = 0; call < times; call += 1) {
+      try {
+        await readBody(await fetch(url, { redirect: 'manual' }), 100);
+        outcomes.push('answered');
+      } catch (error) {
+        outcomes.push((error as { noAnswer?: unknown }).noAnswer);
+      }
+      // The connection is idle a turn later.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await close();
+    return outcomes;
+  }
+
+  it('is told apart when it was used before', async () => {
+    // Every second request comes over the connection of the one before.
+    const outcomes = await outcomesOf((count, response) => {
+      if (count % 2 === 0) response.socket?.destroy();
+      else response.end('ok');
+    }, 6);
+    expect(outcomes).toEqual(Array(3).fill(['answered', 'reused_connection']).flat());
+  });
+
+  it('is nothing of the kind when it is new, or has begun to answer', async () => {
+    expect(await outcomesOf((_count, response) => response.socket?.destroy(), 2)).toEqual([
+      undefined,
+      undefined,
+    ]);
+    const outcomes = await outcomesOf((count, response) => {
+      if (count === 1) response.end('ok');
+      else {
+        response.writeHead(200, { 'content-length': 10 }).write('o');
+        setImmediate(() => response.socket?.destroy());
+      }
+    }, 2);
+    expect(outcomes).toEqual(['answered', undefined]);
+  });
+});
+
 describe('an answer', () => {
   const TEXT = 'a list';
   const { fetch, close } = createNodeFetch(5000);
@@ -105,6 +155,34 @@ describe('an answer', () => {
       expect(request.headers).not.toHaveProperty('accept-encoding');
       response.setHeader('content-encoding', coding).end(bytes);
     };
+    expect(await textOf(await ask())).toBe(TEXT);
+  });
+
+  it.each([
+    ['gzip', 6],
+    ['br', 3000],
+    ['identity', 6],
+  ])(
+    'in %s, %i times, is a fault before anything is decoded, and ends its connection',
+    async (coding, times) => {
+      const closed = Promise.withResolvers<void>();
+      answer = (_request, response) => {
+        response.on('close', closed.resolve);
+        response.setHeader('content-encoding', Array(times).fill(coding).join(',')).write(TEXT);
+      };
+      const response = await ask();
+      // The status counts all the same: it may be a rejection.
+      expect(response.status).toBe(200);
+      await expect(textOf(response)).rejects.toThrow(BodyTooLargeError);
+      await closed.promise;
+    },
+  );
+
+  it('in 5 codings is read', async () => {
+    let bytes: Buffer = Buffer.from(TEXT);
+    for (let count = 0; count < 5; count += 1) bytes = gzipSync(bytes);
+    answer = (_request, response) =>
+      response.setHeader('content-encoding', Array(5).fill('gzip').join(', ')).end(bytes);
     expect(await textOf(await ask())).toBe(TEXT);
   });
 

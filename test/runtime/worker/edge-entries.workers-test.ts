@@ -37,10 +37,14 @@ function open({
   kv,
   now = Date.now,
   keepStaleMs = 3_900_000,
-}: OpenOptions): SharedEntries & { settled: () => Promise<unknown> } {
+}: OpenOptions): SharedEntries & { settled: () => Promise<unknown>; invalid: () => number } {
   const background: Promise<unknown>[] = [];
+  let invalid = 0;
+  const reportInvalid = () => {
+    invalid += 1;
+  };
   const entries = createEdgeEntries(
-    { cache, kv, namespace: async () => namespace, keepStaleMs },
+    { cache, kv, namespace: async () => namespace, keepStaleMs, reportInvalid },
     {
       now,
       elapsed: now,
@@ -51,7 +55,7 @@ function open({
       waitUntil: (promise) => background.push(promise),
     },
   );
-  return { ...entries, settled: () => Promise.all(background.splice(0)) };
+  return { ...entries, settled: () => Promise.all(background.splice(0)), invalid: () => invalid };
 }
 
 function entry(text: string, begunAtMs = Date.now()): SharedEntry {
@@ -151,6 +155,10 @@ describe('entries at the edge', () => {
       { ...good, format: '2' },
       { ...good, begun: '9' },
       { ...good, fresh: 'x' },
+      { ...good, begun: 'nan' },
+      { ...good, begun: '-1' },
+      { ...good, stored: 'Infinity' },
+      { ...good, begun: '253402300799000', stored: '253402300799000' },
     ]) {
       await KV.put(kvKey, body, { expirationTtl: 60, metadata: metadata as object });
       expect(await here.get('web')).toBeUndefined();
@@ -161,6 +169,8 @@ describe('entries at the edge', () => {
     );
     expect(await here.get('web')).toBeUndefined();
     await KV.put(kvKey, body, { expirationTtl: 60, metadata: good });
+    // All but the text, and twice the last of them: the answer without fields has it looked for in KV too.
+    expect(here.invalid()).toBe(11);
     expect(await here.get('web')).toMatchObject({ begunAtMs: 1 });
   });
 

@@ -2,7 +2,8 @@ import { pipeline, type Readable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { Agent, buildConnector, request } from 'undici';
-import type { Fetch, FetchedResponse } from '../../../platform/fetch.ts';
+import type { Fetch, FetchedResponse, NoAnswer } from '../../../platform/fetch.ts';
+import { type SocketUse, watchSocket } from './socket-use.ts';
 
 /** Idle upstream connections are kept this long: 30 seconds, less than common gateways do. */
 const KEEP_ALIVE_MS = 30_000;
@@ -62,22 +63,35 @@ export function createNodeFetch(
   });
   return {
     fetch: async (url, { method = 'GET', headers = {}, body = null, signal }) => {
+      const use: SocketUse = { isReused: false };
       try {
-        const answer = await request(url, {
-          dispatcher,
-          method,
-          headers: { 'user-agent': USER_AGENT, ...headers },
-          body,
-          ...(signal && { signal }),
-        });
+        const answer = await watchSocket(use, () =>
+          request(url, {
+            dispatcher,
+            method,
+            headers: { 'user-agent': USER_AGENT, ...headers },
+            body,
+            ...(signal && { signal }),
+          }),
+        );
         return toFetched(answer.statusCode, answer.headers, answer.body);
       } catch (error) {
         if (signal?.aborted) throw error;
-        throw new TypeError('no answer', { cause: error });
+        const noAnswer = reasonOf(error, use);
+        throw Object.assign(new TypeError('no answer', { cause: error }), noAnswer && { noAnswer });
       }
     },
     close: () => dispatcher.destroy(),
   };
+}
+
+/** Codes of a connection that was closed by the other end. */
+const CLOSED = new Set<unknown>(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+
+function reasonOf(error: unknown, { isReused }: SocketUse): NoAnswer | undefined {
+  const { code } = error as { code?: unknown };
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') return 'connect_timeout';
+  return isReused && CLOSED.has(code) ? 'reused_connection' : undefined;
 }
 
 function toFetched(
@@ -89,14 +103,16 @@ function toFetched(
     const value = headers[name];
     return Array.isArray(value) ? value.join(', ') : (value ?? null);
   };
-  const decoded = decode(body, get('content-encoding') ?? '');
-  const cancel = async () => void decoded.destroy();
+  // A body that is cancelled, or breaks before somebody reads it, would end the process.
+  let read = body.on('error', ignore);
+  const cancel = async () => void read.destroy();
   return {
     status,
     headers: { get },
     body: {
       getReader: () => {
-        const chunks = decoded[Symbol.asyncIterator]();
+        read = decode(body, get('content-encoding') ?? '');
+        const chunks = read[Symbol.asyncIterator]();
         return { read: () => chunks.next(), cancel };
       },
       cancel,
@@ -123,7 +139,6 @@ function decode(body: Readable, contentEncoding: string): Readable {
       if (createDecoder === undefined) break;
       decoded = pipeline(decoded, createDecoder(), ignore);
     }
-  // A body that is cancelled, or breaks before somebody reads it, would end the process.
   return decoded.on('error', ignore);
 }
 

@@ -14,7 +14,7 @@ import { giveUpTurn, holdRedisTurn, type RedisNames, TURN_MS } from './redis-tur
  * longer fresh.
  */
 export function createRedisEntries(
-  { namespace, keepStaleMs }: SharedEntriesOptions,
+  { namespace, keepStaleMs, reportInvalid }: SharedEntriesOptions,
   connection: RedisConnection,
   platform: Pick<Platform, 'now' | 'elapsed' | 'schedule'>,
 ): SharedEntries {
@@ -37,14 +37,20 @@ export function createRedisEntries(
     } catch (error) {
       // Somebody else's value under our key: it makes room.
       if (!(error instanceof Error && error.message.startsWith('WRONGTYPE'))) throw error;
-      await redis.del(entry);
-      return undefined;
+      return drop(redis, entry);
     }
+    if (Object.keys(fields).length === 0) return undefined;
     const { body, ...times } = fields;
-    return readEntryFields(
+    const found = readEntryFields(
       { ...times, body: body === undefined ? undefined : new TextEncoder().encode(body) },
       platform.now(),
     );
+    return found ?? drop(redis, entry);
+  }
+
+  async function drop(redis: RedisCommands, entry: string): Promise<undefined> {
+    reportInvalid?.();
+    await redis.del(entry);
   }
 
   return {

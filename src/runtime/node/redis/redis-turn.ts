@@ -13,13 +13,14 @@ const RENEW_MS = 700;
 const LONGEST_TURN_MS = 330_000;
 /**
  * KEYS: entry, turn. ARGV: begun, stored, fresh, body, milliseconds to keep, token, channel, message, format, newest.
- * A load that began before that of the entry is late, and changes nothing; one from the future is not believed.
+ * A load that began before that of the entry is late, and changes nothing; one from the future is not believed, nor is what
+ * is no number, such as "nan", which is neither before nor after.
  */
 const SHARE = `
 local type = redis.call('TYPE', KEYS[1]).ok
 if type ~= 'hash' and type ~= 'none' then redis.call('DEL', KEYS[1]) end
 local begun = tonumber(redis.call('HGET', KEYS[1], 'begun') or '0') or 0
-if begun <= tonumber(ARGV[1]) or begun > tonumber(ARGV[10]) then
+if not (begun > tonumber(ARGV[1]) and begun <= tonumber(ARGV[10])) then
   redis.call('HSET', KEYS[1], 'format', ARGV[9], 'begun', ARGV[1], 'stored', ARGV[2], 'fresh', ARGV[3], 'body', ARGV[4])
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
 end

@@ -6,6 +6,7 @@ import type { Lifecycle } from '../../../composition/readiness.ts';
 import type { Config } from '../../../config/config.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import { authority } from '../platform/authority.ts';
 import { createNodePlatform, type NodePlatform } from '../platform/platform.ts';
 import type { RedisStore } from '../redis/create-redis-store.ts';
 import { createPrometheusMetrics, type PrometheusMetrics } from '../telemetry/metrics.ts';
@@ -69,7 +70,11 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
   const { host } = config.listen;
   const server = createHttpServer(
     app,
-    { hostname: authorityOf(host), isDraining: () => lifecycle === 'draining' },
+    {
+      hostname: authority(host),
+      isDraining: () => lifecycle === 'draining',
+      maxConnections: config.listen.maxConnections,
+    },
     platform,
   );
   const metricsServer = await openMetrics(prometheus, config, logger);
@@ -88,7 +93,7 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
 
   let stopping: Promise<void> | undefined;
   return {
-    url: `http://${authorityOf(host)}:${port}`,
+    url: `http://${authority(host, port)}`,
     port,
     warmed,
     stop: () => {
@@ -97,11 +102,6 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
       return stopping;
     },
   };
-}
-
-/** A host as it stands in a URL: an IPv6 address has brackets. */
-function authorityOf(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 async function stopService(
@@ -151,7 +151,7 @@ async function openMetrics(
 ): Promise<MetricsServer | undefined> {
   if (port === 0) return undefined;
   try {
-    const server = await startMetricsServer(prometheus, { host, port });
+    const server = await startMetricsServer(prometheus, { host, port }, logger);
     logger.info({ host, port }, 'metrics');
     return server;
   } catch (error) {

@@ -20,6 +20,8 @@ const NAMESPACE = 'imagecaches-bff:1:test';
 const PASSWORD = 'PlantedRedisPassword0001';
 
 interface TestStore {
+  /** Entries that could not be read. */
+  readonly invalid: () => number;
   readonly stop: () => void;
   readonly entries: SharedEntries;
   readonly use: SharedUse;
@@ -106,7 +108,14 @@ function openStore(
       },
     },
   );
-  const entries = store.openEntries({ namespace: async () => NAMESPACE, keepStaleMs: 60_000 });
+  let invalid = 0;
+  const entries = store.openEntries({
+    namespace: async () => NAMESPACE,
+    keepStaleMs: 60_000,
+    reportInvalid: () => {
+      invalid += 1;
+    },
+  });
   const use = store.openUse(async () => NAMESPACE);
   const shared: string[] = [];
   let sharedNext = Promise.withResolvers<string>();
@@ -123,6 +132,7 @@ function openStore(
     logger,
     used,
     delays,
+    invalid: () => invalid,
     shared,
     sharedOnce: () => sharedNext.promise,
     fire,
@@ -320,6 +330,13 @@ describe.skipIf(!hasRedisServer())('entries in Redis', () => {
     ['a time that is none', (key: string) => hset(key, { stored: '1e3' })],
     ['a negative time', (key: string) => hset(key, { begun: '-1' })],
     ['a time past all dates', (key: string) => hset(key, { fresh: '9999999999999999' })],
+    ['no number', (key: string) => hset(key, { begun: 'nan' })],
+    ['no number in capitals', (key: string) => hset(key, { begun: 'NaN' })],
+    ['a negative one that is none', (key: string) => hset(key, { begun: '-nan' })],
+    ['an infinite time', (key: string) => hset(key, { begun: 'inf' })],
+    ['a negative infinite time', (key: string) => hset(key, { begun: '-inf' })],
+    ['the year 9999', (key: string) => hset(key, { begun: '253402300799000', stored: '253402300799000' })],
+    ['a hexadecimal time', (key: string) => hset(key, { begun: '0x7fffffffffff' })],
     ['times in the wrong order', (key: string) => hset(key, { begun: '3000' })],
     ['a time to come', (key: string) => hset(key, { stored: String(Date.now() + 120_000) })],
     [
@@ -334,13 +351,19 @@ describe.skipIf(!hasRedisServer())('entries in Redis', () => {
     const store = openStore(server.url);
     await store.changed(true);
     const client = await openClient(server.url);
-    await client.sendCommand(command(`${NAMESPACE}:entry:{web}`));
+    const key = `${NAMESPACE}:entry:{web}`;
+    await client.sendCommand(command(key));
 
     expect(await store.entries.get('web')).toBeUndefined();
+    expect(await client.exists(key)).toBe(0);
+    expect(store.invalid()).toBe(1);
     const turn = await takeTurn(store, 'web');
+    // It is there again when the load ends: what is no entry is replaced all the same.
+    await client.sendCommand(command(key));
     const put = entry('good');
     await turn.settle(put);
     expect(await store.entries.get('web')).toEqual(put);
+    expect(store.invalid()).toBe(1);
   });
 
   it('are removed when the service says so', async () => {
