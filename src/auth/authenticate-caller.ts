@@ -7,7 +7,7 @@ import type { CallerLimits } from '../limits/caller-limits.ts';
 import { limitedNetwork } from '../limits/limited-network.ts';
 import { rateLimited } from '../limits/rate-limited.ts';
 import type { Platform } from '../platform/platform.ts';
-import { isSdkAuthorization, type SignatureVerifier } from './inbound-signature.ts';
+import { isSdkAuthorization, type SignatureVerifier, type SignedCaller } from './inbound-signature.ts';
 import { authorise, type Principal } from './principal.ts';
 import type { Authenticator } from './verify-token.ts';
 
@@ -52,7 +52,7 @@ export function authenticateCaller(
     failuresPerAddress.take(limitedNetwork(addressOf(c)), platform.elapsed());
   }
 
-  async function authenticate(c: Context): Promise<Principal> {
+  async function authenticate(c: Context): Promise<SignedCaller | { caller: Principal; admit?: undefined }> {
     // A request target has no fragment (RFC 9112, section 3.2). Parts that read the URL each in its own way could differ on
     // where the query begins.
     if (c.req.raw.url.includes('#'))
@@ -62,26 +62,27 @@ export function authenticateCaller(
       denyAfterFailures(c);
       return signatures.verify(c.req.raw, addressOf(c));
     }
-    return authenticator.authenticate(
-      authorization,
-      failuresPerAddress === undefined ? undefined : () => denyAfterFailures(c),
-    );
+    const beforeCheck = failuresPerAddress && (() => denyAfterFailures(c));
+    return { caller: await authenticator.authenticate(authorization, beforeCheck) };
   }
 
   return createMiddleware<CallerEnv>(async (c, next) => {
-    let caller: Principal;
+    let proved: Awaited<ReturnType<typeof authenticate>>;
     try {
-      caller = await authenticate(c);
+      proved = await authenticate(c);
     } catch (error) {
       countFailure(c, error);
       throw error;
     }
+    const { caller, admit } = proved;
     const record = c.get('record');
     record.subject = caller.subject;
     record.issuer = caller.issuer;
     authorise(caller);
     const waitMs = perPrincipal?.take(caller.limitKey, platform.elapsed());
     if (waitMs !== undefined) throw rateLimited('principal', limits.requestsPerMinute, waitMs);
+    // What the limit denies is not remembered: one caller must not fill the memory of all.
+    admit?.();
     record.access = 'granted';
     c.set('caller', caller);
     await next();

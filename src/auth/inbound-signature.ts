@@ -16,11 +16,10 @@ import { ALGORITHM, buildStringToSign } from '../signing/sign-request.ts';
 import { utcEpochMsOfDigits } from '../time/utc.ts';
 import { createLocalKeyStore } from './local-key-store.ts';
 import { type Principal, refusalOf } from './principal.ts';
+import { createReplayMemory } from './replay-memory.ts';
 
 /** A signature's date may differ this much from our clock, as at the vendor's gateway: 15 minutes. */
 export const MAX_SKEW_MS = 900_000;
-/** So many accepted signatures are remembered against replay; the oldest are forgotten first. */
-export const MAX_REMEMBERED_SIGNATURES = 10_000;
 /** What stands for the issuer of a caller that is proved by a signature. */
 export const SDK_KEYS_ISSUER = 'sdk-keys';
 
@@ -47,14 +46,26 @@ export interface SignedRequest {
   readonly headers: { get(name: string): string | null };
 }
 
+/** A caller who was proved by a signature. */
+export interface SignedCaller {
+  readonly caller: Principal;
+  /**
+   * Uses the signature up for other addresses. Call it when nothing stands against the request any more, and await nothing
+   * after it.
+   *
+   * @throws ProblemError `unauthenticated` when another address was quicker
+   */
+  admit(): void;
+}
+
 export interface SignatureVerifier {
   /**
    * Who signed this request?
    *
-   * @param clientAddress where it came from, for replay protection; undefined where it is not known
+   * @param clientAddress where it came from, for replay protection
    * @throws ProblemError (rejects with it) `unauthenticated`
    */
-  verify(request: SignedRequest, clientAddress: string | undefined): Promise<Principal>;
+  verify(request: SignedRequest, clientAddress: string): Promise<SignedCaller>;
 }
 
 /** Is this the Authorization header of one of the vendor's SDKs? */
@@ -86,9 +97,7 @@ export function createSignatureVerifier(
   const { digests = WEB_CRYPTO_DIGESTS } = deps;
   /** A Credential for each pair: the signer keeps its imported key with the object. */
   const credentials = new LRUCache<string, Credential>({ max: 1000 });
-  const addresses = new LRUCache<string, { readonly address: string; readonly untilMs: number }>({
-    max: MAX_REMEMBERED_SIGNATURES,
-  });
+  const replays = config.isReplayRefused ? createReplayMemory(deps) : undefined;
 
   function credentialOf(accessKeyId: string, secretAccessKey: string): Credential {
     const known = credentials.get(accessKeyId);
@@ -98,15 +107,9 @@ export function createSignatureVerifier(
     return credential;
   }
 
-  /** The same signature from another address is a copy of it. Only signatures that hold are remembered. */
+  /** The same signature from another address is a copy of it. */
   function refuseReplay(signature: string, address: string): void {
-    const nowMs = deps.now();
-    const seen = addresses.get(signature);
-    if (seen !== undefined && nowMs < seen.untilMs) {
-      if (seen.address !== address) throw refused('replayed');
-      return;
-    }
-    addresses.set(signature, { address, untilMs: nowMs + 2 * MAX_SKEW_MS });
+    if (replays?.isCopy(signature, address)) throw refused('replayed');
   }
 
   /** In one of the forms that it may have been signed in; the first is that of nearly all. */
@@ -153,9 +156,9 @@ export function createSignatureVerifier(
       if (key === undefined) throw refused('unknown_key');
       if (!isRight) throw refused('bad_signature');
       if (key.expiresAtMs !== undefined && deps.now() >= key.expiresAtMs) throw refused('expired_key');
-      if (config.isReplayRefused) refuseReplay(signature, clientAddress ?? 'unknown');
+      refuseReplay(signature, clientAddress);
       const scopes = key.scopes ?? [config.requiredScope];
-      return Object.freeze({
+      const caller = Object.freeze({
         issuer: SDK_KEYS_ISSUER,
         subject: key.subject,
         scopes,
@@ -165,6 +168,13 @@ export function createSignatureVerifier(
         }),
         limitKey: `${SDK_KEYS_ISSUER} ${key.subject}`,
       });
+      return {
+        caller,
+        admit() {
+          refuseReplay(signature, clientAddress);
+          replays?.remember(signature, clientAddress);
+        },
+      };
     },
   };
 }

@@ -30,7 +30,7 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   AUTH_ISSUER: 'who issues tokens; required without `AUTH_ISSUERS_FILE` and `SDK_KEYS_FILE`',
   AUTH_AUDIENCE: 'whom tokens are for; required with `AUTH_ISSUER`',
   AUTH_AUDIENCE_CLAIM:
-    'the claim that must hold one of `AUTH_AUDIENCE`, by name or path; `client_id` for Amazon Cognito',
+    'the claim that must hold one of `AUTH_AUDIENCE` in place of `aud`; `client_id` for Amazon Cognito',
   AUTH_JWKS_URL: 'where the keys of `AUTH_ISSUER` are',
   AUTH_JWKS_FILE: 'a file with the keys of `AUTH_ISSUER`, in place of `AUTH_JWKS_URL`',
   AUTH_ALGORITHMS: 'signatures of tokens; asymmetric ones only',
@@ -67,7 +67,6 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
 
 /** What happens without a setting that has no default, where its meaning does not say so. */
 export const WITHOUT: Readonly<Partial<Record<SettingName, string>>> = {
-  AUTH_AUDIENCE_CLAIM: '`aud`',
   HUAWEICLOUD_SDK_IAM_ENDPOINT: "the vendor's",
   AUTH_JWKS_URL: "the issuer's OpenID configuration",
   AUTH_JWKS_FILE: "the issuer's OpenID configuration",

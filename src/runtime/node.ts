@@ -1,90 +1,32 @@
 /**
  * The Node entry: `node src/runtime/node.ts [--check]`. All settings come from the environment.
  * Exit codes: 0 stopped as asked, 1 could not start or broke, 78 bad configuration (EX_CONFIG of sysexits.h).
+ *
+ * It imports nothing before it can be stopped: the system drops a signal to process 1 that has no handler, and loading the
+ * service takes several tenths of a second.
  */
-import { parseArgs } from 'node:util';
-import { type Config, ConfigError, parseConfig } from '../config/config.ts';
-import { describeError } from '../observability/describe-error.ts';
-import { authority } from './node/platform/authority.ts';
-import { readSettingFiles } from './node/platform/read-setting-files.ts';
-import { type RunningService, startService } from './node/server/start-service.ts';
-import { createLogger } from './node/telemetry/logger.ts';
 
-const EX_CONFIG = 78;
-/** A stuck reader of the log does not keep the process: 2 seconds. */
-const FLUSH_TIMEOUT_MS = 2000;
+/** Undefined while nothing is served yet: then there is nothing to finish. */
+let stop: (() => Promise<void>) | undefined;
+let signals = 0;
 
-const USAGE = `Usage: npm start [-- --check]
-
-  --check   validate the configuration and exit: 0 when it is good, ${EX_CONFIG} when not
-`;
-
-async function main(): Promise<void> {
-  const check = readArguments();
-  if (check === undefined) return;
-  const config = loadConfig();
-  if (config === undefined) return;
-  if (check) {
-    process.stdout.write(`The configuration is valid. Upstream: ${config.target.upstream.endpoint}\n`);
-    return;
-  }
-  await run(config);
+function onSignal(): void {
+  signals += 1;
+  // A check that was stopped has found nothing good.
+  if (stop === undefined) process.exit(process.argv.includes('--check') ? 1 : 0);
+  // A second signal means now.
+  if (signals > 1) process.exit(1);
+  void stop();
 }
 
-function readArguments(): boolean | undefined {
-  try {
-    const { values } = parseArgs({ options: { check: { type: 'boolean' }, help: { type: 'boolean' } } });
-    if (values.help !== true) return values.check === true;
-    process.stdout.write(USAGE);
-  } catch {
-    process.stderr.write(`Unknown argument.\n${USAGE}`);
-    process.exitCode = 64;
-  }
-  return undefined;
-}
+process.on('SIGTERM', onSignal);
+process.on('SIGINT', onSignal);
 
-function loadConfig(): Config | undefined {
-  try {
-    const { environment, faults } = readSettingFiles(process.env);
-    return parseConfig(environment, faults);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = EX_CONFIG;
-    return undefined;
-  }
-}
+const { main } = await import('./node/main.ts');
+// Loading is one long turn of the event loop; what came meanwhile is heard in a whole turn after it.
+for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+await main((stopService) => {
+  stop = stopService;
+});
 
-async function run(config: Config): Promise<void> {
-  const logger = createLogger(config.logLevel);
-  const flushed = () =>
-    new Promise<void>((resolve) => {
-      logger.flush(() => resolve());
-      setTimeout(resolve, FLUSH_TIMEOUT_MS);
-    });
-  let service: RunningService;
-  try {
-    service = await startService(config, logger);
-  } catch (error) {
-    const { code, port = config.listen.port } = error as { code?: unknown; port?: number };
-    const where = authority(config.listen.host, port);
-    logger.fatal({ error: describeError(error) }, `cannot listen on ${where}`);
-    process.stderr.write(`Cannot listen on ${where} (${String(code)}).\n`);
-    await flushed();
-    process.exit(1);
-  }
-
-  let signals = 0;
-  const stop = async () => {
-    signals += 1;
-    // Whoever asks twice means now.
-    if (signals > 1) process.exit(1);
-    await service.stop();
-    await flushed();
-    process.exit(0);
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-}
-
-await main();
+export {};

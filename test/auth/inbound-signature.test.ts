@@ -10,8 +10,6 @@ import { createTestService, type TestService, vendorEntry, vendorList } from '..
 
 /** A date may differ from the clock by 15 minutes, as at the vendor (docs/sdk-clients.md). */
 const MAX_SKEW_MS = 900_000;
-/** The last signatures that replay protection remembers (docs/sdk-clients.md). */
-const MAX_REMEMBERED_SIGNATURES = 10_000;
 /** The file of the keys is read once a second at most: a pair that is taken out stops within about a second. */
 const KEYS_CHECK_INTERVAL_MS = 1000;
 /** A reading that hangs is given up after 1 second. */
@@ -247,39 +245,114 @@ describe('requests signed with a key pair of ours', () => {
     expect([await ask(from), await ask(same), await ask(other)]).toEqual([200, 200, 401]);
   });
 
-  it('are remembered against replay for as long as their date is good, up to 30 minutes', async () => {
-    let address = '198.51.100.1';
-    const service = await createService(
-      { SDK_REPLAY_PROTECTION: 'on', TRUSTED_PROXIES: 'none' },
-      { clientAddress: () => address },
-    );
-    await service.clock.advance(1000 - (service.clock.now() % 1000));
-    const headers = await signedHeaders({ nowMs: service.clock.now() + MAX_SKEW_MS });
-    expect((await service.app.request(URL_V5, { headers })).status).toBe(200);
-    address = '198.51.100.2';
-    await service.clock.advance(2 * MAX_SKEW_MS - 1);
-    expect((await service.app.request(URL_V5, { headers })).status).toBe(401);
-    expect(service.logger.lines.at(-1)?.fields.reason).toBe('replayed');
-  });
+  describe('where replay is refused', () => {
+    const FIRST = '198.51.100.1';
+    const OTHER = '198.51.100.2';
 
-  it('are remembered against replay, 10,000 of them: the one not seen for longest is forgotten', async () => {
-    let address = '198.51.100.1';
-    const service = await createService(
-      { SDK_REPLAY_PROTECTION: 'on', TRUSTED_PROXIES: 'none', RATE_LIMIT_PER_MINUTE: '0' },
-      { clientAddress: () => address, digests: NODE_DIGESTS },
+    async function createReplayed(environment: Record<string, string> = {}) {
+      const from = { address: FIRST };
+      const service = await createService(
+        { SDK_REPLAY_PROTECTION: 'on', TRUSTED_PROXIES: 'none', ...environment },
+        { clientAddress: () => from.address, digests: NODE_DIGESTS },
+      );
+      await service.clock.advance(1000 - (service.clock.now() % 1000));
+      /** Signed at a time; the number tells signatures of the same second apart. */
+      const make = async (number = 0, nowMs = service.clock.now(), key = KEY) => {
+        const request = { method: 'GET', url: new URL(URL_V5), headers: { 'x-number': String(number) } };
+        const signed = await signRequest(request, key, { nowMs, digests: NODE_DIGESTS });
+        return { host: HOST, ...signed.headers };
+      };
+      const ask = async (headers: Record<string, string>, address = FIRST) => {
+        from.address = address;
+        const { status } = await service.app.request(URL_V5, { headers });
+        const { reason } = (service.logger.lines.at(-1)?.fields ?? {}) as { reason?: string };
+        return reason === undefined ? status : `${status} ${reason}`;
+      };
+      return { service, make, ask };
+    }
+
+    it('a signature is remembered to the last millisecond of its date, up to 30 minutes', async () => {
+      const { service, make, ask } = await createReplayed();
+      const headers = await make(0, service.clock.now() + MAX_SKEW_MS);
+      expect(await ask(headers)).toBe(200);
+      for (const stepMs of [1, MAX_SKEW_MS, MAX_SKEW_MS - 2, 1]) {
+        await service.clock.advance(stepMs);
+        expect(await ask(headers, OTHER)).toBe('401 replayed');
+        expect(await ask(headers)).toBe(200);
+      }
+      await service.clock.advance(1);
+      expect(await ask(headers, OTHER)).toBe('401 date_out_of_range');
+    });
+
+    it.each([8 * 3_600_000, 600_000, 24 * 3_600_000])(
+      'a signature stays known when the clock is set by %d ms, forward or back, and set right again',
+      async (byMs) => {
+        const { service, make, ask } = await createReplayed();
+        const headers = await make();
+        expect(await ask(headers)).toBe(200);
+        for (const stepMs of [byMs, -byMs, -byMs, byMs]) {
+          service.clock.set(stepMs);
+          expect(await ask(headers, OTHER)).toMatch(/^401/);
+          // Others come and go meanwhile.
+          const more = await make(1);
+          expect(await ask(more)).toBe(200);
+          expect(await ask(more, OTHER)).toBe('401 replayed');
+        }
+        expect(await ask(headers, OTHER)).toBe('401 replayed');
+        // The date is in the window again long after 30 minutes went by.
+        await service.clock.advance(byMs);
+        await ask(await make(2));
+        expect(await ask(headers, OTHER)).toBe(byMs > MAX_SKEW_MS ? '401 date_out_of_range' : '401 replayed');
+        service.clock.set(-byMs);
+        expect(await ask(headers, OTHER)).toBe('401 replayed');
+      },
     );
-    const ask = async (number: number) => {
-      const request = { method: 'GET', url: new URL(URL_V5), headers: { 'x-number': String(number) } };
-      const signed = await signRequest(request, KEY, { nowMs: service.clock.now(), digests: NODE_DIGESTS });
-      return (await service.app.request(URL_V5, { headers: { host: HOST, ...signed.headers } })).status;
-    };
-    for (let number = 1; number <= MAX_REMEMBERED_SIGNATURES; number += 1) await ask(number);
-    address = '198.51.100.2';
-    // The first is known still, and by that the second becomes the one not seen for longest.
-    expect(await ask(1)).toBe(401);
-    expect(await ask(0)).toBe(200);
-    expect(await ask(3)).toBe(401);
-    expect(await ask(2)).toBe(200);
+
+    it('nothing that can be replayed is forgotten: 12,000 signatures within 15 minutes', async () => {
+      const { service, make, ask } = await createReplayed({ RATE_LIMIT_PER_MINUTE: '0' });
+      const first = await make(0);
+      expect(await ask(first)).toBe(200);
+      for (let number = 1; number <= 12_000; number += 1) {
+        if (number % 3000 === 0) await service.clock.advance(60_000);
+        await ask(await make(number));
+      }
+      expect(await ask(first, OTHER)).toBe('401 replayed');
+      expect(await ask(first)).toBe(200);
+    });
+
+    it('what the rate limit denies does not count as sent, and is let in once from anywhere', async () => {
+      const { service, make, ask } = await createReplayed({ RATE_LIMIT_PER_MINUTE: '1' });
+      expect(await ask(await make(0))).toBe(200);
+      const denied = await make(1);
+      expect(await ask(denied)).toBe('429 principal_limit');
+      await service.clock.advance(60_000);
+      expect(await ask(denied, OTHER)).toBe(200);
+      expect(await ask(denied)).toBe('401 replayed');
+      // A copy takes nothing of what the caller may send.
+      await service.clock.advance(60_000);
+      expect(await ask(denied)).toBe('401 replayed');
+      expect(await ask(await make(2))).toBe(200);
+    });
+
+    it('of copies that come at the same moment one is let in', async () => {
+      const { service, make } = await createReplayed();
+      const headers = await make();
+      let address = 0;
+      const racing = await createService(
+        { SDK_REPLAY_PROTECTION: 'on', TRUSTED_PROXIES: 'none' },
+        {
+          clientAddress: () => {
+            address += 1;
+            return `198.51.100.${address}`;
+          },
+          now: service.clock.now,
+        },
+      );
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, () => racing.app.request(URL_V5, { headers })),
+      );
+      expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(401)]);
+    });
   });
 
   it('ask for the file of the keys once a second at most, and wait a second for it', async () => {

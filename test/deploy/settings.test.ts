@@ -89,7 +89,7 @@ describe('the settings in the documentation', () => {
   it.each(ROWS)('%s has its default, its allowed values and a meaning', (name, row) => {
     const cells = documented.get(name) ?? documented.get(`${name}_FILE`);
     if (row.default !== undefined) expect(cells?.defaultText).toBe(row.default);
-    else expect(cells?.defaultText).toMatch(/^(?:–|the (?:vendor|issuer)'s.*)$/);
+    else expect(cells?.defaultText).toMatch(/^(?:–|`aud`|the (?:vendor|issuer)'s.*)$/);
     expect(cells?.value).toBe(row.rule);
     if (row.range !== undefined)
       expect(cells?.value).toContain(`from ${row.range.least} to ${row.range.most}`);

@@ -47,39 +47,24 @@ const MAX_ISSUERS = 100;
 
 const IssuerSchema = z
   .strictObject({
-    issuer: secureUrl.meta({ description: `The claim iss of its tokens: ${SECURE_URL_RULE}.` }),
-    audiences: z.array(visibleAscii).min(1).meta({
-      description: 'One of them must be in the claim aud of a token, or in the one that audienceClaim names.',
-    }),
-    audienceClaim: claimName.optional().meta({
-      description:
-        'The claim that is looked at in place of aud, for issuers whose access tokens have none: client_id.',
-    }),
-    jwksUrl: secureUrl
-      .optional()
-      .meta({ description: "Its keys; without it and jwksFile from the issuer's OpenID configuration." }),
-    jwksFile: filePath.optional().meta({ description: 'The path of a JWKS file.' }),
+    issuer: secureUrl,
+    audiences: z.array(visibleAscii).min(1),
+    audienceClaim: claimName.optional(),
+    jwksUrl: secureUrl.optional(),
+    jwksFile: filePath.optional(),
     algorithms: z
       .array(z.enum(ASYMMETRIC_ALGORITHMS))
       .min(1)
       .default([...DEFAULT_ALGORITHMS]),
-    requiredScopes: z
-      .array(scopeToken)
-      .default([DEFAULT_SCOPE])
-      .meta({ description: 'A token needs all of them. Empty only together with allowedSubjects.' }),
+    requiredScopes: z.array(scopeToken).default([DEFAULT_SCOPE]),
     scopeClaims: z
       .array(claimName)
       .min(1)
-      .default([...DEFAULT_SCOPE_CLAIMS])
-      .meta({
-        description:
-          'Claims that hold scopes, as a string with spaces or as an array; a name, or a path with dots.',
-      }),
+      .default([...DEFAULT_SCOPE_CLAIMS]),
     allowedSubjects: z
       .array(z.string().regex(/^[^*]{1,256}\*?$/))
       .min(1)
-      .optional()
-      .meta({ description: 'Who may come: the claim sub, exact or with a trailing *.' }),
+      .optional(),
   })
   .refine(({ jwksUrl, jwksFile }) => jwksUrl === undefined || jwksFile === undefined, {
     path: ['jwksFile'],
@@ -92,7 +77,7 @@ const IssuerSchema = z
 /** The document in AUTH_ISSUERS_FILE. */
 export const IssuersSchema = z
   .strictObject({
-    $schema: z.string().optional().meta({ description: 'For editors.' }),
+    $schema: z.string().optional(),
     issuers: z.array(IssuerSchema).min(1).max(MAX_ISSUERS),
   })
   .refine(({ issuers }) => new Set(issuers.map(({ issuer }) => issuer)).size === issuers.length, {

@@ -17,29 +17,17 @@ export interface LocalKey {
 const MAX_KEYS = 10_000;
 
 const LocalKeySchema = z.strictObject({
-  accessKeyId: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]{8,128}$/)
-    .meta({ description: 'What the SDK calls AK: 8 to 128 letters, digits, - and _.' }),
-  secretAccessKey: z
-    .string()
-    .regex(/^[\x21-\x7e]{32,256}$/)
-    .meta({ description: 'What the SDK calls SK: 32 to 256 visible characters, from a random source.' }),
-  subject: z
-    .string()
-    .regex(/^[^\p{Cc}]{1,256}$/u)
-    .meta({ description: 'Who calls: 1 to 256 characters, for the log and the limits.' }),
-  scopes: z.array(scopeToken).optional().meta({ description: 'Without it the scope that AUTH_SCOPE names.' }),
-  expiresAt: z.iso
-    .datetime({ offset: true })
-    .optional()
-    .meta({ description: 'RFC 3339; without it the key does not expire.' }),
+  accessKeyId: z.string().regex(/^[A-Za-z0-9_-]{8,128}$/),
+  secretAccessKey: z.string().regex(/^[\x21-\x7e]{32,256}$/),
+  subject: z.string().regex(/^[^\p{Cc}]{1,256}$/u),
+  scopes: z.array(scopeToken).optional(),
+  expiresAt: z.iso.datetime({ offset: true }).optional(),
 });
 
 /** The document in SDK_KEYS_FILE. */
 export const LocalKeysSchema = z
   .strictObject({
-    $schema: z.string().optional().meta({ description: 'For editors.' }),
+    $schema: z.string().optional(),
     keys: z.array(LocalKeySchema).max(MAX_KEYS),
   })
   .refine(({ keys }) => new Set(keys.map(({ accessKeyId }) => accessKeyId)).size === keys.length, {

@@ -1,70 +1,6 @@
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
-import { type Metrics, NO_METRICS } from '../../../src/observability/metrics.ts';
-import { createHttpServer } from '../../../src/runtime/node/server/http-server.ts';
+import { describe, expect, it } from 'vitest';
+import { answersOf, LIVE, startHttpService } from '../../support/http-service.ts';
 import { connectRaw, exchangeRaw } from '../../support/raw-connection.ts';
-import { createTestService, vendorEntry, vendorList } from '../../support/test-service.ts';
-
-const closing: Server[] = [];
-afterEach(async () => {
-  for (const server of closing.splice(0)) {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  }
-});
-
-interface Counted {
-  readonly route: string;
-  readonly method: string;
-  readonly status: number;
-}
-
-/** The real app behind the real server, with an upstream that answers when it is told to. */
-async function startService() {
-  const counted: Counted[] = [];
-  const metrics: Metrics = {
-    ...NO_METRICS,
-    requestAnswered: (route, method, status) => void counted.push({ route, method, status }),
-  };
-  const service = await createTestService({ RATE_LIMIT_PER_MINUTE: '0' }, { metrics });
-  const gate = Promise.withResolvers<void>();
-  const asked = Promise.withResolvers<void>();
-  service.upstream = async () => {
-    asked.resolve();
-    await gate.promise;
-    return vendorList(vendorEntry('web-base'));
-  };
-  const server = createHttpServer(
-    service.app,
-    { hostname: '127.0.0.1', isDraining: () => false, maxConnections: 100 },
-    { logger: service.logger, metrics, elapsed: service.clock.elapsed },
-  );
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing.push(server);
-  const { port } = server.address() as AddressInfo;
-  const miss = `GET /imagecaches HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${await service.token()}\r\n`;
-  return { service, counted, port, miss, asked: asked.promise, answer: gate.resolve };
-}
-
-const LIVE = 'GET /livez HTTP/1.1\r\nHost: a\r\n';
-
-/** The status lines and bodies, in the order in which they came. */
-function answersOf(text: string): { status: number; body: string; close: boolean }[] {
-  const found = [];
-  for (let rest = text; rest !== ''; ) {
-    const end = rest.indexOf('\r\n\r\n') + 4;
-    const head = rest.slice(0, end);
-    const length = Number(/^content-length: (\d+)/im.exec(head)?.[1] ?? 0);
-    found.push({
-      status: Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1]),
-      body: rest.slice(end, end + length),
-      close: /^connection: close/im.test(head),
-    });
-    rest = rest.slice(end + length);
-  }
-  return found;
-}
 
 const statusesOf = (text: string) => answersOf(text).map(({ status }) => status);
 
@@ -87,7 +23,7 @@ describe('a miss under way, and then on its connection', () => {
   ])(
     '%s: the answer comes first, then the refusal and the close',
     async (_what, bytes, status, code, method) => {
-      const { service, port, miss, asked, answer, counted } = await startService();
+      const { service, port, miss, asked, answer, counted } = await startHttpService();
       const connection = connectRaw(port);
       connection.send(`${miss}\r\n${bytes}`);
       await asked;
@@ -109,7 +45,7 @@ describe('a miss under way, and then on its connection', () => {
   );
 
   it('requests that are good: all are answered, in order', async () => {
-    const { port, miss, asked, answer } = await startService();
+    const { port, miss, asked, answer } = await startHttpService();
     const connection = connectRaw(port);
     connection.send(`${miss}\r\n${LIVE}\r\nGET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n`);
     await asked;
@@ -124,7 +60,7 @@ describe('Connection: close, and then another request', () => {
     ['at once', true],
     ['later', false],
   ])('%s: the first is answered, the second is ignored', async (_when, isAtOnce) => {
-    const { port, miss, asked, answer, counted } = await startService();
+    const { port, miss, asked, answer, counted } = await startHttpService();
     const connection = connectRaw(port);
     connection.send(`${miss}Connection: close\r\n\r\n${isAtOnce ? `${LIVE}\r\n` : ''}`);
     await asked;
@@ -140,7 +76,7 @@ describe('Connection: close, and then another request', () => {
   });
 
   it('a malformed line after it is ignored too', async () => {
-    const { port, miss, asked, answer } = await startService();
+    const { port, miss, asked, answer } = await startHttpService();
     const connection = connectRaw(port);
     connection.send(`${miss}Connection: close\r\n\r\nhello\r\n\r\n`);
     await asked;
@@ -151,7 +87,7 @@ describe('Connection: close, and then another request', () => {
 
 describe('pipelined requests', () => {
   it('begin one after the other', async () => {
-    const { service, port, miss, asked, answer } = await startService();
+    const { service, port, miss, asked, answer } = await startHttpService();
     const connection = connectRaw(port);
     const named = (name: string) => miss.replace('/imagecaches', `/imagecaches?name=${name}`);
     connection.send(`${named('a')}\r\n${named('b')}\r\n${named('c')}Connection: close\r\n\r\n`);
@@ -164,7 +100,7 @@ describe('pipelined requests', () => {
   });
 
   it('are all answered, however many come, with and without bodies', async () => {
-    const { port } = await startService();
+    const { port } = await startHttpService();
     const connection = connectRaw(port);
     const withBody = `${LIVE}Content-Length: 3\r\n\r\nabc`;
     const count = 5000;

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
@@ -323,6 +324,58 @@ describe('secrets', () => {
         expect(text).not.toContain(part);
       }
     }
+  });
+});
+
+/** Sends the signal when the service is about to be loaded: handlers have to be there, and nothing else is. */
+const SIGNAL_WHILE_LOADING = `--import=data:text/javascript,${encodeURIComponent(`
+  import { registerHooks } from 'node:module';
+  registerHooks({
+    resolve(specifier, context, next) {
+      if (specifier === './node/main.ts') process.kill(process.pid, 'SIGTERM');
+      return next(specifier, context);
+    },
+  });
+`)}`;
+/** Runs a command as process 1 of a namespace of its own. */
+const AS_PROCESS_1 = ['unshare', '--pid', '--fork', '--kill-child'];
+const canBeProcess1 = () => spawnSync('unshare', [...AS_PROCESS_1.slice(1), 'true']).status === 0;
+
+describe('a signal to stop', () => {
+  it.each([
+    ['', []],
+    [' as process 1, for which the system has no default', AS_PROCESS_1],
+  ])('ends a service that is still being loaded%s', async (_as, wrapper) => {
+    if (wrapper.length > 0 && !canBeProcess1()) return;
+    const service = startProcess(
+      ENTRY,
+      [],
+      environment({ NODE_OPTIONS: SIGNAL_WHILE_LOADING, SHUTDOWN_DELAY_SECONDS: '600' }),
+      wrapper,
+    );
+    running.push(service);
+    expect(await service.exited).toBe(0);
+    expect([service.stdout(), service.stderr()]).toEqual(['', '']);
+  });
+
+  it('during a background refresh ends it without a word of a failed call', async () => {
+    const service = await startService({ CACHE_TTL_SECONDS: '1' });
+    const get = async () => {
+      const response = await fetch(`${service.url}/imagecaches`, {
+        headers: { authorization: `Bearer ${await issuer.sign()}` },
+      });
+      await response.arrayBuffer();
+      return response.headers.get('cache-status');
+    };
+    await get();
+    simulator.hold('hang');
+    while (!(await get())?.includes('fwd=stale') && simulator.count('/v5/imagecaches') < 2);
+    await simulator.arrived('hang');
+    service.child.kill('SIGTERM');
+    expect(await service.exited).toBe(0);
+    expect(service.stdout()).toMatch(/"msg":"stopped"/);
+    expect(service.stdout()).not.toMatch(/"level":"(?:warn|error)"/);
+    expect(service.stderr()).toBe('');
   });
 });
 

@@ -15,13 +15,19 @@ export interface RunningProcess {
   readonly exited: Promise<number | string>;
 }
 
-/** Starts a script of this project on this very Node, with nothing but the given environment. */
+/**
+ * Starts a script of this project on this very Node, with nothing but the given environment.
+ *
+ * @param wrapper a command that runs the one that follows it
+ */
 export function startProcess(
   script: string,
   args: readonly string[] = [],
   environment: Record<string, string> = {},
+  wrapper: readonly string[] = [],
 ): RunningProcess {
-  const child = spawn(process.execPath, [script, ...args], {
+  const [command = '', ...rest] = [...wrapper, process.execPath, script, ...args];
+  const child = spawn(command, rest, {
     cwd: ROOT,
     env: { PATH: process.env.PATH ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

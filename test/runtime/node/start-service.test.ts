@@ -280,19 +280,48 @@ describe('readiness', () => {
 
 describe('a stop', () => {
   it('waits for work that no caller waits for any more', async () => {
-    // The longest pause before a second attempt, which is what a stop that does not wait would miss.
-    vi.spyOn(Math, 'random').mockReturnValue(0.99);
-    const service = await start({
-      UPSTREAM_CONNECT_TIMEOUT_MS: '500',
-      UPSTREAM_ATTEMPT_TIMEOUT_MS: '500',
-      UPSTREAM_DEADLINE_MS: '2000',
-    });
+    const service = await start();
     simulator.hold('slow');
     await service.leave('/imagecaches', simulator.arrived('slow'));
+    const stopped = service.stop();
+    await vi.waitFor(() => expect(service.messages()).toContain('no longer accepting connections'));
+    simulator.release('slow');
+    await stopped;
+    expect(service.messages().at(-1)).toBe('stopped');
+    expect(service.logger.lines.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
+    // The connection was not closed under it: it was answered to its end.
+    expect(simulator.requests.filter(({ path }) => path === PATH)).toHaveLength(1);
+  });
+
+  it('gives load balancers no notice of what was never ready', async () => {
+    const asked = Promise.withResolvers<void>();
+    const keys = http.createServer(() => asked.resolve());
+    await new Promise<void>((resolve) => keys.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = keys.address() as { port: number };
+      const starting = start({
+        AUTH_JWKS_URL: `http://127.0.0.1:${port}/jwks`,
+        SHUTDOWN_DELAY_SECONDS: '600',
+      });
+      await asked.promise;
+      await (running.at(-1) as RunningService).stop();
+      const { messages } = await starting;
+      expect(messages()).toContain('stopped');
+    } finally {
+      keys.closeAllConnections();
+      await new Promise((resolve) => keys.close(resolve));
+    }
+  });
+
+  it('drops that work after a second, without a word of what fails by that', async () => {
+    const service = await start({ UPSTREAM_ATTEMPT_TIMEOUT_MS: '60000', UPSTREAM_DEADLINE_MS: '60000' });
+    simulator.hold('hang');
+    await service.leave('/imagecaches', simulator.arrived('hang'));
+    const left = simulator.abandoned('hang');
     await service.stop();
-    const messages = service.messages();
-    expect(messages.at(-1)).toBe('stopped');
-    expect(messages.filter((message) => message === 'upstream call')).toHaveLength(2);
+    await left;
+    expect(service.messages().at(-1)).toBe('stopped');
+    expect(service.logger.lines.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
   });
 
   it('is one, however often it is asked for, and frees the ports', async () => {

@@ -3,6 +3,8 @@ import { canonicalHost } from './canonical-host.ts';
 
 /** The authority of a target in absolute form (RFC 9112, section 3.2.2). */
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/;
+/** The URL standard takes it for a slash, and RFC 3986 for nothing. */
+const BACKSLASH_IN_PATH = /^[^?]*\\/;
 
 /**
  * Checks what a request's URL is made from, before anything is made from it: Host and the target, by one grammar for all
@@ -20,9 +22,12 @@ export function checkTarget({ headers, httpVersionMinor, url = '' }: IncomingMes
     if (canonical === undefined) return 'the Host header is not valid';
     headers.host = canonical;
   }
-  if (url.startsWith('/')) return undefined;
+  return isTarget(url) ? undefined : 'the request target is not valid';
+}
+
+function isTarget(url: string): boolean {
+  if (BACKSLASH_IN_PATH.test(url)) return false;
+  if (url.startsWith('/')) return true;
   const authority = ABSOLUTE.exec(url)?.[1];
-  return authority !== undefined && canonicalHost(authority) !== undefined
-    ? undefined
-    : 'the request target is not valid';
+  return authority !== undefined && canonicalHost(authority) !== undefined;
 }

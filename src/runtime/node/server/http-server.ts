@@ -15,16 +15,20 @@ import { createRefuseUnrouted, endSocket, type RefuseUnrouted } from './unrouted
 
 /** All request headers together: above a 16 KiB token, so that one over the limit gets its 401 from us. */
 const MAX_HEADER_BYTES = 32_768;
-/** Time for a client to send its headers: 10 seconds. */
-const HEADERS_TIMEOUT_MS = 10_000;
-/** Time for a client to send its whole request: 15 seconds. */
-const REQUEST_TIMEOUT_MS = 15_000;
-/** Interval at which connections are checked for these times. */
-const CONNECTION_CHECK_MS = 2000;
 /** Nothing here reads a body; a longer one, or one of unknown length, ends its connection with the answer: 64 KiB. */
 const MAX_BODY_BYTES = 65_536;
-/** Idle connections stay open longer than those of common load balancers (60 s), so that they close first. */
-const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+
+/** Times that clients have, in milliseconds, by their names in Node. */
+const TIMES = {
+  /** For a client to send its headers: 10 seconds. */
+  headersTimeout: 10_000,
+  /** For a client to send its whole request: 15 seconds. */
+  requestTimeout: 15_000,
+  /** Interval at which connections are checked for these times: 2 seconds. */
+  connectionsCheckingInterval: 2000,
+  /** Idle connections stay open longer than those of common load balancers (60 s), so that they close first. */
+  keepAliveTimeout: 65_000,
+};
 
 export interface HttpServerOptions {
   /** Where it listens: the host of requests that name none (HTTP/1.0). An IPv6 address has brackets. */
@@ -33,12 +37,14 @@ export interface HttpServerOptions {
   readonly isDraining: () => boolean;
   /** Most connections at once. */
   readonly maxConnections: number;
+  /** Other times than those of the contract, for tests. */
+  readonly times?: Partial<typeof TIMES>;
 }
 
 /** The server that callers reach: it bounds what a client may send and hold and how long it may take, and leads to the app. */
 export function createHttpServer(
   app: Pick<App, 'fetch' | 'hits'>,
-  { hostname, isDraining, maxConnections }: HttpServerOptions,
+  { hostname, isDraining, maxConnections, times }: HttpServerOptions,
   platform: Pick<Platform, 'logger' | 'metrics' | 'elapsed'>,
 ): Server {
   const refuse = createRefuseUnrouted(platform);
@@ -46,10 +52,8 @@ export function createHttpServer(
   const throughHono = createHonoListener(app, { hostname, refuse, decisions });
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionsCheckingInterval: CONNECTION_CHECK_MS,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    ...TIMES,
+    ...times,
     // Two Authorization headers become one bad one; by default Node would silently take the first.
     joinDuplicateHeaders: true,
     // A request without Host is refused below, as a problem.

@@ -13,11 +13,14 @@ import { createPrometheusMetrics, type PrometheusMetrics } from '../telemetry/me
 import { type MetricsServer, startMetricsServer } from '../telemetry/metrics-server.ts';
 import type { NodeTracing } from '../telemetry/tracer.ts';
 import { createHttpServer } from './http-server.ts';
+import { createMutedLogger } from './muted-logger.ts';
 
 const { version: VERSION } = packageJson;
 
 /** Interval at which connections that have become idle are closed while draining. */
 const IDLE_CHECK_MS = 50;
+/** Time for work that no caller waits for, such as a refresh, before it is dropped: 1 second. */
+const BACKGROUND_MS = 1000;
 
 export interface RunningService {
   /** Where it listens, such as http://127.0.0.1:8080. */
@@ -34,6 +37,8 @@ export interface RunningService {
 
 /** What a service has opened, in the order in which it is closed. */
 interface Opened {
+  /** Silences that work that is dropped. */
+  readonly mute: () => void;
   readonly node: NodePlatform;
   readonly store: RedisStore | undefined;
   readonly tracing: NodeTracing | undefined;
@@ -48,8 +53,9 @@ interface Opened {
 export async function startService(config: Config, logger: Logger): Promise<RunningService> {
   let lifecycle: Lifecycle = 'starting';
   const prometheus = createPrometheusMetrics(VERSION);
+  const { logger: ofWork, mute } = createMutedLogger(logger);
   const node = createNodePlatform(config, {
-    logger,
+    logger: ofWork,
     metrics: prometheus.metrics,
     connectionOpened: prometheus.connectionOpened,
   });
@@ -97,8 +103,11 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
     port,
     warmed,
     stop: () => {
+      // What was never ready gets no requests from load balancers, which then need no notice.
+      const delayMs = lifecycle === 'starting' ? 0 : config.shutdown.delayMs;
       lifecycle = 'draining';
-      stopping ??= stopService(server, { node, store, tracing, metricsServer }, config.shutdown, logger);
+      const opened = { mute, node, store, tracing, metricsServer };
+      stopping ??= stopService(server, opened, { ...config.shutdown, delayMs }, logger);
       return stopping;
     },
   };
@@ -106,7 +115,7 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
 
 async function stopService(
   server: Server,
-  { node, store, tracing, metricsServer }: Opened,
+  { mute, node, store, tracing, metricsServer }: Opened,
   { delayMs, graceMs }: Config['shutdown'],
   logger: Logger,
 ): Promise<void> {
@@ -124,6 +133,8 @@ async function stopService(
   await closed;
   clearTimeout(cutOff);
   clearInterval(endIdle);
+  mute();
+  await endWithin(BACKGROUND_MS, node.backgroundEnded());
   await node.close();
   await node.backgroundEnded();
   store?.stop();
@@ -131,6 +142,13 @@ async function stopService(
   // Last, so that the drain can be watched.
   await metricsServer?.stop();
   logger.info({}, 'stopped');
+}
+
+async function endWithin(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, timeoutMs);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
 }
 
 function listen(server: Server, { host, port }: Config['listen']): Promise<void> {

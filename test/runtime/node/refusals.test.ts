@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest';
+import { answersOf, LIVE, startHttpService } from '../../support/http-service.ts';
+import { connectRaw, exchangeRaw } from '../../support/raw-connection.ts';
+
+/** Requests that never reach the app. Each is refused as a problem, which is counted and logged like other answers. */
+const REFUSALS: readonly (readonly [string, string, number, string, string])[] = [
+  ['no Host', 'GET /livez HTTP/1.1\r\n\r\n', 400, 'bad_request', 'GET'],
+  ['a Host that is none', 'GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n', 400, 'bad_request', 'GET'],
+  ['a target that is none', 'GET livez HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'bad_request', 'OTHER'],
+  ['a target of another form', 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'bad_request', 'OPTIONS'],
+  ['a path with a backslash', 'GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'bad_request', 'GET'],
+  ['no request line', 'hello\r\n\r\n', 400, 'bad_request', 'OTHER'],
+  ['another version', 'GET /livez HTTP/3.0\r\nHost: a\r\n\r\n', 400, 'bad_request', 'OTHER'],
+  ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'bad_request', 'OTHER'],
+  ['an unknown method', 'BREW /livez HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'bad_request', 'OTHER'],
+  ['TLS', '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\r\n\r\n', 400, 'bad_request', 'OTHER'],
+  ['a header without a colon', `${LIVE}bad\r\n\r\n`, 400, 'bad_request', 'OTHER'],
+  ['a space before a colon', `${LIVE}A : b\r\n\r\n`, 400, 'bad_request', 'OTHER'],
+  ['a folded header', `${LIVE}A: b\r\n c\r\n\r\n`, 400, 'bad_request', 'OTHER'],
+  ['two lengths', `${LIVE}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`, 400, 'bad_request', 'OTHER'],
+  ['a length that is none', `${LIVE}Content-Length: x\r\n\r\n`, 400, 'bad_request', 'OTHER'],
+  ['headers over 32 KiB', `${LIVE}A: ${'x'.repeat(33_000)}\r\n\r\n`, 431, 'headers_too_large', 'OTHER'],
+  ['a target over 32 KiB', `GET /${'x'.repeat(33_000)} HTTP/1.1\r\n\r\n`, 431, 'headers_too_large', 'OTHER'],
+  ['an expectation', `${LIVE}Expect: junk\r\n\r\n`, 417, 'expectation_failed', 'GET'],
+  ['CONNECT', 'CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n', 405, 'method_not_allowed', 'CONNECT'],
+];
+
+describe('what never reaches the app', () => {
+  it.each(REFUSALS)('%s is a problem, counted and logged', async (_what, bytes, status, code, method) => {
+    const { port, counted, service } = await startHttpService();
+    const text = await exchangeRaw(port, bytes);
+    const [answer, ...others] = answersOf(text);
+    expect(others).toEqual([]);
+    expect(answer).toMatchObject({ status, close: true });
+    const id = /^x-request-id: ([0-9a-f-]{36})\r$/im.exec(text)?.[1];
+    expect(JSON.parse(answer?.body ?? '')).toMatchObject({ status, code, instance: id });
+    expect(text).toMatch(/^content-type: application\/problem\+json\r$/im);
+    expect(text).toMatch(/^cache-control: no-store\r$/im);
+    expect(text).toMatch(/^date: /im);
+    expect(/^allow: GET, HEAD\r$/im.test(text)).toBe(status === 405);
+    expect(counted).toEqual([{ route: 'unmatched', status, method }]);
+    expect(service.logger.lines).toMatchObject([
+      { level: 'info', message: 'request', fields: { requestId: id, status, code } },
+    ]);
+    // The next caller has the service as it was.
+    expect(await exchangeRaw(port, `${LIVE}Connection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  it('keeps the id of a request that could be read', async () => {
+    const { port, counted, service } = await startHttpService();
+    for (const bytes of [
+      'GET /livez HTTP/1.1\r\nX-Request-Id: my-id\r\n\r\n',
+      `${LIVE}Expect: junk\r\nX-Request-Id: my-id\r\n\r\n`,
+      'CONNECT a:443 HTTP/1.1\r\nHost: a\r\nX-Request-Id: my-id\r\n\r\n',
+    ])
+      expect(await exchangeRaw(port, bytes)).toContain('"instance":"my-id"');
+    expect(counted).toHaveLength(3);
+    expect(service.logger.lines.map(({ fields }) => fields.requestId)).toEqual(['my-id', 'my-id', 'my-id']);
+  });
+});
+
+describe('what does not arrive in time', () => {
+  const times = { headersTimeout: 50, requestTimeout: 100, connectionsCheckingInterval: 10 };
+
+  it.each([
+    ['nothing', ''],
+    ['half a line', 'GET /li'],
+    ['half of the headers', LIVE],
+  ])('%s is a 408, counted and logged', async (_what, bytes) => {
+    const { port, counted, service } = await startHttpService({ times });
+    const text = await exchangeRaw(port, bytes);
+    expect(answersOf(text)).toMatchObject([{ status: 408, close: true }]);
+    expect(text).toMatch(/"code":"request_timeout"/);
+    expect(counted).toEqual([{ route: 'unmatched', method: 'OTHER', status: 408 }]);
+    expect(service.logger.lines).toMatchObject([{ fields: { status: 408, code: 'request_timeout' } }]);
+  });
+
+  it('the body of a request that has its answer: the connection ends without another', async () => {
+    const { port, counted } = await startHttpService({ times });
+    const text = await exchangeRaw(port, `${LIVE}Content-Length: 10\r\n\r\nabc`);
+    expect(answersOf(text)).toMatchObject([{ status: 200 }]);
+    expect(counted.map(({ status }) => status)).toEqual([200]);
+  });
+
+  it('the body of a request whose answer is due: that comes, and the end', async () => {
+    const { port, miss, asked, answer, counted } = await startHttpService({ times });
+    const connection = connectRaw(port);
+    connection.send(`${miss}Content-Length: 10\r\n\r\nabc`);
+    await asked;
+    // By the time that another client was refused, this one is late too.
+    expect(await exchangeRaw(port, LIVE)).toMatch(/^HTTP\/1\.1 408 /);
+    expect(await exchangeRaw(port, LIVE)).toMatch(/^HTTP\/1\.1 408 /);
+    answer();
+    expect(answersOf(await connection.closed)).toMatchObject([{ status: 200 }]);
+    expect(counted.map(({ status }) => status)).toEqual([408, 408, 200]);
+  });
+
+  it('half a request after one whose answer is due: it may still arrive after that', async () => {
+    const { port, miss, asked, answer } = await startHttpService({ times });
+    const connection = connectRaw(port);
+    connection.send(`${miss}\r\n${LIVE}`);
+    await asked;
+    expect(await exchangeRaw(port, LIVE)).toMatch(/^HTTP\/1\.1 408 /);
+    expect(await exchangeRaw(port, LIVE)).toMatch(/^HTTP\/1\.1 408 /);
+    expect(connection.received()).toBe('');
+    answer();
+    await connection.until(/image_caches/);
+    connection.send('Connection: close\r\n\r\n');
+    expect(answersOf(await connection.closed)).toMatchObject([{ status: 200 }, { status: 200 }]);
+  });
+});
