@@ -1,14 +1,17 @@
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cp, lstat, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { DockerfileParser } from 'dockerfile-ast';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startTokenIssuer, type TokenIssuer } from '../../deploy/demo/token-issuer.ts';
 import packageJson from '../../package.json' with { type: 'json' };
+import { endAll, type RunningProcess } from '../runtime/node/running-process.ts';
+import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { freePort } from '../support/free-port.ts';
+import { type BuiltImage, createImageEngine, hasImageEngine, type ImageEngine } from './image-engine.ts';
 import { type DeployTools, installTools } from './install-tools.ts';
 
 const run = promisify(execFile);
@@ -17,8 +20,6 @@ const DOCKERFILE = join(ROOT, 'deploy/Dockerfile');
 
 let tools: DeployTools;
 let text: string;
-/** What /app of the image holds. */
-let app: string;
 const folders: string[] = [];
 
 interface Instruction {
@@ -50,29 +51,9 @@ async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** There is no engine here, so the build's steps are done by hand, with the very commands of the file. */
-async function build(epoch: number): Promise<string> {
-  const folder = await temporaryFolder();
-  for (const { keyword, text: rest } of instructions()) {
-    const sources = rest.split(' ').slice(0, -1);
-    if (keyword === 'COPY' && !rest.startsWith('--from'))
-      for (const source of sources) await cp(join(ROOT, source), join(folder, source), { recursive: true });
-    if (keyword !== 'RUN') continue;
-    // npm is that of this machine; the image's own cache is not.
-    const command = rest.replace('/root/.npm', '/nonexistent');
-    await run('sh', ['-ec', command], {
-      cwd: folder,
-      env: { ...process.env, SOURCE_DATE_EPOCH: String(epoch) },
-      maxBuffer: 1 << 26,
-    });
-  }
-  return folder;
-}
-
 beforeAll(async () => {
   tools = await installTools();
   text = await readFile(DOCKERFILE, 'utf8');
-  app = await build(1_700_000_000);
 }, 900_000);
 afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
 
@@ -108,67 +89,154 @@ describe('the Dockerfile', () => {
   });
 });
 
-describe('what the image holds', () => {
-  it('is the program and its production dependencies', async () => {
-    expect((await readdir(app)).sort()).toEqual(['node_modules', 'package-lock.json', 'package.json', 'src']);
-    const installed = await readdir(join(app, 'node_modules'));
-    for (const name of Object.keys(packageJson.dependencies)) expect(installed).toContain(name.split('/')[0]);
-    for (const name of ['vitest', 'typescript', 'node', 'wrangler', '@biomejs', 'autocannon'])
-      expect(installed).not.toContain(name);
-  });
+/** The time of the commit, as docs/operate.md gives it. */
+const EPOCH_SECONDS = 1_700_000_000;
 
-  it('has one time', async () => {
-    for (const path of ['', 'src', 'src/app.ts', 'node_modules/hono', 'node_modules/hono/package.json'])
-      expect((await lstat(join(app, path))).mtimeMs).toBe(1_700_000_000_000);
-  });
+describe.skipIf(!hasImageEngine())('the image, built by buildah and run by podman', () => {
+  let engine: ImageEngine;
+  let image: BuiltImage;
+  let simulator: Simulator;
+  let issuer: TokenIssuer;
+  const running: RunningProcess[] = [];
 
-  it.each([
-    ['as it is', {}],
-    // Node's permission model refuses what is not allowed: here all writing, child processes and threads.
-    ['where nothing can be written', { NODE_OPTIONS: '--permission --allow-fs-read=*' }],
-  ])('starts %s, is healthy, and ends as asked', async (_how, options) => {
-    const [port, metricsPort] = [await freePort(), await freePort()];
+  beforeAll(async () => {
+    engine = await createImageEngine();
+    image = await engine.build('first', ROOT, [`SOURCE_DATE_EPOCH=${EPOCH_SECONDS}`]);
+    await engine.load('first');
+    simulator = await startSimulator();
+    issuer = await startTokenIssuer();
+  }, 900_000);
+  afterEach(() => endAll(running));
+  afterAll(async () => {
+    await Promise.all([simulator?.stop(), issuer?.stop(), engine?.remove()]);
+  }, 120_000);
+
+  function start(options: readonly string[], command?: readonly string[]): RunningProcess {
+    const started = engine.start('first', options, command);
+    running.push(started);
+    return started;
+  }
+
+  function settings(changes: Record<string, string> = {}): string[] {
     const environment = {
-      PATH: process.env.PATH ?? '',
-      NODE_ENV: 'production',
-      HOST: '0.0.0.0',
-      PORT: String(port),
-      METRICS_PORT: String(metricsPort),
-      CCE_ENDPOINT: 'http://127.0.0.1:9',
-      HUAWEICLOUD_SDK_AK: 'AK',
-      HUAWEICLOUD_SDK_SK: 'SK',
-      AUTH_ISSUER: 'http://127.0.0.1:9',
+      ...simulator.environment,
+      AUTH_ISSUER: issuer.issuer,
       AUTH_AUDIENCE: 'imagecaches',
-      REDIS_URL: 'redis://127.0.0.1:9',
-      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9',
+      HOST: '127.0.0.1',
       SHUTDOWN_DELAY_SECONDS: '0',
+      ...changes,
     };
-    const [program, ...args] = JSON.parse((ofImage('CMD')[0] as string).replaceAll(' ', '')) as string[];
-    const [, list = '[]'] = /CMD (\[.*\])$/.exec(ofImage('HEALTHCHECK')[0] as string) ?? [];
-    const [checker, ...checkerArgs] = JSON.parse(list.replaceAll(' ', '')) as string[];
-    const checkHealth = () =>
-      run(checker as string, checkerArgs, { cwd: app, env: environment }).then(
-        () => 'healthy',
-        ({ code }: { code: number }) => code,
-      );
-    expect(await checkHealth()).toBe(1);
-    const child = spawn(program as string, args, { cwd: app, env: { ...environment, ...options } });
-    let output = '';
-    const listening = new Promise<void>((resolve, reject) => {
-      child.stdout.on('data', (chunk: Buffer) => {
-        output += chunk.toString();
-        if (output.includes('"msg":"listening"')) resolve();
-      });
-      child.stderr.on('data', (chunk: Buffer) => {
-        output += chunk.toString();
-      });
-      child.once('exit', () => reject(new Error(output)));
+    return Object.entries(environment).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
+  }
+
+  /** What a script prints that runs in the image. */
+  async function evaluate(script: string): Promise<unknown> {
+    const started = start([], ['node', '--input-type=module', '--eval', script]);
+    expect(await started.exited, started.stderr()).toBe(0);
+    return JSON.parse(started.stdout());
+  }
+
+  it('has a layer of the application that a second build makes again, from other times and modes', async () => {
+    const context = await temporaryFolder();
+    await run('cp', ['-r', 'package.json', 'package-lock.json', 'src', '.dockerignore', 'deploy', context], {
+      cwd: ROOT,
     });
-    await listening;
-    expect(await checkHealth()).toBe('healthy');
-    const ended = once(child, 'exit');
-    child.kill('SIGTERM');
-    expect(await ended).toEqual([0, null]);
+    await run('chmod', ['-R', 'g-rwx,o-rwx', context]);
+    const second = await engine.build('second', context, [`SOURCE_DATE_EPOCH=${EPOCH_SECONDS}`]);
+    // The base, and what the Dockerfile puts on it.
+    expect(image.layers).toHaveLength(2);
+    expect(second.layers).toEqual(image.layers);
+  }, 300_000);
+
+  it('holds the program and its production dependencies, with one time, for anyone to read', async () => {
+    const found = (await evaluate(`
+      import { readdirSync, lstatSync } from 'node:fs';
+      const paths = ['/app', ...readdirSync('/app', { recursive: true }).map((path) => '/app/' + path)];
+      const stats = paths.map((path) => lstatSync(path)).filter((stat) => !stat.isSymbolicLink());
+      console.log(JSON.stringify({
+        root: readdirSync('/app').sort(),
+        packages: readdirSync('/app/node_modules'),
+        times: [...new Set(stats.map((stat) => stat.mtimeMs))],
+        modes: [...new Set(stats.map((stat) => (stat.mode & 0o777).toString(8)))].sort(),
+        owners: [...new Set(stats.map((stat) => stat.uid))],
+      }));`)) as Record<string, string[]>;
+    expect(found.root).toEqual(['node_modules', 'package-lock.json', 'package.json', 'src']);
+    for (const name of Object.keys(packageJson.dependencies))
+      expect(found.packages).toContain(name.split('/')[0]);
+    for (const name of ['vitest', 'typescript', 'node', 'wrangler', '@biomejs', 'autocannon'])
+      expect(found.packages).not.toContain(name);
+    expect([found.times, found.modes, found.owners]).toEqual([[EPOCH_SECONDS * 1000], ['644', '755'], [0]]);
+  });
+
+  it('runs as a user without a name or rights, who can write nowhere', async () => {
+    expect(image.config.User).toBe('65532:65532');
+    const found = await evaluate(`
+      import { readFileSync, writeFileSync } from 'node:fs';
+      const write = (path) => { try { writeFileSync(path, ''); return 'written'; } catch ({ code }) { return code; } };
+      const status = readFileSync('/proc/self/status', 'utf8');
+      console.log(JSON.stringify({
+        user: process.getuid(),
+        // Root in there is this user outside.
+        root: Number(readFileSync('/proc/self/uid_map', 'utf8').trim().split(/ +/)[1]),
+        capabilities: /CapEff:\\s*(\\w+)/.exec(status)[1],
+        written: ['/app/x', '/tmp/x', '/x', '/etc/x'].map(write),
+      }));`);
+    expect(found).toEqual({
+      user: 65_532,
+      root: 65_534,
+      capabilities: '0000000000000000',
+      written: ['EROFS', 'EROFS', 'EROFS', 'EROFS'],
+    });
+  });
+
+  it('answers a list, is healthy by its own check, and ends as asked', async () => {
+    const port = String(await freePort());
+    const metricsPort = String(await freePort());
+    const checkHealth = () => {
+      const [, ...check] = image.config.Healthcheck?.Test ?? [];
+      return start(settings({ PORT: port }), check).exited;
+    };
+    const service = start(settings({ PORT: port, METRICS_PORT: metricsPort }));
+    await service.printed(/"msg":"listening"/);
+    expect(await checkHealth()).toBe(0);
+    const answer = await fetch(`http://127.0.0.1:${port}/imagecaches`, {
+      headers: { authorization: `Bearer ${await issuer.sign()}` },
+    });
+    expect(answer.status).toBe(200);
+    expect(((await answer.json()) as { image_caches: unknown[] }).image_caches).toHaveLength(50);
+    service.child.kill('SIGTERM');
+    expect(await service.exited).toBe(0);
+    expect(service.stdout()).toContain('"msg":"stopped"');
     expect(await checkHealth()).toBe(1);
+  });
+
+  it('has the doctor', async () => {
+    const ports = { PORT: '0', METRICS_PORT: '0' };
+    const doctor = start(settings(ports), ['node', 'src/runtime/node/doctor.ts', '--json']);
+    expect(await doctor.exited, doctor.stdout() + doctor.stderr()).toBe(0);
+    const sick = start(settings({ ...ports, HUAWEICLOUD_SDK_SK: 'another' }), [
+      'node',
+      'src/runtime/node/doctor.ts',
+    ]);
+    expect(await sick.exited).toBe(1);
+    expect(sick.stdout()).toContain('✗ signature');
+  });
+
+  it('makes key pairs into a folder that is mounted', async () => {
+    const folder = await engine.sharedFolder();
+    // The user that starts it, whose folder it is.
+    const keys = (...command: string[]) =>
+      start(
+        ['--user', '0', '--volume', `${folder}:/keys`],
+        ['node', 'src/runtime/node/keys.ts', ...command, '--file', '/keys/sdk-keys.json'],
+      );
+    const added = keys('add', 'billing');
+    expect(await added.exited, added.stderr()).toBe(0);
+    const listed = keys('list');
+    expect(await listed.exited).toBe(0);
+    expect(listed.stdout()).toContain('billing');
+    const { keys: pairs } = JSON.parse(await readFile(join(folder, 'sdk-keys.json'), 'utf8'));
+    expect(added.stdout()).toContain(pairs[0].secretAccessKey);
+    expect(listed.stdout()).not.toContain(pairs[0].secretAccessKey);
   });
 });

