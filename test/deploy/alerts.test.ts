@@ -113,6 +113,11 @@ describe('alerts', () => {
       );
   });
 
+  it('are in the chart, which reads no file outside of it', async () => {
+    const shipped = await readFile(new URL('prometheus/alerts.yaml', DEPLOY), 'utf8');
+    expect(await readFile(new URL('helm/imagecaches-bff/files/alerts.yaml', DEPLOY), 'utf8')).toBe(shipped);
+  });
+
   it('are each tested to fire and not to fire', async () => {
     const { tests } = parse(await readFile(new URL('prometheus/alerts.test.yaml', DEPLOY), 'utf8'));
     const [quiet, bad] = tests;
