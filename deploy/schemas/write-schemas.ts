@@ -1,8 +1,9 @@
 /**
  * `npm run schemas`: writes the JSON Schemas of the documents that operators write, for their editors, the settings in
- * docs/configure.md and in the chart's schema, and the API document, for the service to serve.
+ * docs/configure.md and in the chart's schema, the chart's copy of the alerts, since Helm reads no file outside of a
+ * chart, and the API document, for the service to serve.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { documentText } from '../../src/pages/api/build-document.ts';
 import { SCHEMAS, schemaText } from './schemas.ts';
 import { withChartSettings, withSettingsTable } from './settings.ts';
@@ -18,6 +19,11 @@ await rewrite('../../docs/configure.md', withSettingsTable);
 await rewrite(
   '../helm/imagecaches-bff/values.schema.json',
   (text) => `${JSON.stringify(withChartSettings(JSON.parse(text)), null, 2)}\n`,
+);
+
+await copyFile(
+  new URL('../prometheus/alerts.yaml', import.meta.url),
+  new URL('../helm/imagecaches-bff/files/alerts.yaml', import.meta.url),
 );
 
 await writeFile(new URL('../../src/pages/api/openapi.json', import.meta.url), documentText());

