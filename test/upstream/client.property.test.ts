@@ -76,9 +76,16 @@ async function run(steps: readonly Step[]): Promise<void> {
   const demand = (holds: boolean, what: string) => {
     if (!holds) violations.push(`${what}, call ${sent.length}`);
   };
-  const keys = new Map<string, { refusals: number[]; underWay: Set<{ unproven: boolean }> }>();
+  const keys = new Map<
+    string,
+    { refusals: number[]; clockRefusedAtMs: number; underWay: Set<{ atMs: number }> }
+  >();
   const keyOf = (id: string) => {
-    const known = keys.get(id) ?? { refusals: [], underWay: new Set() };
+    const known = keys.get(id) ?? {
+      refusals: [],
+      clockRefusedAtMs: Number.NEGATIVE_INFINITY,
+      underWay: new Set(),
+    };
     keys.set(id, known);
     return known;
   };
@@ -134,7 +141,11 @@ async function run(steps: readonly Step[]): Promise<void> {
       const nowMs = clock.now();
       demand(nowMs >= heldUntilMs, 'before Retry-After was over');
       demand(state !== 'open', 'while the breaker was open');
-      demand(inFlight <= (state === 'half_open' ? 1 : MAX_CONCURRENT), 'too many at once');
+      // Those that were given up are only read on.
+      const waitedFor = [...keys.values()].flatMap((each) =>
+        [...each.underWay].filter(({ atMs }) => nowMs - atMs < CONFIG.attemptTimeoutMs),
+      );
+      demand(waitedFor.length < (state === 'half_open' ? 1 : MAX_CONCURRENT), 'too many at once');
       const [last, lastButOne] = [...key.refusals].reverse();
       demand(lastButOne === undefined || nowMs - (last as number) >= LOCK_OUT_MS, 'with a locked key');
       demand(
@@ -142,7 +153,7 @@ async function run(steps: readonly Step[]): Promise<void> {
         'with a refused key that another call was trying',
       );
       if (lastButOne !== undefined) key.refusals.length = 0;
-      const call = { unproven: true };
+      const call = { atMs: nowMs };
       key.underWay.add(call);
       underWay += 1;
       const name = next.answers[sent.length % next.answers.length] as AnswerName;
@@ -156,9 +167,12 @@ async function run(steps: readonly Step[]): Promise<void> {
       try {
         const response = await answer(name, signal);
         if ((REFUSALS as readonly string[]).includes(name)) {
+          // One correction of the clock answers all calls that were sent before it: together they count once.
+          const isSame = name === 'clock' && nowMs <= key.clockRefusedAtMs;
+          key.clockRefusedAtMs = name === 'clock' ? clock.now() : Number.NEGATIVE_INFINITY;
           // A body that stalls keeps the call under way until it is given up.
-          if (name !== 'stalled 401') key.refusals.push(clock.now());
-          else signal.addEventListener('abort', () => key.refusals.push(clock.now()));
+          if (name === 'stalled 401') signal.addEventListener('abort', () => key.refusals.push(clock.now()));
+          else if (!isSame) key.refusals.push(clock.now());
         } else if (response.status === 200 && key.refusals.length === refusalsBefore) {
           key.refusals.length = 0;
         }

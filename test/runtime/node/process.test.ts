@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import { makeImageCaches } from '../../simulator/image-cache-data.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import { startCold } from '../../support/start-cold.ts';
 import { endAll, type RunningProcess, startProcess } from './running-process.ts';
 
 const ENTRY = 'src/runtime/node.ts';
@@ -59,11 +60,13 @@ function start(script: string, args: string[] = [], more: Record<string, string>
 
 async function startService(more: Record<string, string> = {}): Promise<RunningProcess & { url: string }> {
   const started = start(ENTRY, [], environment(more));
-  const [, port] = await started.printed(/"port":(\d+).*"msg":"listening"/);
-  const url = `http://127.0.0.1:${port}`;
-  // Ready comes a moment after listening: each probe is answered, so this asks as fast as it is answered.
-  while ((await fetch(`${url}/readyz`)).status !== 200);
-  return { ...started, url };
+  return startCold(simulator, async () => {
+    const [, port] = await started.printed(/"port":(\d+).*"msg":"listening"/);
+    const url = `http://127.0.0.1:${port}`;
+    // Ready comes a moment after listening: each probe is answered, so this asks as fast as it is answered.
+    while ((await fetch(`${url}/readyz`)).status !== 200);
+    return { ...started, url };
+  });
 }
 
 /** All bytes of one answer, head included, as they came over the socket. */

@@ -7,10 +7,14 @@ import { RedisHealth } from './redis-health.ts';
 
 /** No request waits longer for Redis: 50 ms. */
 export const REDIS_TIMEOUT_MS = 50;
+/** Nobody waits longer for the first connection: 2 seconds. */
+const REACHED_TIMEOUT_MS = 2000;
 /** A connection that has given nothing for 10 seconds is replaced, with the settings read again. */
 const STUCK_MS = 10_000;
 
 export interface RedisConnection {
+  /** Resolves when Redis has answered for the first time, when it cannot be reached, and after 2 seconds. */
+  readonly reached: Promise<void>;
   /**
    * Runs commands, all of them within REDIS_TIMEOUT_MS. Never rejects.
    *
@@ -50,13 +54,22 @@ export function keepRedisConnection(
   /** Since when nothing comes of asking; undefined: something did. */
   let failingSinceMs: number | undefined;
   let isStopped = false;
+  const reached = Promise.withResolvers<void>();
+  const cancel = deps.schedule(reached.resolve, REACHED_TIMEOUT_MS);
+
+  function noteReached(): void {
+    cancel();
+    reached.resolve();
+  }
 
   function noteUp(): void {
+    noteReached();
     failingSinceMs = undefined;
     health.noteUp();
   }
 
   function noteDown(error: unknown): void {
+    noteReached();
     if (!isStopped) health.noteDown(error);
   }
 
@@ -98,6 +111,7 @@ export function keepRedisConnection(
   void open();
 
   return {
+    reached: reached.promise,
     async run(operation, work) {
       const used = client;
       if (!used?.isReady || health.isPaused) {
@@ -133,6 +147,7 @@ export function keepRedisConnection(
     },
     stop() {
       isStopped = true;
+      noteReached();
       end(client);
     },
   };

@@ -37,7 +37,12 @@ function setUp(turn: 'free' | 'taken', given: Record<string, string> = {}) {
   };
   const entries = createRedisEntries(
     { namespace: async () => 'imagecaches-bff:2:test', keepStaleMs: 60_000 },
-    { run: (_operation, work) => work(redis), subscribe: () => undefined, stop: () => undefined },
+    {
+      reached: Promise.resolve(),
+      run: (_operation, work) => work(redis),
+      subscribe: () => undefined,
+      stop: () => undefined,
+    },
     clock,
   );
   /** Another instance shares these fields between the first look and the turn. */
