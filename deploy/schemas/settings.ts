@@ -2,6 +2,7 @@
 import { SETTINGS, type SettingName } from '../../src/config/config.ts';
 import { MEANINGS, WITHOUT } from '../../src/config/meanings.ts';
 import { nameInWords, type Setting } from '../../src/config/setting.ts';
+import { digitsBetween, TEXT_PATTERNS } from './text-patterns.ts';
 
 const ENTRIES = Object.entries(SETTINGS) as [SettingName, Setting][];
 
@@ -51,36 +52,56 @@ type JsonSchema = Record<string, unknown>;
 /** What a values file may have under `settings`: no secret, no setting of the chart's own, no unknown name. */
 export function chartSettings(): JsonSchema {
   const own = ENTRIES.filter(([name, { isSecret }]) => !isSecret && !SET_BY_CHART.includes(name));
-  const others = READ_BY_OTHERS.map((name) => [name, { type: ANY_TYPE }]);
+  const others = READ_BY_OTHERS.map((name) => [name, orNull(ANY_TEXT)]);
   return {
     type: 'object',
     additionalProperties: false,
     properties: Object.fromEntries([
-      ...own.map(([name, row]) => [name, { description: MEANINGS[name], ...toValueSchema(row) }]),
+      ...own.map(([name, row]) => [
+        name,
+        { description: MEANINGS[name], ...orNull(toValueSchema(name, row)) },
+      ]),
       ...others,
     ]),
   };
 }
 
-/** YAML makes numbers of some texts, and the chart texts of all numbers. */
-const ANY_TYPE = ['string', 'integer', 'number'];
+/** YAML makes a number of a text of digits, and the chart makes the same text of it again. */
+const ANY_TEXT = { type: ['string', 'integer'] };
+
+/** With null a values file takes back what another one gives. */
+function orNull(schema: JsonSchema): JsonSchema {
+  return { ...schema, type: [schema.type, 'null'].flat() };
+}
 
 /** As the service reads it: white space around a text is dropped, and an empty one counts as not set. */
-function toValueSchema({ default: text, range, choices }: Setting): JsonSchema {
-  if (range !== undefined)
-    return {
-      ...(text !== undefined && { default: Number(text) }),
-      type: ['integer', 'string'],
-      minimum: range.least,
-      maximum: range.most,
-      pattern: '^\\s*[0-9]{0,15}\\s*$',
-    };
-  return {
-    ...(text !== undefined && { default: text }),
-    ...(choices === undefined
-      ? { type: ANY_TYPE }
-      : { type: 'string', pattern: `^\\s*(${choices.join('|')})?\\s*$` }),
-  };
+function toValueSchema(name: SettingName, { default: text, range, choices }: Setting): JsonSchema {
+  const numeric = text !== undefined && range !== undefined;
+  const ofDefault = text !== undefined && { default: numeric ? Number(text) : text };
+  if (range !== undefined) {
+    const { least, most } = range;
+    const pattern = around(`0*(${digitsBetween(least, most)})`);
+    return { ...ofDefault, type: ['integer', 'string'], minimum: least, maximum: most, pattern };
+  }
+  if (choices !== undefined) {
+    // YAML makes booleans of on and off, and the chart makes words of them again.
+    const type = choices.includes('on') && choices.includes('off') ? ['string', 'boolean'] : 'string';
+    return { ...ofDefault, type, pattern: around(choices.join('|')) };
+  }
+  const form = TEXT_PATTERNS[name];
+  if (form === undefined) return { ...ofDefault, ...ANY_TEXT };
+  return { ...ofDefault, ...numbersOf(form), pattern: around(form) };
+}
+
+function around(form: string): string {
+  return `^\\s*(${form})?\\s*$`;
+}
+
+/** Which numbers YAML may have made of texts of the form. */
+function numbersOf(form: string): JsonSchema {
+  const isForm = (text: string) => new RegExp(`^(?:${form})$`, 'u').test(text);
+  if (isForm('1234567')) return { type: ['string', 'integer'] };
+  return isForm('0.25') ? { type: ['string', 'number'], minimum: 0, maximum: 1 } : { type: 'string' };
 }
 
 /** The chart mounts what a source needs, so its values name one: `auto` would depend on what is there. */

@@ -31,7 +31,7 @@ export interface CallerServices {
  * address is checked, but a token that was verified lately still passes: callers behind one address do not shut each other
  * out at once.
  *
- * It throws ProblemError `unauthenticated`, `forbidden`, `rate_limited` or `keys_unavailable`.
+ * It throws ProblemError `bad_request`, `unauthenticated`, `forbidden`, `rate_limited` or `keys_unavailable`.
  */
 export function authenticateCaller(
   { authenticator, signatures, limits: { perPrincipal, failuresPerAddress } }: CallerServices,
@@ -53,6 +53,10 @@ export function authenticateCaller(
   }
 
   async function authenticate(c: Context): Promise<Principal> {
+    // A request target has no fragment (RFC 9112, section 3.2). Parts that read the URL each in its own way could differ on
+    // where the query begins.
+    if (c.req.raw.url.includes('#'))
+      throw new ProblemError('bad_request', { detail: "a request has no fragment: write '#' as %23" });
     const authorization = c.req.raw.headers.get('authorization');
     if (signatures !== undefined && isSdkAuthorization(authorization)) {
       denyAfterFailures(c);

@@ -26,12 +26,17 @@ export function bearerChallenge(error?: 'invalid_token' | 'insufficient_scope', 
   ].join(', ');
 }
 
-/** A 401 for a token that was sent but does not hold. The reason goes to the log, never to the caller. */
-export function invalidToken(reason: string): ProblemError {
+/**
+ * A 401 for a token that was sent but does not hold. Reason and claim go to the log, never to the caller.
+ *
+ * @param claim the name of the claim that failed
+ */
+export function invalidToken(reason: string, claim?: string): ProblemError {
   return new ProblemError('unauthenticated', {
     detail: 'the token is not valid here',
     headers: { 'www-authenticate': bearerChallenge('invalid_token') },
     reason,
+    claim,
   });
 }
 

@@ -1,4 +1,4 @@
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import type { CryptoKey, JWK, JWTHeaderParameters } from 'jose';
 import * as z from 'zod';
 import type { IssuerConfig } from '../config/config.ts';
 import { isSecureUrl } from '../config/urls.ts';
@@ -10,6 +10,7 @@ import { readBody } from '../outbound/read-body.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { Fetch } from '../platform/fetch.ts';
 import type { Platform } from '../platform/platform.ts';
+import { invalidToken } from './bearer.ts';
 
 /** Keys are renewed in the background when they are older: 8 minutes. */
 export const KEYS_RENEWAL_AGE_MS = 480_000;
@@ -30,13 +31,36 @@ export const KEYS_LOAD_TIMEOUT_MS = 5000;
 /** A JWKS or a discovery document is a few KiB; 1 MiB is the most that is read. */
 export const KEYS_MAX_BYTES = 1_048_576;
 
-const JwksSchema = z.object({ keys: z.array(z.looseObject({ kty: z.string() })).min(1) });
+/** Keys that are tried for one token: 16. */
+const MAX_TRIED_KEYS = 16;
+/** Keys of a JWKS that are imported: the first 10,000, each for one algorithm. */
+const MAX_IMPORTED_KEYS = 10_000;
+/** Shorter RSA keys are not used (RFC 7518, section 3.3). */
+const MIN_RSA_BITS = 2048;
+
+const JwksSchema = z.object({ keys: z.array(z.unknown()).min(1) });
 const DiscoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
+
+/** A public key, ready to verify signatures of one algorithm. */
+export interface VerificationKey {
+  readonly kid: unknown;
+  readonly alg: string;
+  readonly key: CryptoKey;
+}
 
 /** The public keys of one issuer, kept usable while the issuer is not. */
 export interface IssuerKeys {
-  /** Finds the key for a token. Rejects with ProblemError `keys_unavailable` while there are none at all. */
-  readonly getKey: JWTVerifyGetKey;
+  /**
+   * Tries the keys that fit a token's header, one by one, 16 at most.
+   *
+   * @param attempt undefined: this key did not sign it
+   * @returns what the first attempt gave that gave something
+   * @throws ProblemError (rejects with it) `unauthenticated` where no key fits, `keys_unavailable` where keys cannot be had
+   */
+  tryEach<Found>(
+    header: JWTHeaderParameters,
+    attempt: (key: CryptoKey) => Promise<Found | undefined>,
+  ): Promise<Found | undefined>;
   /** True while keys are held that may still be used. */
   usable(): boolean;
   /** Loads keys if none are usable and the pause is over. Never rejects. */
@@ -44,19 +68,23 @@ export interface IssuerKeys {
 }
 
 /**
- * Holds an issuer's keys. An unknown key id reloads them once, behind a cooldown that counts failures too;
- * the last good keys outlive an outage.
+ * Holds an issuer's keys. A token that none of them may have signed reloads them once, behind a cooldown that counts
+ * failures too; the last good keys outlive an outage.
  *
- * @param load fetches the key set; called at most once per pause
+ * @param load fetches the members of the key set; called at most once per pause
  */
 export function createIssuerKeys(
-  issuer: string,
-  load: () => Promise<JSONWebKeySet>,
+  { issuer, algorithms }: Pick<IssuerConfig, 'issuer' | 'algorithms'>,
+  load: () => Promise<readonly unknown[]>,
   platform: Pick<Platform, 'now' | 'elapsed' | 'waitUntil' | 'createSingleFlight' | 'logger'>,
 ): IssuerKeys {
-  const keys = createLastGood<ReturnType<typeof createLocalJWKSet>>(
+  const keys = createLastGood<readonly VerificationKey[]>(
     {
-      load: async () => createLocalJWKSet(await load()),
+      load: async () => {
+        const loaded = await importKeys(await load(), algorithms);
+        if (loaded.length === 0) throw new KeyLoadError('no_usable_key');
+        return loaded;
+      },
       isUsable: (_keys, ageMs) => ageMs < KEYS_LAST_GOOD_MS,
       renewAfterMs: () => KEYS_RENEWAL_AGE_MS,
       // Nobody waits for an issuer that is known to fail.
@@ -76,28 +104,95 @@ export function createIssuerKeys(
       reason,
     });
 
-  const getKey: JWTVerifyGetKey = async (header, token) => {
-    const find = await keys.get();
-    if (find === undefined) throw unavailable('no_keys');
-    try {
-      return await find(header, token);
-    } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      await keys.reload();
-      // The key may be one that the issuer made while it could not be reached: a 401 would be a guess.
-      if (keys.failures > 0) throw unavailable('unknown_key_while_issuer_fails');
-      return await (keys.current() ?? find)(header, token);
-    }
+  return {
+    async tryEach({ alg, kid }, attempt) {
+      const hasId = kid !== undefined;
+      async function tryAll(held: readonly VerificationKey[]) {
+        const fitting = held.filter(
+          (key) => key.alg === alg && (!hasId || (typeof kid === 'string' && key.kid === kid)),
+        );
+        for (const { key } of fitting.slice(0, MAX_TRIED_KEYS)) {
+          const found = await attempt(key);
+          if (found !== undefined) return { found };
+        }
+        // Without a key id nothing else tells that the key is a new one.
+        return { isKnown: hasId && fitting.length > 0 };
+      }
+      const held = await keys.get();
+      if (held === undefined) throw unavailable('no_keys');
+      let outcome = await tryAll(held);
+      if (outcome.found === undefined && !outcome.isKnown) {
+        await keys.reload();
+        // The key may be one that the issuer made while it could not be reached: a 401 would be a guess.
+        if (keys.failures > 0) throw unavailable('unknown_key_while_issuer_fails');
+        const reloaded = keys.current() ?? held;
+        if (reloaded !== held) outcome = await tryAll(reloaded);
+        if (outcome.found === undefined && !outcome.isKnown) throw invalidToken('unknown_key');
+      }
+      return outcome.found;
+    },
+    usable: () => keys.current() !== undefined,
+    warm: keys.warm,
   };
-
-  return { getKey, usable: () => keys.current() !== undefined, warm: keys.warm };
 }
 
-/** The way to an issuer's keys that its configuration names: a file, a URL, or its OpenID configuration. */
+/**
+ * Imports the members of a key set for the algorithms of an issuer. What is no usable key is left out: one member must not
+ * take the others along (RFC 7517, section 5).
+ */
+export async function importKeys(
+  members: readonly unknown[],
+  algorithms: readonly string[],
+): Promise<VerificationKey[]> {
+  const candidates = members.flatMap((member) => {
+    const jwk = member as JWK | null;
+    return algorithms.filter((alg) => mayVerify(jwk, alg)).map((alg) => ({ jwk: jwk as JWK, alg }));
+  });
+  const imported = await Promise.all(
+    candidates.slice(0, MAX_IMPORTED_KEYS).map(async ({ jwk, alg }) => {
+      const { kty, n, e, crv, x, y, kid } = jwk;
+      try {
+        const data = { kty, n, e, crv, x, y } as JsonWebKey;
+        const key = await crypto.subtle.importKey('jwk', data, importParameters(alg), false, ['verify']);
+        const { modulusLength = MIN_RSA_BITS } = key.algorithm as { modulusLength?: number };
+        return modulusLength < MIN_RSA_BITS ? undefined : { kid, alg, key };
+      } catch {
+        // Half a key, one of another curve, and whatever else there may be.
+        return undefined;
+      }
+    }),
+  );
+  return imported.filter((key) => key !== undefined);
+}
+
+/** For WebCrypto, by the algorithm's name (RFC 7518, section 3.1; RFC 8037); members that it does not need are ignored. */
+function importParameters(alg: string): RsaHashedImportParams & EcKeyImportParams {
+  const bits = alg.slice(2);
+  return {
+    name: { R: 'RSASSA-PKCS1-v1_5', P: 'RSA-PSS' }[alg.charAt(0)] ?? (alg[1] === 'S' ? 'ECDSA' : 'Ed25519'),
+    hash: `SHA-${bits}`,
+    namedCurve: `P-${bits === '512' ? '521' : bits}`,
+  };
+}
+
+/** By what the member says of itself. */
+function mayVerify(jwk: JWK | null, alg: string): boolean {
+  if (jwk?.kty !== (alg[0] === 'E' ? (alg[1] === 'S' ? 'EC' : 'OKP') : 'RSA')) return false;
+  const { use = 'sig', key_ops = ['verify'] } = jwk;
+  return (
+    jwk.d === undefined &&
+    (jwk.alg === undefined || jwk.alg === alg) &&
+    use === 'sig' &&
+    Array.isArray(key_ops) &&
+    key_ops.includes('verify')
+  );
+}
+
+/** The way to the members of an issuer's key set that its configuration names: a file, a URL, or its OpenID configuration. */
 export function createKeyLoader(
   config: IssuerConfig,
   deps: Pick<Platform, 'fetch' | 'schedule' | 'readTextFile'>,
-): () => Promise<JSONWebKeySet> {
+): () => Promise<readonly unknown[]> {
   const { keys, issuer } = config;
   return async () => {
     if (keys.kind === 'file') {
@@ -139,8 +234,8 @@ async function fetchDocument(url: string, fetch: Fetch, signal: AbortSignal): Pr
   return new TextDecoder('utf-8', { fatal: true }).decode(await readBody(response, KEYS_MAX_BYTES));
 }
 
-function parseJwks(text: string): JSONWebKeySet {
-  return JwksSchema.parse(JSON.parse(text)) as JSONWebKeySet;
+function parseJwks(text: string): readonly unknown[] {
+  return JwksSchema.parse(JSON.parse(text)).keys;
 }
 
 /** Its code is all that is logged of it. */

@@ -14,17 +14,30 @@ export interface Principal {
 }
 
 export type Refusal =
-  | { readonly reason: 'missing_scope'; readonly scopes: string }
-  | { readonly reason: 'subject_not_allowed' };
+  | { readonly reason: 'missing_scope'; readonly scopes: string; readonly claim: string | undefined }
+  | { readonly reason: 'subject_not_allowed'; readonly claim: 'sub' };
+
+/**
+ * A claim by its name, or where no claim has just this name, by its path: `realm_access.roles`. The names on a path may
+ * have dots too.
+ */
+export function claimAt(claims: unknown, name: string): unknown {
+  if (typeof claims !== 'object' || claims === null) return undefined;
+  const own = (member: string) => (Object.hasOwn(claims, member) ? claims[member as never] : undefined);
+  let found: unknown = own(name);
+  for (let dot = name.indexOf('.'); dot !== -1 && found === undefined; dot = name.indexOf('.', dot + 1))
+    found = claimAt(own(name.slice(0, dot)), name.slice(dot + 1));
+  return found;
+}
 
 /**
  * Collects the scopes of a token from the configured claims. A claim is a space-separated string (RFC 8693,
  * section 4.2) or an array of strings, as some issuers write it; anything else in it is ignored.
  */
-export function scopesOf(claims: Readonly<Record<string, unknown>>, claimNames: readonly string[]): string[] {
+export function scopesOf(claims: object, claimNames: readonly string[]): string[] {
   const scopes = new Set<string>();
   for (const name of claimNames) {
-    const claim = Object.hasOwn(claims, name) ? claims[name] : undefined;
+    const claim = claimAt(claims, name);
     const parts = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : [];
     for (const part of parts) if (typeof part === 'string' && part !== '') scopes.add(part);
   }
@@ -39,12 +52,16 @@ export function scopesOf(claims: Readonly<Record<string, unknown>>, claimNames: 
 export function refusalOf(
   subject: string | undefined,
   scopes: readonly string[],
-  { requiredScopes, allowedSubjects }: Pick<IssuerConfig, 'requiredScopes' | 'allowedSubjects'>,
+  {
+    requiredScopes,
+    allowedSubjects,
+    scopeClaims,
+  }: Pick<IssuerConfig, 'requiredScopes' | 'allowedSubjects'> & { readonly scopeClaims?: readonly string[] },
 ): Refusal | undefined {
   if (allowedSubjects !== undefined && !allowedSubjects.some((allowed) => isSubject(subject, allowed)))
-    return { reason: 'subject_not_allowed' };
+    return { reason: 'subject_not_allowed', claim: 'sub' };
   if (requiredScopes.every((scope) => scopes.includes(scope))) return undefined;
-  return { reason: 'missing_scope', scopes: requiredScopes.join(' ') };
+  return { reason: 'missing_scope', scopes: requiredScopes.join(' '), claim: scopeClaims?.join(' ') };
 }
 
 function isSubject(subject: string | undefined, allowed: string): boolean {
@@ -59,7 +76,7 @@ function isSubject(subject: string | undefined, allowed: string): boolean {
  */
 export function authorise({ refusal }: Principal): void {
   if (refusal === undefined) return;
-  const { reason } = refusal;
+  const { reason, claim } = refusal;
   throw new ProblemError(
     'forbidden',
     reason === 'missing_scope'
@@ -67,11 +84,13 @@ export function authorise({ refusal }: Principal): void {
           detail: `the token lacks the scope '${refusal.scopes}'`,
           headers: { 'www-authenticate': bearerChallenge('insufficient_scope', refusal.scopes) },
           reason,
+          claim,
         }
       : {
           detail: 'this caller may not read the list',
           headers: { 'www-authenticate': bearerChallenge('insufficient_scope') },
           reason,
+          claim,
         },
   );
 }

@@ -1,12 +1,18 @@
-import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
+import {
+  decodeJwt,
+  decodeProtectedHeader,
+  errors,
+  type JWTHeaderParameters,
+  type JWTPayload,
+  jwtVerify,
+} from 'jose';
 import type { Config, IssuerConfig } from '../config/config.ts';
-import { ProblemError } from '../http/problem.ts';
+import type { ProblemError } from '../http/problem.ts';
 import { describeError } from '../observability/describe-error.ts';
-import type { Logger } from '../observability/logger.ts';
 import type { Platform } from '../platform/platform.ts';
 import { assertTokenGrammar, invalidToken, readBearerToken } from './bearer.ts';
 import { createIssuerKeys, createKeyLoader, type IssuerKeys } from './issuer-keys.ts';
-import { type Principal, refusalOf, scopesOf } from './principal.ts';
+import { claimAt, type Principal, refusalOf, scopesOf } from './principal.ts';
 import { createVerifiedTokens } from './verified-tokens.ts';
 
 /** Clocks of issuers and of this service may differ this much: 30 seconds. */
@@ -25,8 +31,10 @@ export interface Authenticator {
    * @throws ProblemError (rejects with it) `unauthenticated` or `keys_unavailable`
    */
   authenticate(authorization: string | null, beforeCheck?: () => void): Promise<Principal>;
-  /** True while every issuer has keys that may be used. */
+  /** True while one issuer has keys that may be used, or there is no issuer. */
   keysUsable(): boolean;
+  /** The claim `iss` of each issuer without keys that may be used. */
+  issuersWithoutKeys(): string[];
   /** Loads the keys that are missing. Never rejects. */
   warm(): Promise<void>;
 }
@@ -46,7 +54,7 @@ export function createAuthenticator(
 ): Authenticator {
   const issuers = new Map<string, Issuer>();
   for (const issuer of config.issuers) {
-    const keys = createIssuerKeys(issuer.issuer, createKeyLoader(issuer, deps), deps);
+    const keys = createIssuerKeys(issuer, createKeyLoader(issuer, deps), deps);
     issuers.set(issuer.issuer, { config: issuer, keys });
   }
   const checks = deps.createSingleFlight();
@@ -54,47 +62,49 @@ export function createAuthenticator(
 
   async function verify(token: string): Promise<Principal> {
     assertTokenGrammar(token);
-    const issuer = issuers.get(unverifiedIssuer(token));
-    if (issuer === undefined) throw invalidToken('unknown_issuer');
-    const claims = await verifySignatureAndClaims(token, issuer);
+    const { header, iss } = readUnverified(token);
+    const issuer = issuers.get(iss as string);
+    if (issuer === undefined)
+      throw invalidToken(iss === undefined ? 'claim_missing' : 'unknown_issuer', 'iss');
+    const claims = await verifySignatureAndClaims(token, header, issuer);
     const principal = principalFrom(claims, issuer.config);
     // JWT times are seconds, ours are milliseconds; jwtVerify has made sure that exp is a number.
     verifiedTokens.remember(token, principal, (claims.exp as number) * 1000);
     return principal;
   }
 
-  async function verifySignatureAndClaims(token: string, issuer: Issuer): Promise<JWTPayload> {
+  async function verifySignatureAndClaims(
+    token: string,
+    header: JWTHeaderParameters,
+    { config, keys }: Issuer,
+  ): Promise<JWTPayload> {
     const options = {
-      issuer: issuer.config.issuer,
-      audience: [...issuer.config.audiences],
-      algorithms: [...issuer.config.algorithms],
+      issuer: config.issuer,
+      algorithms: [...config.algorithms],
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
-      requiredClaims: ['iss', 'aud', 'exp'],
+      requiredClaims: ['exp'],
       currentDate: new Date(deps.now()),
     };
-    try {
-      return (await jwtVerify(token, issuer.keys.getKey, options)).payload;
-    } catch (error) {
-      if (error instanceof errors.JWKSMultipleMatchingKeys) return await tryEachKey(token, error, options);
-      throw refusal(error, deps.logger);
-    }
-  }
-
-  /** A token without a key id may fit several keys of its issuer (RFC 7517 leaves the choice to us). */
-  async function tryEachKey(
-    token: string,
-    candidates: errors.JWKSMultipleMatchingKeys,
-    options: Parameters<typeof jwtVerify>[2],
-  ): Promise<JWTPayload> {
-    for await (const key of candidates) {
+    if (!config.algorithms.includes(header.alg)) throw invalidToken('ERR_JOSE_ALG_NOT_ALLOWED');
+    const claims = await keys.tryEach(header, async (key) => {
       try {
         return (await jwtVerify(token, key, options)).payload;
       } catch (error) {
-        if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw refusal(error, deps.logger);
+        if (error instanceof errors.JWSSignatureVerificationFailed) return undefined;
+        if (error instanceof errors.JOSEError) throw denialOf(error);
+        // A key that this runtime cannot use. Another one may be the right one.
+        deps.logger.warn({ error: describeError(error) }, 'a token could not be checked');
+        return undefined;
       }
-    }
-    throw invalidToken('ERR_JWS_SIGNATURE_VERIFICATION_FAILED');
+    });
+    if (claims === undefined) throw invalidToken('ERR_JWS_SIGNATURE_VERIFICATION_FAILED');
+    assertAudience(claims, config);
+    return claims;
   }
+
+  // All are asked, since that starts the renewals that are due.
+  const issuersWithoutKeys = () =>
+    [...issuers].filter(([, { keys }]) => !keys.usable()).map(([issuer]) => issuer);
 
   return {
     recall: verifiedTokens.recall,
@@ -106,20 +116,41 @@ export function createAuthenticator(
       // Callers that come with the same token meanwhile wait for the same check.
       return checks.run(token, () => verify(token)).promise;
     },
-    keysUsable: () => [...issuers.values()].every(({ keys }) => keys.usable()),
+    keysUsable: () => issuers.size === 0 || issuersWithoutKeys().length < issuers.size,
+    issuersWithoutKeys,
     warm: async () => {
       await Promise.all([...issuers.values()].map(({ keys }) => keys.warm()));
     },
   };
 }
 
-/** The issuer that the token claims, to choose whose keys to check it with. Nothing is believed yet. */
-function unverifiedIssuer(token: string): string {
+/** What the token says of its issuer and key, to choose whose keys to check it with. Nothing is believed yet. */
+function readUnverified(token: string): {
+  readonly header: JWTHeaderParameters;
+  readonly iss: string | undefined;
+} {
   try {
-    return decodeJwt(token).iss ?? '';
+    const header = decodeProtectedHeader(token) as JWTHeaderParameters;
+    return { header, iss: decodeJwt(token).iss };
   } catch {
     throw invalidToken('not_a_jwt');
   }
+}
+
+/** What one of jose's errors is called in the log. */
+function denialOf(error: errors.JOSEError): ProblemError {
+  const { claim, reason } = error as Partial<errors.JWTClaimValidationFailed>;
+  if (claim === undefined) return invalidToken(error.code);
+  if (reason !== 'check_failed') return invalidToken(`claim_${reason}`, claim);
+  return invalidToken(claim === 'exp' ? 'expired' : 'not_yet_valid', claim);
+}
+
+/** One of the audiences must be the claim, or in it where it is an array (RFC 7519, section 4.1.3). */
+function assertAudience(claims: JWTPayload, { audiences, audienceClaim = 'aud' }: IssuerConfig): void {
+  const found = claimAt(claims, audienceClaim);
+  if (found === undefined) throw invalidToken('claim_missing', audienceClaim);
+  if (![found].flat().some((one) => audiences.includes(one as string)))
+    throw invalidToken('claim_wrong', audienceClaim);
 }
 
 function principalFrom(claims: JWTPayload, config: IssuerConfig): Principal {
@@ -133,13 +164,4 @@ function principalFrom(claims: JWTPayload, config: IssuerConfig): Principal {
     refusal: refusalOf(subject, scopes, config),
     limitKey: `${config.issuer} ${shownSubject}`,
   });
-}
-
-/** Every failed check is the same 401 to the caller; the log says which one it was. */
-function refusal(error: unknown, logger: Logger): ProblemError {
-  if (error instanceof ProblemError) return error;
-  if (error instanceof errors.JOSEError) return invalidToken(error.code);
-  // Not one of jose's own errors: a key that this runtime cannot use, for instance.
-  logger.warn({ error: describeError(error) }, 'a token could not be checked');
-  return invalidToken('check_failed');
 }

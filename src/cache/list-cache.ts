@@ -64,7 +64,7 @@ export class ListCache {
     this.#elapsed = platform.elapsed;
     this.#sha256 = platform.digests?.sha256;
     this.#cache = new ResponseCache(
-      { ...options, onHeld: ({ name }, entry) => this.#supersede(name, entry) },
+      { ...options, onNewest: ({ name }, response) => this.#supersede(name, response) },
       platform,
     );
     this.#wholeList = new ListSource(options, undefined);
@@ -100,7 +100,7 @@ export class ListCache {
     const isForced = forceRefresh && this.#mayForce(source, current);
     if (current !== undefined && !isForced) {
       const outcome = this.#serve(current);
-      if (outcome !== undefined) return answerOf(outcome, await this.#respond(current, name));
+      if (outcome !== undefined) return this.#answer(outcome, await this.#respond(current, name));
     }
     return this.#load(source, current, isForced);
   }
@@ -121,7 +121,7 @@ export class ListCache {
     if (outcome === undefined) return undefined;
     const response =
       list === undefined ? entry.response : this.#answers.get(list.response)?.peek(name as string);
-    return response && answerOf(outcome, response);
+    return response && this.#answer(outcome, response);
   }
 
   /** @param name of what a refresh would load */
@@ -147,6 +147,12 @@ export class ListCache {
     return cache.isPaused(entry) && cache.mayServeOnError(entry) ? 'stale_error' : undefined;
   }
 
+  /** An answer from what is held. What a newer load has said of a name may be fresh where the list is not. */
+  #answer(outcome: CacheOutcome, response: CachedResponse): CacheAnswer {
+    const isFresh = outcome === 'stale' && this.#elapsed() < response.freshUntilMs;
+    return answerOf(isFresh ? 'derived' : outcome, response);
+  }
+
   /** The answer to a name, or for undefined the whole list, from what is held. */
   #respond(
     { entry, isDerived }: Current,
@@ -164,9 +170,13 @@ export class ListCache {
     const toLoad = isOfList ? this.#wholeList : this.#chooseLoad(source, current === undefined);
     const { promise, joined } = this.#startLoad(toLoad, isForced);
     let loaded: Loaded;
+    let derived: CachedResponse | undefined;
     try {
       loaded = await promise;
-      if (toLoad !== source) loaded = await this.#answerFromLoadedList(source, loaded);
+      if (toLoad !== source) {
+        derived = await this.#deriveFromLoadedList(source);
+        loaded = derived === undefined ? await this.#loadByItself(source) : { ...loaded, response: derived };
+      }
     } catch (error) {
       // What another replica has loaded may have come meanwhile.
       const stale = this.#findCurrent(source) ?? current;
@@ -182,16 +192,18 @@ export class ListCache {
       outcome: joined ? 'collapsed' : current === undefined ? 'miss' : 'refreshed',
       forwarded: current === undefined ? 'miss' : 'stale',
       // A value larger than the whole cache is served, but not held.
-      stored: !joined && this.#cache.peek(source.key)?.response === response,
+      stored: !joined && derived === undefined && this.#cache.peek(source.key)?.response === response,
     };
   }
 
-  /** The answer to a name from the whole list that was loaded for it. */
-  async #answerFromLoadedList(source: ListSource, { isShared }: Loaded): Promise<Loaded> {
+  /** The answer to a name from the whole list that was loaded for it; undefined when that is too large to be held. */
+  async #deriveFromLoadedList({ name }: ListSource): Promise<CachedResponse | undefined> {
     const list = this.#cache.peek(this.#wholeList.key);
-    if (source.name !== undefined && isWholeList(list))
-      return { response: await this.#answersOf(list).derive(source.name), isShared };
-    // The list is too large to be held, so it answers nothing: the name is loaded by itself.
+    return name !== undefined && isWholeList(list) ? this.#answersOf(list).derive(name) : undefined;
+  }
+
+  /** Loads a name after the whole list answered nothing. */
+  #loadByItself(source: ListSource): Promise<Loaded> {
     this.#nameLoads.renew();
     return this.#startLoad(source, false).promise;
   }
@@ -252,12 +264,12 @@ export class ListCache {
   #findNewerList(ofName: HeldEntry | undefined): HeldList | undefined {
     const list = this.#cache.get(this.#wholeList.key);
     if (!isWholeList(list)) return undefined;
-    const isOlder = ofName !== undefined && ofName.response.storedAtMs >= list.response.storedAtMs;
-    return isOlder ? undefined : list;
+    if (ofName === undefined || this.#cache.isOver(ofName)) return list;
+    return ofName.response.storedAtMs > list.response.storedAtMs ? undefined : list;
   }
 
   /** What was loaded of a name replaces what an older list says of it. */
-  #supersede(name: string | undefined, { response }: HeldEntry): void {
+  #supersede(name: string | undefined, response: CachedResponse): void {
     const list = this.#cache.peek(this.#wholeList.key);
     if (name === undefined || !isWholeList(list)) return;
     if (response.storedAtMs >= list.response.storedAtMs) this.#answersOf(list).supersede(name, response);

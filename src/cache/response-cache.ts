@@ -29,8 +29,8 @@ export interface ResponseCacheOptions extends Readonly<TargetConfig['cache']> {
   readonly shared?: FleetLevel;
   /** Runs each refresh that no caller waits for, for traces. Must begin it at once. */
   readonly aroundRefresh?: <Value>(refresh: () => Promise<Value>) => Promise<Value>;
-  /** Called when a value has come into the cache. */
-  readonly onHeld?: (source: EntrySource, entry: HeldEntry) => void;
+  /** Called with each value that becomes known, before it is held, or where it is not. */
+  readonly onNewest?: (source: EntrySource, response: CachedResponse) => void;
 }
 
 export type CachePlatform = Pick<
@@ -139,7 +139,12 @@ export class ResponseCache {
 
   /** Whether an entry may be served because upstream gives nothing better. */
   mayServeOnError(entry: HeldEntry): boolean {
-    return this.#allowsStale() && this.#platform.elapsed() < entry.staleIfErrorUntilMs;
+    return this.#allowsStale() && !this.isOver(entry);
+  }
+
+  /** Whether an entry may be served no more, whatever upstream gives. */
+  isOver(entry: HeldEntry): boolean {
+    return this.#platform.elapsed() >= entry.staleIfErrorUntilMs;
   }
 
   /** Whether loads of the entry's key pause after failures. */
@@ -188,11 +193,16 @@ export class ResponseCache {
     return this.#fly(source, () => this.#loadAndStore(source, isForced));
   }
 
-  /** Takes in what another replica has shared since, in place of what answers now, before a reader asks for it. */
+  /**
+   * Takes in what another replica has shared since, before a reader asks for it: in place of what is held of the key, or
+   * else of what the stand-in says of it.
+   */
   async adoptNewer(source: EntrySource): Promise<void> {
     if (this.#guardOf(source) === undefined) return;
     const found = await this.#fleetLoads?.get(source);
-    if (found !== undefined && found.storedAtMs > this.#heldSinceMs(source)) await this.#adopt(source, found);
+    if (found === undefined || found.storedAtMs <= this.#heldSinceMs(source)) return;
+    if (this.#held.has(source.key)) await this.#adopt(source, found);
+    else this.#options.onNewest?.(source, await this.#toSharedResponse(found));
   }
 
   #allowsStale(): boolean {
@@ -239,7 +249,7 @@ export class ResponseCache {
     const heldSinceMs = this.#heldSinceMs(source);
     const isWanted = (load: FleetLoad): boolean =>
       isForced
-        ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS
+        ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS && load.storedAtMs >= heldSinceMs
         : elapsed() < this.#freshUntilMs(load) && load.storedAtMs > heldSinceMs;
     const turn = this.#fleetLoads && (await this.#fleetLoads.take(source, isWanted));
     if (turn !== undefined && 'loaded' in turn)
@@ -250,7 +260,7 @@ export class ResponseCache {
       const response = await this.#toResponse(loaded);
       this.#rejected = undefined;
       if (turn !== undefined) waitUntil(turn.settle({ ...response, begunAtMs }));
-      return { response: this.#hold(source, response, loaded, begunAtMs), isShared: false };
+      return { response: this.#holdNewest(source, response, loaded, begunAtMs), isShared: false };
     } catch (error) {
       if (turn !== undefined) waitUntil(turn.settle());
       if (previous !== undefined) noteLoadEnded(previous);
@@ -272,17 +282,18 @@ export class ResponseCache {
   /** Holds what came after its load had been given up. */
   async #holdLate(source: EntrySource, loaded: LoadedBody, begunAtMs: number): Promise<void> {
     const response = await this.#toResponse(loaded);
-    this.#rejected = undefined;
-    this.#hold(source, response, loaded, begunAtMs);
+    // A call that was sent before a rejection says nothing of the time after it.
+    if (this.#rejected !== undefined && begunAtMs > this.#rejected.lastMs) this.#rejected = undefined;
+    this.#holdNewest(source, response, loaded, begunAtMs);
   }
 
   /** Holds what another replica has loaded, with its times, but never for longer than a load of this one. */
   async #adopt(source: EntrySource, load: FleetLoad): Promise<CachedResponse> {
     const { loaded, begunAtMs, storedAtMs } = load;
-    const etag = await etagOf(loaded.body, this.#platform.digests?.sha256);
-    const response = { body: loaded.body, etag, storedAtMs, freshUntilMs: this.#freshUntilMs(load) };
-    if (this.#rejected !== undefined && storedAtMs >= this.#rejected.lastMs) this.#rejected = undefined;
-    return this.#hold(source, response, loaded, begunAtMs);
+    const response = await this.#toSharedResponse(load);
+    if (this.#rejected !== undefined && storedAtMs > this.#rejected.lastMs) this.#rejected = undefined;
+    this.#hold(source, response, loaded, begunAtMs);
+    return response;
   }
 
   /**
@@ -306,6 +317,12 @@ export class ResponseCache {
     return this.#platform.elapsed() >= this.#freshUntilMs(load) + staleWhileRevalidateMs + staleIfErrorMs;
   }
 
+  async #toSharedResponse(load: FleetLoad): Promise<CachedResponse> {
+    const { body } = load.loaded;
+    const etag = await etagOf(body, this.#platform.digests?.sha256);
+    return { body, etag, storedAtMs: load.storedAtMs, freshUntilMs: this.#freshUntilMs(load) };
+  }
+
   #freshUntilMs({ loaded, storedAtMs, freshUntilMs }: FleetLoad): number {
     return Math.min(freshUntilMs, storedAtMs + this.#ttlMs(loaded.isEmpty));
   }
@@ -321,19 +338,23 @@ export class ResponseCache {
     return isEmpty ? this.#options.emptyTtlMs : this.#options.ttlMs;
   }
 
-  /** Holds a response, unless what is held comes from a load that began later. @returns the one that is held then */
-  #hold(
+  /** Holds what was loaded here, unless what is held comes from a load that began later. @returns what is held then */
+  #holdNewest(
     source: EntrySource,
     response: CachedResponse,
-    { filter }: LoadedBody,
+    loaded: LoadedBody,
     begunAtMs: number,
   ): CachedResponse {
-    const previous = this.#held.peek(source.key);
-    if (previous !== undefined && previous.begunAtMs > begunAtMs) return previous.response;
+    const held = this.#held.peek(source.key);
+    if (held !== undefined && held.begunAtMs > begunAtMs) return held.response;
+    this.#hold(source, response, loaded, begunAtMs);
+    return response;
+  }
+
+  #hold(source: EntrySource, response: CachedResponse, { filter }: LoadedBody, begunAtMs: number): void {
     const parts = { response, filter, begunAtMs, wallAheadMs: this.#wallAheadMs() };
     const entry = createHeldEntry(parts, this.#options);
+    this.#options.onNewest?.(source, response);
     this.#held.set(source.key, entry);
-    this.#options.onHeld?.(source, entry);
-    return response;
   }
 }

@@ -5,6 +5,8 @@ export type Lifecycle = 'starting' | 'serving' | 'draining';
 export interface ReadinessCheck {
   readonly name: string;
   readonly isReady: () => boolean;
-  /** Tries to make it ready, in the background, behind a pause of its own. Never rejects. */
+  /** What does not work although it may be ready, in words that anyone may read. Default: nothing. */
+  readonly degraded?: () => readonly string[];
+  /** Tries to make it ready, or whole, in the background, behind a pause of its own. Never rejects. */
   readonly recover?: () => Promise<void>;
 }

@@ -34,6 +34,13 @@ export function createShared(config: Config, platform: Platform): Shared {
     limits,
     byToken: authenticateCaller({ authenticator, limits }, config, platform),
     byTokenOrSignature: authenticateCaller({ authenticator, signatures, limits }, config, platform),
-    readiness: [{ name: 'keys', isReady: authenticator.keysUsable, recover: authenticator.warm }],
+    readiness: [
+      {
+        name: 'keys',
+        isReady: authenticator.keysUsable,
+        degraded: authenticator.issuersWithoutKeys,
+        recover: authenticator.warm,
+      },
+    ],
   };
 }

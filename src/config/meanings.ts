@@ -8,6 +8,7 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   HOST: 'the address it listens on',
   PORT: 'the port for callers',
   METRICS_PORT: 'the port of metrics; `0` turns them off',
+  MAX_CONNECTIONS: 'most connections of callers at once; past it, idle ones make room for new ones',
   CCE_REGION: 'upstream, by its region',
   CCE_ENDPOINT: 'upstream, by its URL, which wins over the region; http only on loopback',
   HUAWEICLOUD_SDK_PROJECT_ID: 'the project id, sent when set; `auto` asks IAM',
@@ -28,19 +29,22 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   HUAWEICLOUD_METADATA_ENDPOINT: 'the metadata service, for tests and special networks',
   AUTH_ISSUER: 'who issues tokens; required without `AUTH_ISSUERS_FILE` and `SDK_KEYS_FILE`',
   AUTH_AUDIENCE: 'whom tokens are for; required with `AUTH_ISSUER`',
+  AUTH_AUDIENCE_CLAIM:
+    'the claim that must hold one of `AUTH_AUDIENCE`, by name or path; `client_id` for Amazon Cognito',
   AUTH_JWKS_URL: 'where the keys of `AUTH_ISSUER` are',
   AUTH_JWKS_FILE: 'a file with the keys of `AUTH_ISSUER`, in place of `AUTH_JWKS_URL`',
   AUTH_ALGORITHMS: 'signatures of tokens; asymmetric ones only',
   AUTH_SCOPE: 'the scope that a caller needs',
   AUTH_REFRESH_SCOPE: 'the scope of those who may force a refresh',
-  AUTH_SCOPE_CLAIM: 'the claims where scopes stand',
+  AUTH_SCOPE_CLAIM: 'the claims where scopes stand, by name or path',
   AUTH_ISSUERS: 'issuers beside or in place of `AUTH_ISSUER`; see callers.md',
   CORS_ORIGINS: 'exact origins whose pages may call',
   SDK_KEYS: 'key pairs for SDK clients, made by `npm run keys`; its changes are followed',
   SDK_PUBLIC_HOST: 'a host that SDK clients may have signed besides the one that arrives',
   SDK_REPLAY_PROTECTION: '`on`: a signature is good for one client address',
   RATE_LIMIT_PER_MINUTE: 'requests of one principal; `0`: no limit',
-  TRUSTED_PROXIES: 'whose `X-Forwarded-For` is believed; without it no address of a client is known',
+  TRUSTED_PROXIES:
+    'whose `X-Forwarded-For` or `Forwarded` is believed; without it no address of a client is known',
   AUTH_FAILURES_PER_MINUTE: 'failed attempts of one address, where `TRUSTED_PROXIES` is set; `0`: no limit',
   CACHE_TTL_SECONDS: 'how long a list is fresh',
   CACHE_EMPTY_TTL_SECONDS: 'how long an empty list is fresh',
@@ -63,6 +67,7 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
 
 /** What happens without a setting that has no default, where its meaning does not say so. */
 export const WITHOUT: Readonly<Partial<Record<SettingName, string>>> = {
+  AUTH_AUDIENCE_CLAIM: '`aud`',
   HUAWEICLOUD_SDK_IAM_ENDPOINT: "the vendor's",
   AUTH_JWKS_URL: "the issuer's OpenID configuration",
   AUTH_JWKS_FILE: "the issuer's OpenID configuration",

@@ -40,6 +40,7 @@ export function reportAnswer(
     issuer,
     code: problem?.code,
     reason: problem?.reason,
+    claim: problem?.claim,
   };
   const level = levelOf(status, record.goodLevel);
   if (logger.request === undefined) logger[level](fields, 'request');

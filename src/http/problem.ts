@@ -46,6 +46,8 @@ export interface ProblemErrorOptions {
   readonly retryAfterSeconds?: number;
   /** For the log only: a short word of our own that tells two causes with the same code apart. */
   readonly reason?: string;
+  /** For the log only: the claims that failed, by the names that the settings or the RFCs have for them; never a value. */
+  readonly claim?: string | undefined;
   /** Another status than the table has for the code. Default: the table's. */
   readonly status?: number;
 }
@@ -58,6 +60,7 @@ export class ProblemError extends Error {
   readonly detail: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly reason: string | undefined;
+  readonly claim: string | undefined;
 
   constructor(code: ProblemCode, options: ProblemErrorOptions = {}) {
     super(code);
@@ -65,6 +68,7 @@ export class ProblemError extends Error {
     this.status = options.status ?? PROBLEM_KINDS[code].status;
     this.detail = options.detail;
     this.reason = options.reason;
+    this.claim = options.claim;
     this.headers =
       options.retryAfterSeconds === undefined
         ? (options.headers ?? {})

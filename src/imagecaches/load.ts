@@ -13,12 +13,13 @@ const MAX_LOGGED_DROPS = 20;
 /**
  * The cache miss: one signed call upstream, parsed and sanitised, as the bytes to be stored.
  *
- * @returns loads the list of one name, or the whole list for undefined
+ * @returns loads the list of one name, or the whole list for undefined; `onLate` is called with a list that comes after
+ *   the load was given up
  */
 export function imageCachesLoader(
   upstream: UpstreamClient,
   platform: Pick<TargetPlatform, 'logger' | 'metrics'>,
-): (name: string | undefined) => Promise<LoadedBody> {
+): (name: string | undefined, onLate?: (loaded: LoadedBody) => void) => Promise<LoadedBody> {
   const decode = (body: Uint8Array): readonly ImageCache[] => {
     const entries = parseImageCaches(body);
     const { imageCaches, dropped } = sanitiseImageCaches(entries);
@@ -28,9 +29,11 @@ export function imageCachesLoader(
       throw new UpstreamError('upstream_failed', { reason: 'not_the_model' });
     return imageCaches;
   };
-  return async (name) => {
+  return async (name, onLate) => {
     const query = name === undefined ? [] : ([['name', name]] as const);
-    return toLoadedBody(name, await upstream.get('/v5/imagecaches', query, decode));
+    const toLoaded = (imageCaches: readonly ImageCache[]) => toLoadedBody(name, imageCaches);
+    const lateLoaded = onLate && ((late: readonly ImageCache[]) => onLate(toLoaded(late)));
+    return toLoaded(await upstream.get('/v5/imagecaches', query, decode, lateLoaded));
   };
 }
 

@@ -27,10 +27,9 @@ const EVERYTHING: ImageCachesQuery = Object.freeze({ name: undefined });
  * @throws ProblemError `invalid_query`, naming the parameter and the rule
  */
 export function parseImageCachesQuery(url: string): ImageCachesQuery {
-  const start = url.indexOf('?');
-  if (start === -1) return EVERYTHING;
-  const end = url.indexOf('#', start);
-  const search = url.slice(start + 1, end === -1 ? undefined : end);
+  // No fragment is part of it, even one that holds a '?'.
+  const [, search] = /^[^?#]*\?([^#]*)/.exec(url) ?? [];
+  if (search === undefined) return EVERYTHING;
 
   let name: string | undefined;
   // URLSearchParams leaves a broken escape as it is and turns bad UTF-8 into U+FFFD: neither is in the grammar.

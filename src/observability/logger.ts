@@ -26,4 +26,6 @@ export interface RequestFields {
   /** Of the problem, where the answer is one. */
   readonly code: string | undefined;
   readonly reason: string | undefined;
+  /** The names of the claims that failed. */
+  readonly claim?: string | undefined;
 }

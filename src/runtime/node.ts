@@ -2,87 +2,9 @@
  * The Node entry: `node src/runtime/node.ts [--check]`. All settings come from the environment.
  * Exit codes: 0 stopped as asked, 1 could not start or broke, 78 bad configuration (EX_CONFIG of sysexits.h).
  */
-import { parseArgs } from 'node:util';
-import { type Config, ConfigError, parseConfig } from '../config/config.ts';
-import { describeError } from '../observability/describe-error.ts';
-import { readSettingFiles } from './node/platform/read-setting-files.ts';
-import { type RunningService, startService } from './node/server/start-service.ts';
-import { createLogger } from './node/telemetry/logger.ts';
+import { listenForStop } from './node/stop-signals.ts';
 
-const EX_CONFIG = 78;
-/** A stuck reader of the log does not keep the process: 2 seconds. */
-const FLUSH_TIMEOUT_MS = 2000;
-
-const USAGE = `Usage: npm start [-- --check]
-
-  --check   validate the configuration and exit: 0 when it is good, ${EX_CONFIG} when not
-`;
-
-async function main(): Promise<void> {
-  const check = readArguments();
-  if (check === undefined) return;
-  const config = loadConfig();
-  if (config === undefined) return;
-  if (check) {
-    process.stdout.write(`The configuration is valid. Upstream: ${config.target.upstream.endpoint}\n`);
-    return;
-  }
-  await run(config);
-}
-
-function readArguments(): boolean | undefined {
-  try {
-    const { values } = parseArgs({ options: { check: { type: 'boolean' }, help: { type: 'boolean' } } });
-    if (values.help !== true) return values.check === true;
-    process.stdout.write(USAGE);
-  } catch {
-    process.stderr.write(`Unknown argument.\n${USAGE}`);
-    process.exitCode = 64;
-  }
-  return undefined;
-}
-
-function loadConfig(): Config | undefined {
-  try {
-    const { environment, faults } = readSettingFiles(process.env);
-    return parseConfig(environment, faults);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = EX_CONFIG;
-    return undefined;
-  }
-}
-
-async function run(config: Config): Promise<void> {
-  const logger = createLogger(config.logLevel);
-  const flushed = () =>
-    new Promise<void>((resolve) => {
-      logger.flush(() => resolve());
-      setTimeout(resolve, FLUSH_TIMEOUT_MS);
-    });
-  let service: RunningService;
-  try {
-    service = await startService(config, logger);
-  } catch (error) {
-    const { code, port = config.listen.port } = error as { code?: unknown; port?: number };
-    logger.fatal({ error: describeError(error) }, `cannot listen on ${config.listen.host}:${port}`);
-    process.stderr.write(`Cannot listen on ${config.listen.host}:${port} (${String(code)}).\n`);
-    await flushed();
-    process.exit(1);
-  }
-
-  let signals = 0;
-  const stop = async () => {
-    signals += 1;
-    // Whoever asks twice means now.
-    if (signals > 1) process.exit(1);
-    await service.stop();
-    await flushed();
-    process.exit(0);
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-}
-
-await main();
+// First, and before the rest is loaded: as process 1 of a container a signal that nobody listens for is lost.
+const signals = listenForStop();
+const { main } = await import('./node/main.ts');
+await main(signals);

@@ -8,6 +8,7 @@ import { NO_METRICS } from '../../src/observability/metrics.ts';
 import type { TraceDecision, Tracer } from '../../src/observability/tracing.ts';
 import { compress } from '../../src/runtime/node/platform/compress.ts';
 import { answerHit, type TraceDecisions } from '../../src/runtime/node/server/answer-hit.ts';
+import { checkTarget } from '../../src/runtime/node/server/check-target.ts';
 import { createRecordingTracer } from '../support/recording-tracer.ts';
 import { createTestKey, signTestToken } from '../support/test-keys.ts';
 import { createTestService, type TestService, vendorEntry, vendorList } from '../support/test-service.ts';
@@ -51,7 +52,8 @@ class TwoWays {
     const decisions: TraceDecisions = new WeakMap();
     this.#servers = [true, false].map((asksForHits) =>
       createServer({ joinDuplicateHeaders: true }, (incoming, outgoing) => {
-        if (asksForHits && answerHit(service.app.hits, incoming, outgoing, decisions)) this.hits += 1;
+        if (checkTarget(incoming) !== undefined) outgoing.writeHead(400).end('not a request');
+        else if (asksForHits && answerHit(service.app.hits, incoming, outgoing, decisions)) this.hits += 1;
         else void toApp(incoming, outgoing);
       }),
     );
@@ -203,12 +205,12 @@ describe('a hit is answered as the app would', () => {
     ['an escape in the query', { target: '/imagecaches?name=%64b' }, 200, false],
     ['an escape in the path', { target: '/image%63aches' }, 200, false],
     ['a dot segment', { target: '/x/../imagecaches' }, 200, false],
-    ['a fragment', { target: '/imagecaches#x' }, 200, false],
+    ['a fragment', { target: '/imagecaches#x' }, 400, false],
     ['an absolute target', { target: 'http://a.test/imagecaches' }, 200, false],
     ['another method', { method: 'POST' }, 405, false],
     ['another path', { target: '/imagecaches/' }, 404, false],
     ['a member of every object', { target: '/constructor' }, 404, false],
-    ['a host with capitals', { headers: { host: 'A.test' } }, 200, false],
+    ['a host with capitals', { headers: { host: 'A.test' } }, 200, true],
     ['a host that is none', { headers: { host: 'a b' } }, 400, false],
   ])('for %s', async (_name, sent, status, isHit) => {
     expect(await ways.asCaller(sent)).toMatchObject({ status, isHit });

@@ -1,6 +1,7 @@
 import { createHmac, hash } from 'node:crypto';
 import { AKSKSigner } from '@huaweicloud/huaweicloud-sdk-core/auth/AKSKSigner.js';
 import { describe, expect, it, vi } from 'vitest';
+import { createClientAddress } from '../../src/runtime/node/platform/client-address.ts';
 import { buildCanonicalRequest } from '../../src/signing/canonical-request.ts';
 import type { Digests } from '../../src/signing/digests.ts';
 import { hashSha256 } from '../../src/signing/sha256.ts';
@@ -228,6 +229,22 @@ describe('requests signed with a key pair of ours', () => {
     address = '198.51.100.2';
     expect(await ask()).toBe(401);
     expect((await send(service, { atMs: service.clock.now() + 1000 })).status).toBe(200);
+  });
+
+  it.each([
+    ['x-forwarded-for', '203.0.113.9:1234', '::ffff:cb00:7109', '203.0.113.8:1234'],
+    ['x-forwarded-for', '[2001:db8::1]:1234', '"[2001:DB8:0::1]"', '[2001:db8::2]:1234'],
+    ['forwarded', 'for="[2001:db8::1]:1234"', 'for="[2001:db8:0::1]"', 'for="[2001:db8::2]:1234"'],
+  ])('are good for one address behind a proxy that writes %s: %s', async (header, from, same, other) => {
+    const service = await createService(
+      { SDK_REPLAY_PROTECTION: 'on', TRUSTED_PROXIES: '10.0.0.0/8' },
+      { clientAddress: createClientAddress(['10.0.0.0/8']) },
+    );
+    const headers = await signedHeaders({ nowMs: service.clock.now() });
+    const env = { incoming: { socket: { remoteAddress: '10.0.0.1' } } };
+    const ask = async (sender: string) =>
+      (await service.app.request(URL_V5, { headers: { ...headers, [header]: sender } }, env)).status;
+    expect([await ask(from), await ask(same), await ask(other)]).toEqual([200, 200, 401]);
   });
 
   it('are remembered against replay for as long as their date is good, up to 30 minutes', async () => {

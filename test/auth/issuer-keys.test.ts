@@ -14,12 +14,13 @@ it('a file of keys that hangs is given up after 5 seconds, and read again after 
       ? new Promise<string>(() => {})
       : Promise.resolve(JSON.stringify({ keys: [publicJwk] }));
   };
-  const config: Pick<IssuerConfig, 'issuer' | 'keys'> = {
+  const config: Pick<IssuerConfig, 'issuer' | 'keys' | 'algorithms'> = {
+    algorithms: ['RS256'],
     issuer: 'https://login.example.test',
     keys: { kind: 'file', path: '/keys.json' },
   };
   const platform = { ...deps, readTextFile, fetch: () => Promise.reject(new Error('no network here')) };
-  const keys = createIssuerKeys(config.issuer, createKeyLoader(config as IssuerConfig, platform), platform);
+  const keys = createIssuerKeys(config, createKeyLoader(config as IssuerConfig, platform), platform);
   const warmed = keys.warm();
   await clock.advance(4999);
   expect(logger.lines).toEqual([]);

@@ -342,6 +342,7 @@ describe('what others have loaded, in an outage', () => {
     expect((await rejected.read('a')).outcome).toBe('stale');
     await clock.advance(2 * MINUTE);
     await expect(rejected.read('a')).rejects.toBe(REJECTED);
+    await clock.advance(1);
     upstream.load = async () => 'a=again';
     await other.read('a');
     await settle();

@@ -7,6 +7,7 @@ import {
   loaded,
   loadedList,
   MINUTE,
+  NOT_SENT,
   REJECTED,
   SECOND,
   setUp,
@@ -81,6 +82,55 @@ describe('a stale list', () => {
     await read('a');
     await clock.advance(MINUTE);
     await expect(read('a')).rejects.toBe(REJECTED);
+  });
+});
+
+describe('loads that fail', () => {
+  it('make all that the list answers pause, whichever name was loaded', async () => {
+    const { clock, loads, read, upstream } = setUp();
+    upstream.load = async () => loadedList(['a=1']);
+    await read(LIST);
+    await clock.advance(2 * SECOND);
+    upstream.load = failWith(DOWN);
+    await read('made-up', true);
+    for (const name of ['other', 'another', 'made-up', LIST])
+      expect((await read(name, true)).outcome).toBe(name === LIST ? 'hit' : 'derived');
+    expect(loads).toEqual([LIST, 'made-up']);
+    await clock.advance(SECOND);
+    await read('other', true);
+    expect(loads).toEqual([LIST, 'made-up', 'other']);
+  });
+
+  it('lengthen the pause only when upstream was asked; else the next begins a second later', async () => {
+    const { clock, loads, read, settled, upstream } = setUp();
+    upstream.load = async () => loadedList(['a=1']);
+    await read(LIST);
+    await clock.advance(31 * SECOND);
+    const failAgain = async (error: Error): Promise<number> => {
+      upstream.load = failWith(error);
+      await read(LIST);
+      await settled();
+      const before = loads.length;
+      for (let ms = 0; ; ms += 500) {
+        await read(LIST);
+        if (loads.length > before) return ms;
+        await clock.advance(500);
+      }
+    };
+    // Each is measured up to the next load, which fails in the same way.
+    expect(await failAgain(NOT_SENT)).toBe(SECOND);
+    await settled();
+    await clock.advance(SECOND);
+    expect(await failAgain(NOT_SENT)).toBe(SECOND);
+    await settled();
+    await clock.advance(SECOND);
+    expect(await failAgain(DOWN)).toBe(SECOND);
+    await settled();
+    await clock.advance(2 * SECOND);
+    expect(await failAgain(NOT_SENT)).toBe(SECOND);
+    await settled();
+    await clock.advance(SECOND);
+    expect(await failAgain(DOWN)).toBe(4 * SECOND);
   });
 });
 

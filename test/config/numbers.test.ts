@@ -7,6 +7,7 @@ import { TEST_ENVIRONMENT } from '../support/test-service.ts';
 const NUMBERS: [string, number, number, number, (value: number) => object][] = [
   ['PORT', 0, 65_535, 8080, (port) => ({ listen: { port } })],
   ['METRICS_PORT', 0, 65_535, 9090, (port) => ({ metrics: { port } })],
+  ['MAX_CONNECTIONS', 10, 1_000_000, 2000, (connections) => ({ listen: { maxConnections: connections } })],
   [
     'UPSTREAM_CONNECT_TIMEOUT_MS',
     1,

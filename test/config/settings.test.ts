@@ -57,7 +57,7 @@ describe('defaults', () => {
       TRUSTED_PROXIES: 'none',
       OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
     });
-    expect(listen).toEqual({ host: '127.0.0.1', port: 8080 });
+    expect(listen).toEqual({ host: '127.0.0.1', port: 8080, maxConnections: 2000 });
     expect(metrics).toEqual({ port: 9090, isDefault: true });
     expect(target.upstream).toEqual({
       endpoint: 'https://cce.example.test',

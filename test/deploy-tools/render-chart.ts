@@ -33,11 +33,26 @@ export interface Rendered {
  *
  * @throws what helm says when it refuses them
  */
-export async function renderChart(tools: DeployTools, values: object, release = 'test'): Promise<Rendered> {
+export function renderChart(
+  tools: DeployTools,
+  values: object,
+  release = 'test',
+  args: readonly string[] = [],
+): Promise<Rendered> {
+  return renderText(tools, stringify(values), release, args);
+}
+
+/** The same of a values file, as somebody wrote it. */
+export async function renderText(
+  tools: DeployTools,
+  values: string,
+  release = 'test',
+  args: readonly string[] = [],
+): Promise<Rendered> {
   const folder = await mkdtemp(join(tmpdir(), 'chart-values-'));
   try {
     const file = join(folder, 'values.yaml');
-    await writeFile(file, stringify(values));
+    await writeFile(file, values);
     const { stdout } = await run(tools.helm, [
       'template',
       release,
@@ -46,6 +61,7 @@ export async function renderChart(tools: DeployTools, values: object, release = 
       file,
       '--kube-version',
       KUBERNETES_VERSIONS[0],
+      ...args,
     ]);
     const objects = parseAllDocuments(stdout)
       .map((document) => document.toJS() as KubernetesObject | null)

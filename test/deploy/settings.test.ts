@@ -29,6 +29,54 @@ const isTakenByChart = (() => {
   const validate = new Ajv({ strict: false }).compile(chart);
   return (settings: object) => validate({ settings }) as boolean;
 })();
+/** Good for some settings and bad for others. */
+const TEXTS = [
+  ...['0', '1', '007', '29', '30', '0.25', '1.0', '1.5', '2', '65536', '99999999999', '1e3', '-1'],
+  ...['cn-north-4', 'cn-north-3', 'auto', 'none', 'a,b', 'a, b', 'a,,b', ',', 'a b', 'ä', '"', '\\', 'a"b'],
+  ...['RS256', 'RS256, ES256', 'HS256', 'RS256 ES256', 'imagecaches:read', 'a'.repeat(65), 'under_score'],
+  ...[
+    'https://a.example.com',
+    'https://a.example.com/',
+    'https://a.example.com:8443/base',
+    'HTTPS://a.example',
+  ],
+  ...['https://a.example.com/b?c=d', 'https://a.example.com/#e', 'https://u:p@a.example.com', 'https://'],
+  ...[
+    'https://a.example.com:65536',
+    'https://a.example.com:x',
+    'https://a b',
+    'ftp://a.example.com',
+    'a.example',
+  ],
+  ...[
+    'http://a.example.com',
+    'http://127.0.0.1:8080',
+    'http://localhost',
+    'http://[::1]:9',
+    'http://10.0.0.1',
+  ],
+  ...[
+    'http://169.254.170.23/v1/credentials',
+    'http://[fe80::1]/x',
+    'https://[2001:db8::1]:443/',
+    '/etc/jwks.json',
+  ],
+  ...[
+    'https://a.example.com, https://b.example.com',
+    'http://localhost:3000',
+    'a.example.com:443',
+    '[::1]:8443',
+  ],
+  ...[
+    '10.0.0.0/8',
+    '10.0.0.0/33',
+    '256.1.1.1',
+    '127.0.0.1, ::1',
+    '2001:db8::/32',
+    '::/129',
+    '10.0.0.0/8,none',
+  ],
+];
 const rowsOfChart = ROWS.filter(([name]) => name in settingsOfChart);
 
 describe('the settings in the documentation', () => {
@@ -41,7 +89,7 @@ describe('the settings in the documentation', () => {
   it.each(ROWS)('%s has its default, its allowed values and a meaning', (name, row) => {
     const cells = documented.get(name) ?? documented.get(`${name}_FILE`);
     if (row.default !== undefined) expect(cells?.defaultText).toBe(row.default);
-    else expect(cells?.defaultText).toMatch(/^(?:–|the (?:vendor|issuer)'s.*)$/);
+    else expect(cells?.defaultText).toMatch(/^(?:–|`aud`|the (?:vendor|issuer)'s.*)$/);
     expect(cells?.value).toBe(row.rule);
     if (row.range !== undefined)
       expect(cells?.value).toContain(`from ${row.range.least} to ${row.range.most}`);
@@ -88,9 +136,33 @@ describe("the settings in the chart's schema", () => {
       const { least, most } = row.range;
       for (const value of [least, most, String(least), String(most)])
         expect(isTakenByChart({ [name]: value }), `${value}`).toBe(true);
-      for (const value of [least - 1, most + 1, least + 0.5, 'x', '1.5', '-1'])
+      for (const value of [least - 1, most + 1, least + 0.5, 'x', '1.5', '-1', String(most + 1)])
         expect(isTakenByChart({ [name]: value }), `${value}`).toBe(false);
     }
+  });
+
+  it.each(rowsOfChart.filter(([, { choices }]) => choices === undefined))(
+    'refuse of %s what the service refuses',
+    (name, row) => {
+      for (const text of TEXTS)
+        expect(isTakenByChart({ [name]: text }), `${name}: ${text}`).toBe(row.form.safeParse(text).success);
+      for (const value of [true, false]) expect(isTakenByChart({ [name]: value })).toBe(false);
+    },
+  );
+
+  it('take what YAML makes of on, off and null', () => {
+    for (const [name, { choices = [] }] of rowsOfChart) {
+      expect(isTakenByChart({ [name]: true }), name).toBe(choices.includes('on'));
+      expect(isTakenByChart({ [name]: null })).toBe(true);
+    }
+  });
+
+  it('take numbers where their text is taken', () => {
+    for (const value of [0, 1, 5, 1_000_000, 12_345_678])
+      for (const [name, row] of rowsOfChart.filter(([, { choices }]) => choices === undefined))
+        expect(isTakenByChart({ [name]: value }), `${name}: ${value}`).toBe(
+          row.form.safeParse(String(value)).success,
+        );
   });
 
   it('take no setting that holds a secret, and none that the chart sets', () => {
@@ -118,9 +190,16 @@ describe('defaults outside of the service', () => {
   it("are the service's: of the chart", async () => {
     const values = parse(await read('deploy/helm/imagecaches-bff/values.yaml'));
     expect(String(values.metrics.port)).toBe(SETTINGS.METRICS_PORT.default);
-    const helpers = await read('deploy/helm/imagecaches-bff/templates/_helpers.tpl');
-    const used = Array.from(helpers.matchAll(/dig "([A-Z_]+)" "(\d+)" \.Values\.settings/g));
-    expect(used.map(([, name]) => name)).toEqual(['SHUTDOWN_DELAY_SECONDS', 'SHUTDOWN_GRACE_SECONDS']);
+    const folder = 'deploy/helm/imagecaches-bff/templates/';
+    const templates = (await read(`${folder}_helpers.tpl`)) + (await read(`${folder}_validate.tpl`));
+    const used = Array.from(templates.matchAll(/dig "([A-Z_]+)" "(\d+)" \$settings/g));
+    expect(used.map(([, name]) => name)).toEqual([
+      'SHUTDOWN_DELAY_SECONDS',
+      'SHUTDOWN_GRACE_SECONDS',
+      'UPSTREAM_CONNECT_TIMEOUT_MS',
+      'UPSTREAM_ATTEMPT_TIMEOUT_MS',
+      'UPSTREAM_DEADLINE_MS',
+    ]);
     for (const [, name, text] of used) expect(SETTINGS[name as keyof typeof SETTINGS].default).toBe(text);
   });
 

@@ -101,6 +101,45 @@ describe('several issuers', () => {
     expect((await ask('keycloak', { scope: 'imagecaches:read' })).status).toBe(503);
     expect((await ask('auth0', { scope: 'imagecaches:read' })).status).toBe(200);
   });
+
+  it('one of them down at the start: ready, with its name; then its keys are asked for by each probe', async () => {
+    const { ask, service } = await setUp();
+    const { issuer } = service;
+    const { issuer: down } = RECIPES.keycloak;
+    const probe = async () => {
+      const response = await service.app.request('/readyz');
+      await Promise.all(service.background);
+      return { status: response.status, body: await response.json() };
+    };
+    service.issuer = (url) =>
+      url.includes('/realms/') ? new Response('planted', { status: 500 }) : issuer(url);
+    await service.app.warm();
+    for (let count = 0; count < 3; count += 1)
+      expect(await probe()).toEqual({ status: 200, body: { status: 'ready', degraded: [down] } });
+    const denied = await ask('keycloak', { scope: 'imagecaches:read' });
+    expect(denied.status).toBe(503);
+    expect(denied.headers.get('retry-after')).toBe('1');
+    expect(await denied.json()).toMatchObject({ code: 'keys_unavailable' });
+    expect((await ask('auth0', { scope: 'imagecaches:read' })).status).toBe(200);
+    // Nothing asks an issuer more often than its pause lets it, however many probes there are.
+    const before = service.keyCalls.length;
+    service.issuer = issuer;
+    await probe();
+    expect(service.keyCalls).toHaveLength(before);
+    await service.clock.advance(1000);
+    await probe();
+    expect(await probe()).toEqual({ status: 200, body: { status: 'ready' } });
+    expect((await ask('keycloak', { scope: 'imagecaches:read' })).status).toBe(200);
+  });
+
+  it('all of them down at the start: unready', async () => {
+    const { service } = await setUp();
+    service.issuer = () => new Response(null, { status: 500 });
+    await service.app.warm();
+    const response = await service.app.request('/readyz');
+    expect(response.status).toBe(503);
+    expect(await response.json()).toEqual({ status: 'unready', failing: ['keys'] });
+  });
 });
 
 describe('limits', () => {

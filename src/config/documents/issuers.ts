@@ -31,11 +31,13 @@ export type KeyLocation =
 export interface IssuerConfig {
   readonly issuer: string;
   readonly audiences: readonly string[];
+  /** The claim that must hold one of them in place of `aud`, a name or a path. */
+  readonly audienceClaim?: string | undefined;
   readonly keys: KeyLocation;
   readonly algorithms: readonly string[];
   /** A caller needs all of them; none where allowedSubjects says who may come. */
   readonly requiredScopes: readonly string[];
-  /** Claims that may hold scopes: a space-separated string or an array. */
+  /** Claims that may hold scopes, names or paths: a space-separated string or an array. */
   readonly scopeClaims: readonly string[];
   /** Exact, or with a trailing `*` all that begin like it; undefined: any. */
   readonly allowedSubjects: readonly string[] | undefined;
@@ -46,10 +48,13 @@ const MAX_ISSUERS = 100;
 const IssuerSchema = z
   .strictObject({
     issuer: secureUrl.meta({ description: `The claim iss of its tokens: ${SECURE_URL_RULE}.` }),
-    audiences: z
-      .array(visibleAscii)
-      .min(1)
-      .meta({ description: 'One of them must be in the claim aud of a token.' }),
+    audiences: z.array(visibleAscii).min(1).meta({
+      description: 'One of them must be in the claim aud of a token, or in the one that audienceClaim names.',
+    }),
+    audienceClaim: claimName.optional().meta({
+      description:
+        'The claim that is looked at in place of aud, for issuers whose access tokens have none: client_id.',
+    }),
     jwksUrl: secureUrl
       .optional()
       .meta({ description: "Its keys; without it and jwksFile from the issuer's OpenID configuration." }),
@@ -66,7 +71,10 @@ const IssuerSchema = z
       .array(claimName)
       .min(1)
       .default([...DEFAULT_SCOPE_CLAIMS])
-      .meta({ description: 'Claims that hold scopes, as a string with spaces or as an array.' }),
+      .meta({
+        description:
+          'Claims that hold scopes, as a string with spaces or as an array; a name, or a path with dots.',
+      }),
     allowedSubjects: z
       .array(z.string().regex(/^[^*]{1,256}\*?$/))
       .min(1)
@@ -95,6 +103,7 @@ export const IssuersSchema = z
 const RULES: Readonly<Record<string, string>> = {
   issuer: `must be ${SECURE_URL_RULE}`,
   audiences: 'must be an array of one or more audiences',
+  audienceClaim: 'must be a claim name, or a path with dots',
   jwksUrl: `must be ${SECURE_URL_RULE}`,
   jwksFile: 'must be a path, and not stand beside jwksUrl',
   algorithms: `must be an array of one or more of ${ASYMMETRIC_ALGORITHMS.join(', ')}`,
@@ -112,8 +121,9 @@ const RULES: Readonly<Record<string, string>> = {
 export function parseIssuers(text: string): IssuerConfig[] | { readonly faults: readonly string[] } {
   const result = parseDocument(text, IssuersSchema, faultOf);
   if ('faults' in result) return result;
-  return result.value.issuers.map(({ jwksUrl, jwksFile, allowedSubjects, ...issuer }) => ({
+  return result.value.issuers.map(({ jwksUrl, jwksFile, allowedSubjects, audienceClaim, ...issuer }) => ({
     ...issuer,
+    audienceClaim,
     allowedSubjects,
     keys:
       jwksUrl !== undefined

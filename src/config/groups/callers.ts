@@ -24,6 +24,8 @@ import { isOrigin, SECURE_URL_RULE } from '../urls.ts';
 
 const REFRESH_SCOPE = 'imagecaches:refresh';
 
+const CLAIM_RULE = 'a claim name; a path has dots';
+
 const ROWS = {
   AUTH_ISSUER: { form: secureUrl, rule: SECURE_URL_RULE, example: 'https://login.example.com' },
   AUTH_AUDIENCE: {
@@ -31,6 +33,7 @@ const ROWS = {
     rule: 'one or more audiences, comma-separated',
     example: 'imagecaches',
   },
+  AUTH_AUDIENCE_CLAIM: { form: claimName, rule: CLAIM_RULE, example: 'client_id' },
   AUTH_JWKS_URL: { form: secureUrl, rule: SECURE_URL_RULE, example: 'https://login.example.com/jwks.json' },
   AUTH_JWKS_FILE: {
     form: filePath,
@@ -47,7 +50,7 @@ const ROWS = {
   AUTH_REFRESH_SCOPE: { form: scopeToken, rule: SCOPE_RULE, example: REFRESH_SCOPE, default: REFRESH_SCOPE },
   AUTH_SCOPE_CLAIM: {
     form: listOf(claimName),
-    rule: 'one or more claim names, comma-separated',
+    rule: 'one or more claim names, comma-separated; a path has dots, as in realm_access.roles',
     example: DEFAULT_SCOPE_CLAIMS.join(),
     default: DEFAULT_SCOPE_CLAIMS.join(),
   },
@@ -100,6 +103,7 @@ function toOwnIssuer(values: SettingValues<CallerRows>): IssuerConfig[] {
     {
       issuer: values.AUTH_ISSUER,
       audiences: values.AUTH_AUDIENCE as string[],
+      audienceClaim: values.AUTH_AUDIENCE_CLAIM,
       keys: toKeyLocation(values),
       algorithms: values.AUTH_ALGORITHMS,
       requiredScopes: [values.AUTH_SCOPE],

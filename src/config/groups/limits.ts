@@ -24,7 +24,7 @@ export interface LimitsPart {
     /** Of authentication, for each client address; 0: no limit. */
     readonly failuresPerMinute: number;
   };
-  /** Whose X-Forwarded-For is believed; undefined: the client's address is not asked for. */
+  /** Whose X-Forwarded-For or Forwarded is believed; undefined: the client's address is not asked for. */
   readonly trustedProxies: readonly string[] | undefined;
 }
 

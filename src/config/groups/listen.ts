@@ -14,10 +14,16 @@ const ROWS = {
   },
   PORT: wholeNumber(0, MAX_PORT, DEFAULT_PORT),
   METRICS_PORT: wholeNumber(0, MAX_PORT, 9090),
+  MAX_CONNECTIONS: wholeNumber(10, 1_000_000, 2000),
 } satisfies SettingRows;
 
 export interface ListenPart {
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: {
+    readonly host: string;
+    readonly port: number;
+    /** Of callers, at once. */
+    readonly maxConnections: number;
+  };
   readonly metrics: {
     /** 0: no metrics. */
     readonly port: number;
@@ -41,7 +47,7 @@ export const listenGroup: SettingGroup<typeof ROWS, ListenPart> = {
   },
 
   toConfig: ({ values, isGiven }) => ({
-    listen: { host: values.HOST, port: values.PORT },
+    listen: { host: values.HOST, port: values.PORT, maxConnections: values.MAX_CONNECTIONS },
     metrics: { port: values.METRICS_PORT, isDefault: !isGiven('METRICS_PORT') },
   }),
 };

@@ -1,5 +1,5 @@
 /**
- * `npm run doctor [-- --json]`, in the image `node src/runtime/node/doctor.ts`: examines the settings of the environment
+ * `npm run doctor [-- --json] [--token-file FILE]`, in the image `node src/runtime/node/doctor.ts`: examines the settings of the environment
  * and all that they need, says what is wrong and how it is mended. Nothing is changed. Exit codes: 0 all is well, or
  * there are warnings; 1 something failed; 64 wrong usage.
  */
@@ -7,14 +7,16 @@ import { parseArgs } from 'node:util';
 import { examine } from './doctor/examine.ts';
 import { createReport, summarise } from './doctor/report.ts';
 
-const USAGE = 'Usage: npm run doctor [-- --json]\n';
+const USAGE = 'Usage: npm run doctor [-- --json] [--token-file FILE]\n';
 const EX_USAGE = 64;
 
 /** Undefined: there is nothing more to do. */
-function readArguments(): { readonly isJson: boolean } | undefined {
+function readArguments(): { readonly isJson: boolean; readonly tokenFile: string | undefined } | undefined {
   try {
-    const { values } = parseArgs({ options: { json: { type: 'boolean' }, help: { type: 'boolean' } } });
-    if (values.help !== true) return { isJson: values.json === true };
+    const { values } = parseArgs({
+      options: { json: { type: 'boolean' }, 'token-file': { type: 'string' }, help: { type: 'boolean' } },
+    });
+    if (values.help !== true) return { isJson: values.json === true, tokenFile: values['token-file'] };
     process.stdout.write(USAGE);
   } catch {
     process.stderr.write(`Unknown argument.\n${USAGE}`);
@@ -33,7 +35,7 @@ async function main(): Promise<void> {
     isTerminal,
     hasColour: isTerminal && (env.NO_COLOR ?? '') === '',
   });
-  const findings = await examine(env, report);
+  const findings = await examine(env, report, wanted.tokenFile);
   const { isWell, text } = summarise(findings);
   stdout.write(wanted.isJson ? `${JSON.stringify({ ok: isWell, findings }, null, 2)}\n` : `\n${text}\n`);
   process.exitCode = isWell ? 0 : 1;

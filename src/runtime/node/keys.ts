@@ -4,9 +4,10 @@
  * `list` shows what the file holds without secrets; `remove ID` takes a pair out. A running service follows the file.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { parseLocalKeys } from '../../config/documents/local-keys.ts';
+import { readTextFile } from './platform/read-text-file.ts';
 
 const USAGE = `npm run keys -- add NAME [--scope SCOPE]… [--expires 2027-01-31T00:00:00Z] [--file PATH]
 npm run keys -- list [--file PATH]
@@ -40,7 +41,7 @@ class CommandError extends Error {
 async function readDocument(path: string): Promise<KeyDocument> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readTextFile(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { keys: [] };
     throw new CommandError(`${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);

@@ -1,7 +1,7 @@
 import {
   ATTEMPT_TIMEOUT_MS,
   DEADLINE_MS,
-  LOCK_OUT_MS,
+  LONGEST_LOCK_OUT_MS,
   STALE_IF_ERROR_MS,
   STALE_WHILE_REVALIDATE_MS,
 } from './contract-numbers.ts';
@@ -58,10 +58,12 @@ export function checkAnswer(facts: ServiceFacts, ask: Ask, answer: Answer): Give
   const isLoaded = said?.why !== undefined && said.detail === undefined;
   // Whose data it was said to be, if it was said.
   const isOwn = isLoaded ? said.stored !== undefined : said?.detail !== 'derived';
-  const isAnybodys = said?.detail === 'stale-if-error' || said?.collapsed !== undefined;
+  const isAnybodys = said?.detail?.startsWith('stale-') || said?.collapsed !== undefined;
   const given = facts.given.find(
     { text, key: ask.key, ...times },
-    (list) => (isAnybodys || (list.key === ask.key) === isOwn) && (!isLoaded || list.storedAtMs === atMs),
+    (list) =>
+      (isAnybodys || said?.detail === 'derived' || (list.key === ask.key) === isOwn) &&
+      (!isLoaded || list.storedAtMs === atMs),
   );
   const all = { key: ask.key, text, ageSeconds, status: headers.get('cache-status') };
   facts.demand(given !== undefined, 'a served list is one that was given, whole and for this key', all);
@@ -109,13 +111,14 @@ function checkOutcome(
   demand(why !== 'miss' || !ask.wasHeld, 'fwd=miss only where nothing was held');
   switch (detail) {
     case 'derived':
-      demand(isFresh && given.key === UNFILTERED_KEY && !isOwn, 'a derived answer is of a fresh list');
+      // What a newer load has said of the name takes the place of what the list says, though its own entry was evicted.
+      demand(isOwn || (isFresh && given.key === UNFILTERED_KEY), 'a derived answer is of a fresh list');
       break;
     case 'shared':
       demand(isFresh && facts.settings.hasStore, 'a shared answer is a fresh one from the store');
       break;
     case 'stale-while-revalidate':
-      demand(!isFresh && isOwn, 'stale-while-revalidate is for what is no longer fresh');
+      demand(!isFresh, 'stale-while-revalidate is for what is no longer fresh');
       demand(atMs < given.freshUntilMs + STALE_WHILE_REVALIDATE_MS, 'stale-while-revalidate has an end');
       break;
     case 'stale-if-error':
@@ -189,7 +192,11 @@ function checkError({ guards, demand }: ServiceFacts, ask: Ask, answer: Answer):
   const sinceMs = atMs - 3 * DEADLINE_MS;
   switch (code) {
     case 'upstream_rejected':
-      demand(guards.lastMs('401') > atMs - LOCK_OUT_MS - DEADLINE_MS, 'upstream_rejected needs a 401', all);
+      demand(
+        guards.lastMs('401') > atMs - LONGEST_LOCK_OUT_MS - DEADLINE_MS,
+        'upstream_rejected needs a 401',
+        all,
+      );
       break;
     case 'upstream_failed':
       demand(lastMs('500', 'reset', 'garbage', 'broken') >= sinceMs, 'upstream_failed needs a failure', all);

@@ -191,9 +191,24 @@ const accept = fc.constant(
   command('all keys are accepted', async ({ facts: { upstream } }) => upstream.revoked.clear()),
 );
 
+const hasStore = ({ facts }: ServiceUnderTest): boolean => facts.replica !== undefined;
+
+const HOUR_MS = 3_600_000;
+/** A shared store tells replicas the time by the wall clock; what comes of that is not looked at here. */
+const setClock = fc.constantFrom(-8 * HOUR_MS, -600_000, 4000, 600_000, 8 * HOUR_MS).map((byMs) =>
+  command(
+    `the wall clock is set by ${byMs} ms`,
+    async (service) => {
+      await service.advance(1);
+      service.setClock(byMs);
+      await service.advance(1);
+    },
+    (service) => !hasStore(service),
+  ),
+);
+
 const restart = fc.constant(command('the service is restarted', (service) => service.restart()));
 
-const hasStore = ({ facts }: ServiceUnderTest): boolean => facts.replica !== undefined;
 const changeStore = fc
   .constantFrom<StoreState>('up', 'up', 'slow', 'down')
   .map((state) =>
@@ -244,6 +259,7 @@ export const COMMAND: fc.Arbitrary<Command> = fc.oneof(
   { weight: 2, arbitrary: replaceCredential },
   { weight: 1, arbitrary: revoke },
   { weight: 1, arbitrary: accept },
+  { weight: 2, arbitrary: setClock },
   { weight: 2, arbitrary: restart },
   { weight: 2, arbitrary: changeStore },
   { weight: 5, arbitrary: otherLoads },

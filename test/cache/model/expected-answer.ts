@@ -1,6 +1,5 @@
 import { FORCED_INTERVAL_MS } from './contract-numbers.ts';
 import type { GivenList } from './given-lists.ts';
-import { DECIDED_RULES } from './rules-to-come.ts';
 import { type ServiceFacts, servedAtOnceUntilMs } from './service-facts.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
 
@@ -23,9 +22,10 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
   const { held, now, mark, settings } = facts;
   const own = held.get(key);
   const list = key === UNFILTERED_KEY ? undefined : held.get(UNFILTERED_KEY);
-  // A list that is held or not may be refreshed before its time.
   const isListSure = held.get(UNFILTERED_KEY) !== undefined || held.isUnknown(UNFILTERED_KEY);
-  const loads = settings.random === 0 || isListSure ? [key] : [...new Set([key, UNFILTERED_KEY])];
+  const isOwnSure = own !== undefined || held.isUnknown(key);
+  // A list that is held, or may be, is loaded for the names that it answers.
+  const loads = held.isUnknown(UNFILTERED_KEY) ? [key] : [...new Set([key, UNFILTERED_KEY])];
   const isCall = mustCall(facts, key, isForced);
   const anything = { atOnceSinceMs: undefined, isQuiet: false, isCall, loads };
   const shared = sharedInstead(facts, key, isForced);
@@ -33,28 +33,22 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
     return { atOnceSinceMs: shared.storedAtMs, isQuiet: settings.random === 0, isCall: false, loads };
   if (isForced && !isLimited(facts, key, own, list)) return anything;
 
-  const fresh = [own, list].filter(
-    (given) => given !== undefined && now() < given.freshUntilMs,
-  ) as GivenList[];
-  if (fresh.length > 0) {
-    const isEarly = fresh.some(
-      ({ freshUntilMs, longestLoadMs }) => freshUntilMs - now() < EARLY_LOADS * longestLoadMs,
-    );
-    const atOnceSinceMs = Math.max(...fresh.map(({ storedAtMs }) => storedAtMs));
-    // Of what may be held or not it is not known how long its load took.
-    const isSure = isListSure && (own !== undefined || held.isUnknown(key));
-    const isQuiet = settings.random === 0 || (isSure && !isEarly);
-    return { atOnceSinceMs, isQuiet, isCall: false, loads: isQuiet ? [] : [key, UNFILTERED_KEY] };
+  const newest = newestOf(own, list);
+  if (newest === undefined || facts.isTimeLost(newest)) return anything;
+  const { storedAtMs, freshUntilMs, longestLoadMs } = newest;
+  if (now() < freshUntilMs) {
+    const isEarly = freshUntilMs - now() < EARLY_LOADS * longestLoadMs;
+    // What may be held or not may be newer, and is refreshed then.
+    const isQuiet = isOwnSure && isListSure && (settings.random === 0 || !isEarly);
+    return { atOnceSinceMs: storedAtMs, isQuiet, isCall: false, loads: isQuiet ? [] : loads };
   }
-  const isStale = (given: GivenList | undefined): boolean =>
-    given !== undefined && !mark.mayBeOver && now() < servedAtOnceUntilMs(facts, given);
-  // A list may be held that is older and fresh still.
-  const isNewest = key === UNFILTERED_KEY || DECIDED_RULES.newerWins;
-  const oldestMs = Number.NEGATIVE_INFINITY;
-  if (isStale(own)) return { ...anything, atOnceSinceMs: isNewest ? own?.storedAtMs : oldestMs };
-  if (DECIDED_RULES.staleListAnswersNames && isStale(list))
-    return { atOnceSinceMs: list?.storedAtMs, isQuiet: false, isCall: false, loads: [UNFILTERED_KEY] };
-  return anything;
+  const isAtOnce = !mark.mayBeOver && now() < servedAtOnceUntilMs(facts, newest);
+  return isAtOnce ? { ...anything, atOnceSinceMs: storedAtMs } : anything;
+}
+
+function newestOf(own: GivenList | undefined, list: GivenList | undefined): GivenList | undefined {
+  if (own === undefined || list === undefined) return own ?? list;
+  return own.storedAtMs > list.storedAtMs ? own : list;
 }
 
 /** A forced read that comes so soon after the last load that it is one like any other. */
@@ -65,8 +59,7 @@ function isLimited(
   list: GivenList | undefined,
 ): boolean {
   if (own !== undefined && loads.isForcedLimited(key)) return true;
-  if (!DECIDED_RULES.forcedLimitOfLoadedEntry || list === undefined) return false;
-  return now() < list.freshUntilMs && loads.isForcedLimited(UNFILTERED_KEY);
+  return list !== undefined && now() < list.freshUntilMs && loads.isForcedLimited(UNFILTERED_KEY);
 }
 
 /** True when the read itself decides what happens at once: no load is under way and no turn is taken. */
@@ -83,7 +76,10 @@ function mustCall(facts: ServiceFacts, key: string, isForced: boolean): boolean 
   const isUnknown = keys.every((each) => held.isUnknown(each));
   if (isUnknown) return true;
   if (guards.wasTroubled()) return false;
-  if (isForced) return held.isUnknown(key) || (held.get(key) !== undefined && loads.isForcedFree(key));
+  if (isForced)
+    return keys.every(
+      (each) => held.isUnknown(each) || (held.get(each) !== undefined && loads.isForcedFree(each)),
+    );
   // Neither may be fresh, as far as is known.
   return keys.every((each) => {
     const given = held.get(each);

@@ -18,6 +18,9 @@ export interface GivenList {
   loaders: number;
 }
 
+/** A call that was given up is read on for so long. */
+const LATE_MS = 30_000;
+
 export interface ServedList {
   readonly text: string;
   readonly key: string;
@@ -32,7 +35,7 @@ export interface ServedList {
 export interface GivenLists {
   /** @param replica when another replica began to load it, and for how long it is fresh there; absent: upstream gave it */
   add(
-    list: Pick<GivenList, 'key' | 'names' | 'storedAtMs'>,
+    list: Pick<GivenList, 'key' | 'names' | 'storedAtMs'> & { readonly isLate?: boolean },
     replica?: { readonly begunAtMs: number; readonly freshUntilMs: number },
   ): GivenList;
   /**
@@ -52,7 +55,7 @@ export function createGivenLists(random: number): GivenLists {
   const isFor = (given: GivenList, key: string): boolean => given.key === key || given.key === UNFILTERED_KEY;
 
   return {
-    add(list, replica) {
+    add({ isLate = false, ...list }, replica) {
       const lifeMs = freshLifeMs(list.names);
       const given: GivenList = {
         ...list,
@@ -62,7 +65,10 @@ export function createGivenLists(random: number): GivenLists {
           replica === undefined
             ? list.storedAtMs + lifeMs * (1 - FRESH_JITTER * random)
             : Math.min(replica.freshUntilMs, list.storedAtMs + lifeMs),
-        longestLoadMs: replica === undefined ? 2 * DEADLINE_MS + 1000 : list.storedAtMs - replica.begunAtMs,
+        longestLoadMs:
+          replica === undefined
+            ? 2 * DEADLINE_MS + 1000 + (isLate ? LATE_MS : 0)
+            : list.storedAtMs - replica.begunAtMs,
         loaders: 0,
       };
       all.push(given);

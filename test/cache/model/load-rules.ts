@@ -44,6 +44,8 @@ export interface LoadRulesOptions {
   readonly isRoomy: boolean;
   /** True when the key is held for sure, and may be served while its loads fail. */
   readonly isServable: (key: string) => boolean;
+  /** The clock was set forward since the key was held. */
+  readonly isTimeLost: (key: string) => boolean;
   readonly demand: Demand;
 }
 
@@ -61,7 +63,7 @@ interface KeyLoads {
 /** What has been seen of all keys. */
 interface Seen extends LoadRulesOptions {
   readonly keys: Map<string, KeyLoads>;
-  nameReadsMs: number[];
+  nameReads: { readonly key: string; readonly atMs: number }[];
   /** Keys that are read at this very moment. */
   reading: readonly string[];
 }
@@ -80,8 +82,10 @@ function loadsOf({ keys }: Seen, key: string): KeyLoads {
 }
 
 function mayLoadListForNames(seen: Seen): boolean {
-  seen.nameReadsMs = seen.nameReadsMs.filter((atMs) => seen.now() - atMs < BUDGET_MS);
-  return !seen.isRoomy || seen.nameReadsMs.length >= NAME_LOADS;
+  seen.nameReads = seen.nameReads.filter(({ atMs }) => seen.now() - atMs < BUDGET_MS);
+  // Two names may wait at one time: then the list answers both.
+  const names = new Set(seen.nameReads.map(({ key }) => key)).size;
+  return !seen.isRoomy || names > 1 || seen.nameReads.length >= NAME_LOADS;
 }
 
 /** Why the newest call cannot be the first of another load, if it cannot. */
@@ -89,11 +93,11 @@ function objection(seen: Seen, key: string, last: PossibleLoad): string | undefi
   const { now, random, isServable } = seen;
   if (last.loads >= loadsOf(seen, key).reads)
     return 'a key is loaded at most once for all that ask at one time';
-  // Today a list that is loaded for a name does not heed what is known of the list itself.
-  const isExempt = key === UNFILTERED_KEY && !DECIDED_RULES.pauseOfLoadedEntry && mayLoadListForNames(seen);
-  if (isExempt || !isServable(key)) return undefined;
+  if (!isServable(key)) return undefined;
   if (now() < pausedUntilMs(last, random)) return 'loads of a key that is held pause after failures';
-  return isJustLoaded(last, now()) ? 'a key is loaded at most once a second' : undefined;
+  return isJustLoaded(last, now()) && !seen.isTimeLost(key)
+    ? 'a key is loaded at most once a second'
+    : undefined;
 }
 
 /** The newest call as the first of a load. */
@@ -102,7 +106,9 @@ function beginLoad(
   key: string,
   last: PossibleLoad,
 ): PossibleLoad {
-  const isExact = reading.includes(key) || (key === UNFILTERED_KEY && reading.length > 0);
+  const isRead = reading.includes(key) || (key === UNFILTERED_KEY && reading.length > 0);
+  // A load that an earlier read began may have waited for its turn until now.
+  const isExact = isRead && (seen.keys.get(key)?.firstReadMs ?? now()) === now();
   return {
     ...last,
     attempts: 1,
@@ -151,13 +157,13 @@ function noteRead(seen: Seen, key: string): KeyLoads {
 
 export function createLoadRules(options: LoadRulesOptions): LoadRules {
   const { now, demand } = options;
-  const seen: Seen = { ...options, keys: new Map(), nameReadsMs: [], reading: [] };
+  const seen: Seen = { ...options, keys: new Map(), nameReads: [], reading: [] };
   return {
     begin(keys) {
       seen.reading = keys;
       for (const key of keys) {
         noteRead(seen, key).lastReadMs = now();
-        if (key !== UNFILTERED_KEY) seen.nameReadsMs.push(now());
+        if (key !== UNFILTERED_KEY) seen.nameReads.push({ key, atMs: now() });
       }
       if (!keys.includes(UNFILTERED_KEY) && keys.length > 0) noteRead(seen, UNFILTERED_KEY);
     },
@@ -170,7 +176,7 @@ export function createLoadRules(options: LoadRulesOptions): LoadRules {
       const loads = loadsOf(seen, key);
       const isAsked = now() - loads.lastReadMs < BUDGET_MS;
       const isListDue = key !== UNFILTERED_KEY || isAsked || mayLoadListForNames(seen);
-      demand(isListDue, 'the list is loaded for names after 16 of them only');
+      demand(isListDue, 'the list is loaded for several names only');
       loads.possible = possibleAfterCall(seen, key);
       loads.firstReadMs = undefined;
       loads.lastSentMs = now();

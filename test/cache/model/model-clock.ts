@@ -12,6 +12,12 @@ interface Timer {
 export interface ModelClock extends Pick<Platform, 'now' | 'elapsed' | 'schedule'> {
   /** Moves on, calling back what falls due on the way, each at its own time. */
   advance(ms: number): Promise<void>;
+  /** The wall clock of the service: `now`, as far as it was not set. */
+  readonly wall: () => number;
+  /** Sets the wall clock forward, or back by a negative number of milliseconds. */
+  set(byMs: number): void;
+  /** How far the wall clock has been set forward since then. */
+  setForwardSince(atMs: number): number;
   /** Lets everything run that waits for nothing but its turn. */
   settle(): Promise<void>;
   /** Timers that wait. */
@@ -24,6 +30,8 @@ const ELAPSED_ZERO_MS = Date.UTC(2026, 0, 1);
 export function createModelClock(): ModelClock {
   // What createFakeClock starts with: tokens are signed for that time.
   let nowMs = Date.UTC(2026, 0, 2, 3, 4, 5);
+  let aheadMs = 0;
+  const sets: { readonly atMs: number; readonly beforeMs: number }[] = [];
   const timers = new Set<Timer>();
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -35,6 +43,12 @@ export function createModelClock(): ModelClock {
 
   return {
     now: () => nowMs,
+    wall: () => nowMs + aheadMs,
+    set(byMs) {
+      sets.push({ atMs: nowMs, beforeMs: aheadMs });
+      aheadMs += byMs;
+    },
+    setForwardSince: (sinceMs) => aheadMs - (sets.find(({ atMs }) => atMs >= sinceMs)?.beforeMs ?? aheadMs),
     elapsed: () => nowMs - ELAPSED_ZERO_MS,
     schedule: (callback, delayMs) => {
       const timer: Timer = { atMs: nowMs + Math.max(0, delayMs), callback };

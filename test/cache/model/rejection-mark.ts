@@ -11,7 +11,7 @@ export interface RejectionMark {
   /** @param latest what a reload would bring */
   ended(call: UpstreamCall, ending: Ending, latest: Credential): void;
   /** The cache hears nothing of it; the key may be locked out for it. */
-  endedLate(ending: Ending): void;
+  endedLate(call: UpstreamCall, ending: Ending): void;
   /**
    * The current key may be locked out: a load fails for it without a call.
    *
@@ -35,6 +35,8 @@ export function createRejectionMark(now: () => number): RejectionMark {
   /** Today a success of another replica after the first rejection counts more than a rejection after that success. */
   let isForgiven = false;
   let possiblySinceMs: number | undefined;
+  /** The last rejection. */
+  let rejectedMs = Number.NEGATIVE_INFINITY;
   /** When a success last ended a time in which stale data was refused. */
   let overAtMs: number | undefined;
   const isOver = (sinceMs: number | undefined): boolean =>
@@ -52,14 +54,17 @@ export function createRejectionMark(now: () => number): RejectionMark {
         if (now() >= lateUntilMs) possiblySinceMs = undefined;
         isForgiven = false;
       } else if (ending === '401') {
+        rejectedMs = now();
         possiblySinceMs ??= now();
         // Where it is replaced the load may try again, and end otherwise.
         if (credential !== latest) expectLate();
         else if (!isForgiven) surelySinceMs ??= now();
       }
     },
-    endedLate(ending) {
+    endedLate({ sentAtMs }, ending) {
       if (ending === '401') possiblySinceMs ??= now();
+      // What was sent before a rejection says nothing of the time after it.
+      else if (isListAnswer(ending) && sentAtMs > rejectedMs) surelySinceMs = undefined;
     },
     mayBeLocked(isReplaced) {
       possiblySinceMs ??= now();

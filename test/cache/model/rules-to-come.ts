@@ -3,11 +3,11 @@
  * the caching rules are checked with it.
  */
 export const DECIDED_RULES: Readonly<Record<DecidedRule, boolean>> = {
-  forcedLimitOfLoadedEntry: false,
-  pauseOfLoadedEntry: false,
-  staleListAnswersNames: false,
-  newerWins: false,
-  brokenListIsFault: false,
+  forcedLimitOfLoadedEntry: true,
+  pauseOfLoadedEntry: true,
+  staleListAnswersNames: true,
+  newerWins: true,
+  brokenListIsFault: true,
   attemptTimeoutStartsWhenSent: true,
 };
 
@@ -27,11 +27,11 @@ export type DecidedRule =
 
 /** Rules that the code misses in a corner. The change that repairs one sets it to true. */
 export const MISSED_RULES: Readonly<Record<MissedRule, boolean>> = {
-  sharedLifeIsOurs: false,
-  oldSharedNameYieldsToList: false,
-  rejectionEndsOlderSharedData: false,
+  sharedLifeIsOurs: true,
+  oldSharedNameYieldsToList: true,
+  rejectionEndsOlderSharedData: true,
   idRejectionsCountCallsUnderWay: true,
-  sharedIsSaidWithoutList: false,
+  sharedIsSaidWithoutList: true,
   replacedKeyIsForgotten: false,
 };
 

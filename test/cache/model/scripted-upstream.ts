@@ -94,15 +94,21 @@ export function createScriptedUpstream(
     watcher().ended(call, 'given up', undefined);
   }
 
-  function listFor(key: string, kind: 'ok' | 'broken'): GivenList {
+  function listFor(call: OpenCall, kind: 'ok' | 'broken'): GivenList {
+    const { key } = call;
     const names = [...upstream.names].filter((name) => key === UNFILTERED_KEY || name === key);
-    return given.add({ key, names: kind === 'ok' ? names : [], storedAtMs: now() });
+    return given.add({
+      key,
+      names: kind === 'ok' ? names : [],
+      storedAtMs: now(),
+      isLate: late.includes(call),
+    });
   }
 
   function answer(call: OpenCall, wanted: AnswerKind): void {
     const kind = wanted === 'ok' && upstream.revoked.has(call.credential) ? '401' : wanted;
     const isList = isListAnswer(kind);
-    const list = isList ? listFor(call.key, kind) : undefined;
+    const list = isList ? listFor(call, kind) : undefined;
     if (!end(call, kind, list)) return;
     if (kind === 'reset') call.gate.reject(new TypeError('fetch failed'));
     else call.gate.resolve(responseOf(kind, list));

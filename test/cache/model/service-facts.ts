@@ -31,6 +31,8 @@ export interface ServiceFacts {
   readonly settings: Settings;
   readonly now: () => number;
   readonly startedAtMs: number;
+  /** The wall clock was set forward since a list was stored: it is loaded again first. */
+  readonly isTimeLost: (given: GivenList) => boolean;
   /** Timers that wait; each load under way has one. */
   readonly timers: () => number;
   readonly given: GivenLists;

@@ -37,7 +37,7 @@ export async function startInstance(around: Surroundings): Promise<ServiceInstan
         if (!new URL(url).pathname.startsWith('/v5/')) return service.issuer(url);
         return isStopped ? new Promise(() => undefined) : upstream.fetch(url, init);
       },
-      now: clock.now,
+      now: clock.wall,
       elapsed: clock.elapsed,
       schedule: clock.schedule,
       random: () => settings.random,

@@ -29,6 +29,8 @@ export interface ServiceUnderTest {
   read(reads: readonly Read[]): Promise<readonly Outcome[]>;
   /** Lets time go by. */
   advance(ms: number): Promise<void>;
+  /** Sets the wall clock forward, or back by a negative number of milliseconds. */
+  setClock(byMs: number): void;
   /** Something was changed: goes on as far as possible without time, and checks what came of it. */
   settle(): Promise<void>;
   /** Stops the service and starts another one in its place. */
@@ -60,6 +62,7 @@ export async function createServiceUnderTest(settings: Settings): Promise<Servic
       await clock.advance(ms);
       await reader.settle();
     },
+    setClock: clock.set,
     settle: () => reader.settle(),
     async restart() {
       instance.stop();

@@ -11,6 +11,9 @@ import { isEntryServable, ROOMY_ENTRIES, type ServiceFacts, type Settings } from
 import type { Demand } from './violations.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
 
+/** The wall clock may run ahead of elapsed time by so much. */
+const CLOCK_MARGIN_MS = 5000;
+
 /** What goes on when the service is restarted. */
 export interface Surroundings {
   readonly settings: Settings;
@@ -42,7 +45,10 @@ export function watchService(around: Surroundings): Watch {
       },
       endedLate(call, ending) {
         guards.endedLate(call, ending);
-        mark.endedLate(ending);
+        mark.endedLate(call, ending);
+        // A late list is taken in, unless a newer load has given another.
+        held.mayHold(call.key);
+        loads.replaced(call.key);
       },
       ended(call, ending, list) {
         guards.ended(call, ending);
@@ -74,6 +80,7 @@ function createFacts({ clock, demand, ...around }: Surroundings): ServiceFacts {
     ...around,
     now,
     startedAtMs: now(),
+    isTimeLost: ({ storedAtMs }) => clock.setForwardSince(storedAtMs) > CLOCK_MARGIN_MS,
     timers: () => clock.pending,
     demand,
     held: createHeldEntries(maxEntries),
@@ -85,6 +92,10 @@ function createFacts({ clock, demand, ...around }: Surroundings): ServiceFacts {
       signingMs,
       isRoomy: maxEntries === ROOMY_ENTRIES,
       isServable: (key) => isEntryServable(facts, key),
+      isTimeLost: (key) => {
+        const given = facts.held.get(key);
+        return given !== undefined && facts.isTimeLost(given);
+      },
       demand,
     }),
     served: new Map(),

@@ -155,6 +155,12 @@ describe('npm start', () => {
     expect(second.stderr()).toContain('EADDRINUSE');
   });
 
+  it('names an IPv6 address in brackets when it cannot listen there', async () => {
+    const service = start(ENTRY, [], environment({ HOST: '2001:db8::1', PORT: '18080' }));
+    expect(await service.exited).toBe(1);
+    expect(service.stderr()).toBe('Cannot listen on [2001:db8::1]:18080 (EADDRNOTAVAIL).\n');
+  });
+
   it('gets the list with a signature that the stand-in accepts, over one connection', async () => {
     const service = await startService();
     const headers = { authorization: `Bearer ${await issuer.sign()}` };

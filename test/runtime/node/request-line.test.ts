@@ -16,6 +16,7 @@ const members = {
   issuer: word,
   code: word,
   reason: word,
+  claim: word,
 };
 const fields = fc.record(members);
 
@@ -34,6 +35,7 @@ const likelyFields = fc.record({
   issuer: likely,
   code: likely,
   reason: likely,
+  claim: likely,
 });
 
 type Given = Parameters<ReturnType<typeof createLogger>['request']>[1];

@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http, { type Server } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -10,6 +11,7 @@ import { type RunningService, startService } from '../../../src/runtime/node/ser
 import { DEFAULT_PROJECT, type Simulator, startSimulator } from '../../simulator/simulator.ts';
 import { freePort } from '../../support/free-port.ts';
 import { parseSamples } from '../../support/parse-samples.ts';
+import { connectRaw } from '../../support/raw-connection.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { startCold } from '../../support/start-cold.ts';
 
@@ -59,6 +61,7 @@ async function start(more: Record<string, string | undefined> = {}) {
   return {
     ...service,
     logger,
+    metricsPort,
     messages: () => logger.lines.map(({ message }) => message),
     get: (path: string, headers: Record<string, string> = {}) =>
       fetch(service.url + path, { headers: { authorization: `Bearer ${token}`, ...headers } }),
@@ -91,6 +94,22 @@ describe('connections of callers', () => {
       expect([path, response.headers.get('keep-alive')]).toEqual([path, 'timeout=65']);
       expect([path, response.headers.get('connection')]).toEqual([path, 'keep-alive']);
     }
+  });
+
+  it('are as many as MAX_CONNECTIONS, and 100 of those who scrape: then the oldest idle one makes room', async () => {
+    const { port, metricsPort, get, scrape } = await start({ MAX_CONNECTIONS: '10' });
+    for (const [listener, most] of [
+      [port, 10],
+      [metricsPort, 100],
+    ] as const) {
+      const first = connectRaw(listener);
+      await once(first.socket, 'connect');
+      const others = Array.from({ length: most }, () => connectRaw(listener));
+      expect(await first.closed).toBe('');
+      for (const { socket } of others) socket.destroy();
+    }
+    expect((await get('/imagecaches')).status).toBe(200);
+    expect((await scrape())('cache_entries')).toBe(1);
   });
 
   it('have 10 seconds for their headers, 15 for a request, and are kept for 65', async () => {
@@ -137,6 +156,22 @@ describe('callers', () => {
     for (let count = 0; count < 4; count += 1) statuses.push(await guess('192.0.2.1'));
     expect(statuses).toEqual([401, 401, 401, 429]);
     expect(await guess('192.0.2.2')).toBe(401);
+  });
+
+  it.each([
+    ['x-forwarded-for', '192.0.2.1:1234', '192.0.2.2:1234'],
+    ['x-forwarded-for', '[2001:db8:0:1::1]:1234', '[2001:db8:0:2::1]:1234'],
+    ['x-forwarded-for', '"[2001:db8:0:1::1]"', '"[2001:db8:0:2::1]"'],
+    ['x-forwarded-for', '::ffff:c000:201', '::ffff:c000:202'],
+    ['forwarded', 'for="192.0.2.1:1234";proto=http', 'for="192.0.2.2:1234";proto=http'],
+    ['forwarded', 'for="[2001:db8:0:1::1]:1234"', 'for="[2001:db8:0:2::1]:1234"'],
+  ])('are told apart by %s: %s', async (header, guesser, other) => {
+    const { url } = await start({ TRUSTED_PROXIES: '127.0.0.1', AUTH_FAILURES_PER_MINUTE: '1' });
+    const guess = async (from: string) => {
+      const headers = { authorization: 'Bearer x', [header]: from };
+      return (await fetch(`${url}/imagecaches`, { headers })).status;
+    };
+    expect([await guess(guesser), await guess(guesser), await guess(other)]).toEqual([401, 429, 401]);
   });
 
   it('who can decompress are given less', async () => {

@@ -27,7 +27,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "imagecaches-bff.fullname" .) .Values.serviceAccount.name -}}
 {{- else -}}
-{{- required "serviceAccount.name is needed where serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end -}}
 
@@ -39,32 +39,118 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{- /*
+The text of a setting, given its name and value. Helm has numbers as floats, whose own text from a million on is 1e+06,
+and YAML has booleans for on and off.
+*/ -}}
+{{- define "imagecaches-bff.settingText" -}}
+{{- $value := .value -}}
+{{- if kindIs "bool" $value -}}
+{{- ternary "on" "off" $value -}}
+{{- else if kindIs "float64" $value -}}
+{{- if or (gt $value 9007199254740991.0) (lt $value -9007199254740991.0) -}}
+{{- fail (printf "settings.%s has lost digits as a number; write it in quotes" .name) -}}
+{{- else if eq (floor $value) $value -}}
+{{- int64 $value -}}
+{{- else -}}
+{{- regexReplaceAll "0+$" (printf "%.15f" $value) "" -}}
+{{- end -}}
+{{- else if not (kindIs "invalid" $value) -}}
+{{- $value | toString | trim -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The settings that are given, as JSON: texts by name. An empty text is not given. */ -}}
+{{- define "imagecaches-bff.settings" -}}
+{{- $texts := dict -}}
+{{- range $name, $value := .Values.settings -}}
+{{- with include "imagecaches-bff.settingText" (dict "name" $name "value" $value) -}}
+{{- $_ := set $texts $name . -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $texts -}}
+{{- end -}}
+
 {{- /* The drain: unready for the delay, then the grace time, then a few seconds to end. */ -}}
 {{- define "imagecaches-bff.terminationGracePeriodSeconds" -}}
-{{- $delay := dig "SHUTDOWN_DELAY_SECONDS" "5" .Values.settings | toString | int -}}
-{{- $grace := dig "SHUTDOWN_GRACE_SECONDS" "25" .Values.settings | toString | int -}}
+{{- $settings := include "imagecaches-bff.settings" . | fromJson -}}
+{{- $delay := dig "SHUTDOWN_DELAY_SECONDS" "5" $settings | atoi -}}
+{{- $grace := dig "SHUTDOWN_GRACE_SECONDS" "25" $settings | atoi -}}
 {{- add $delay $grace 5 -}}
 {{- end -}}
 
-{{- define "imagecaches-bff.issuersConfigMap" -}}
-{{- if .Values.issuers.document -}}
-{{ include "imagecaches-bff.fullname" . }}-issuers
-{{- else -}}
-{{ .Values.issuers.configMapName }}
+{{- /*
+What is mounted, as a JSON array: the name of the volume, the Secret or ConfigMap, and for each of its keys the name of
+the file and the variable that names the file, if one does.
+*/ -}}
+{{- define "imagecaches-bff.files" -}}
+{{- $files := list -}}
+{{- with .Values.credentials -}}
+{{- if eq .source "static" -}}
+{{- $items := list
+  (dict "key" .keys.accessKeyId "path" "ak" "variable" "HUAWEICLOUD_SDK_AK_FILE")
+  (dict "key" .keys.secretAccessKey "path" "sk" "variable" "HUAWEICLOUD_SDK_SK_FILE") -}}
+{{- with .keys.securityToken -}}
+{{- $items = append $items (dict "key" . "path" "token" "variable" "HUAWEICLOUD_SDK_SECURITY_TOKEN_FILE") -}}
 {{- end -}}
+{{- $files = append $files (dict "name" "credentials" "secretName" .secretName "items" $items) -}}
+{{- end -}}
+{{- end -}}
+{{- $issuers := .Values.issuers -}}
+{{- if .Values.issuers.document -}}
+{{- $issuers = dict "configMapName" (printf "%s-issuers" (include "imagecaches-bff.fullname" .)) "key" "issuers.json" -}}
+{{- end -}}
+{{- $jwks := "" -}}
+{{- if eq (include "imagecaches-bff.jwksIsOfIssuer" .) "true" -}}{{- $jwks = "AUTH_JWKS_FILE" -}}{{- end -}}
+{{- range $file := list
+  (dict "name" "issuers" "from" $issuers "path" "issuers.json" "variable" "AUTH_ISSUERS_FILE")
+  (dict "name" "jwks" "from" .Values.jwks "path" "jwks.json" "variable" $jwks)
+  (dict "name" "sdk-keys" "from" .Values.sdkKeys "path" "keys.json" "variable" "SDK_KEYS_FILE")
+  (dict "name" "redis" "from" .Values.redis "path" "url" "variable" "REDIS_URL_FILE")
+  (dict "name" "ca" "from" .Values.caBundle "path" "ca.crt" "variable" "NODE_EXTRA_CA_CERTS")
+-}}
+{{- if or $file.from.secretName $file.from.configMapName -}}
+{{- $item := dict "key" $file.from.key "path" $file.path "variable" $file.variable -}}
+{{- $files = append $files (merge (dict "name" $file.name "items" (list $item)) (pick $file.from "secretName" "configMapName")) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $files -}}
 {{- end -}}
 
-{{- /* What would fail in the pod fails here. */ -}}
-{{- define "imagecaches-bff.validate" -}}
-{{- if and .Values.issuers.document .Values.issuers.configMapName -}}
-{{- fail "issuers.document contradicts issuers.configMapName; set only one of them" -}}
+{{- /* "true" where the mounted key set is that of AUTH_ISSUER: a document of issuers names its files itself. */ -}}
+{{- define "imagecaches-bff.jwksIsOfIssuer" -}}
+{{- $issuers := .Values.issuers -}}
+{{- $settings := include "imagecaches-bff.settings" . | fromJson -}}
+{{- not (or $issuers.document $issuers.configMapName $issuers.secretName $settings.AUTH_JWKS_FILE) -}}
 {{- end -}}
-{{- with .Values.credentials -}}
-{{- if and .externalSecret.enabled (ne .source "static") -}}
-{{- fail "credentials.externalSecret makes a Secret that credentials.source does not use" -}}
+
+{{- /* What the container gets beside envFrom, as a JSON array of EnvVars. */ -}}
+{{- define "imagecaches-bff.env" -}}
+{{- $env := list
+  (dict "name" "HOST" "value" .Values.host)
+  (dict "name" "PORT" "value" "8080")
+  (dict "name" "METRICS_PORT" "value" (toString .Values.metrics.port))
+  (dict "name" "HUAWEICLOUD_CREDENTIALS" "value" .Values.credentials.source) -}}
+{{- range $file := include "imagecaches-bff.files" . | fromJsonArray -}}
+{{- range $item := $file.items -}}
+{{- if $item.variable -}}
+{{- $env = append $env (dict "name" $item.variable "value" (printf "/etc/imagecaches-bff/%s/%s" $file.name $item.path)) -}}
 {{- end -}}
 {{- end -}}
-{{- if and .Values.redis.secretName (ne .Values.credentials.source "static") (not (hasKey .Values.settings "HUAWEICLOUD_SDK_PROJECT_ID")) -}}
-{{- fail "redis needs settings.HUAWEICLOUD_SDK_PROJECT_ID where credentials are not static" -}}
 {{- end -}}
+{{- with .Values.otlpHeaders -}}
+{{- if .secretName -}}
+{{- $env = append $env (dict "name" "OTEL_EXPORTER_OTLP_HEADERS" "valueFrom" (dict "secretKeyRef" (dict "name" .secretName "key" .key))) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $text := include "imagecaches-bff.settings" . | fromJson -}}
+{{- /* In Kubernetes $(NAME) stands for a variable, and $$ for a dollar sign. */ -}}
+{{- $env = append $env (dict "name" $name "value" (replace "$" "$$" $text)) -}}
+{{- end -}}
+{{- toJson (concat $env .Values.extraEnv) -}}
+{{- end -}}
+
+{{- /* Not empty where clients with a key pair may call. */ -}}
+{{- define "imagecaches-bff.hasSdkKeys" -}}
+{{- or .Values.sdkKeys.secretName .Values.sdkKeys.configMapName | default "" -}}
 {{- end -}}

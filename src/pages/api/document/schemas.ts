@@ -40,10 +40,16 @@ const LiveSchema = z.strictObject({
   status: z.literal('ok'),
   version: z.string().describe('Of the service: a semantic version.'),
 });
-const ReadySchema = z.strictObject({ status: z.literal('ready') });
+const degraded = z
+  .array(z.string())
+  .min(1)
+  .optional()
+  .describe('Issuers whose keys cannot be had for now, by the claim iss. Only their callers are affected.');
+const ReadySchema = z.strictObject({ status: z.literal('ready'), degraded });
 const UnreadySchema = z.strictObject({
   status: z.literal('unready'),
   failing: z.array(z.enum(['lifecycle', 'keys', 'credentials'])).min(1),
+  degraded,
 });
 
 /** As OpenAPI 3.1 has it: JSON Schema of draft 2020-12, without a mark of its own. */

@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { connect as connectTcp, createServer } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { authority } from '../platform/authority.ts';
 import { failed, type Outcome, ok, warning } from './findings.ts';
 
 /** For each step of a check: 5 seconds. */
@@ -25,6 +26,7 @@ export async function checkConnection(url: URL): Promise<Outcome> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const isTls = url.protocol === 'https:';
   const port = Number(url.port || (isTls ? 443 : 80));
+  const where = authority(host, port);
   const socket = isTls
     ? connectTls({ host, port, servername: serverName(host) })
     : connectTcp({ host, port });
@@ -35,14 +37,14 @@ export async function checkConnection(url: URL): Promise<Outcome> {
         socket.once('error', reject);
       }),
     );
-    if (!isTls) return ok(`${host}:${port} answers, without TLS`);
+    if (!isTls) return ok(`${where} answers, without TLS`);
     const { issuer, valid_to } = (socket as TLSSocket).getPeerCertificate();
     const daysLeft = Math.floor((Date.parse(valid_to) - Date.now()) / 86_400_000);
     return ok(
-      `${host}:${port} answers; its certificate is by ${plain(issuer?.O ?? issuer?.CN)}, for ${daysLeft} days`,
+      `${where} answers; its certificate is by ${plain(issuer?.O ?? issuer?.CN)}, for ${daysLeft} days`,
     );
   } catch (error) {
-    return explainConnection(codeOf(error), `${host}:${port}`);
+    return explainConnection(codeOf(error), where);
   } finally {
     socket.on('error', () => undefined);
     socket.destroy();
@@ -96,15 +98,15 @@ export async function checkPort(name: string, host: string, port: number): Promi
         server.listen(port, host, () => resolve());
       }),
     );
-    return ok(`${host}:${port} is free`);
+    return ok(`${authority(host, port)} is free`);
   } catch (error) {
     const code = codeOf(error);
     if (code === 'EADDRINUSE')
       return warning(
-        `${host}:${port} is taken`,
+        `${authority(host, port)} is taken`,
         `Nothing to do if it is this service that runs there; else set ${name}.`,
       );
-    return failed(`${host}:${port} cannot be listened on (${code})`, `Check HOST and ${name}.`);
+    return failed(`${authority(host, port)} cannot be listened on (${code})`, `Check HOST and ${name}.`);
   } finally {
     await new Promise((resolve) => server.close(resolve));
   }

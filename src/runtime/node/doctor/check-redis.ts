@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import type { SharedStoreConfig } from '../../../config/config.ts';
 import { parseRedisUrl } from '../../../config/redis-url.ts';
+import { readTextFile } from '../platform/read-text-file.ts';
 import { openRedis } from '../redis/open-redis.ts';
 import { codeOf, within } from './check-network.ts';
 import { failed, type Outcome, ok, warning } from './findings.ts';
@@ -10,7 +10,7 @@ const SLOW_MS = 50;
 
 /** Does Redis answer, with this password, and in time? */
 export async function checkRedis({ url, file }: SharedStoreConfig): Promise<Outcome> {
-  const location = parseRedisUrl(file === undefined ? url : (await readFile(file, 'utf8')).trim());
+  const location = parseRedisUrl(file === undefined ? url : (await readTextFile(file)).trim());
   if (location === undefined) return failed('REDIS_URL is not valid', 'See docs/replicas.md for its forms.');
   const client = openRedis(location);
   // The client would go on trying; here the first failure says enough.

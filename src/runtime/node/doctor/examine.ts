@@ -5,7 +5,7 @@ import type { Platform } from '../../../platform/platform.ts';
 import type { Credential } from '../../../signing/credential.ts';
 import { createNodePlatform } from '../platform/platform.ts';
 import { readSettingFiles } from '../platform/read-setting-files.ts';
-import { checkIssuer, checkSdkKeys } from './check-callers.ts';
+import { checkIssuer, checkSdkKeys, checkToken } from './check-callers.ts';
 import { askGateway, callCce, findProject, getCredential } from './check-cloud.ts';
 import { checkConnection, checkDns, checkPort } from './check-network.ts';
 import { type Finding, failed, type Outcome, ok, skipped } from './findings.ts';
@@ -24,8 +24,14 @@ const SILENT_LOGGER: Logger = { debug: silent, info: silent, warn: silent, error
  * Examines a configuration and everything that it needs, in the order in which one thing needs the other. A check that
  * needs one that failed is skipped. The credential signs one call to CCE, and one more to IAM where the project id is
  * looked up and IAM did not refuse it.
+ *
+ * @param tokenFile a file with a caller's token, which is checked too
  */
-export async function examine(environment: NodeJS.ProcessEnv, listener: Listener): Promise<Finding[]> {
+export async function examine(
+  environment: NodeJS.ProcessEnv,
+  listener: Listener,
+  tokenFile?: string,
+): Promise<Finding[]> {
   const findings: Finding[] = [];
   async function check(name: string, work: () => Outcome | Promise<Outcome>): Promise<boolean> {
     listener.begin(name);
@@ -55,6 +61,7 @@ export async function examine(environment: NodeJS.ProcessEnv, listener: Listener
     await examineCloud(known, platform, check);
     for (const issuer of known.issuers)
       await check(`issuer ${new URL(issuer.issuer).host}`, () => checkIssuer(issuer, platform));
+    if (tokenFile !== undefined) await check('token', () => checkToken(tokenFile, known, platform));
     const sdkKeys = checkSdkKeys(known, Date.now());
     if (sdkKeys !== undefined) await check('SDK key pairs', () => sdkKeys);
     const { sharedStore, listen, metrics } = known;

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Config } from '../../../config/config.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { Metrics } from '../../../observability/metrics.ts';
@@ -10,6 +9,7 @@ import { createConsoleFiles } from './console-files.ts';
 import { createNodeDigests } from './digests.ts';
 import { createDocsFiles } from './docs-files.ts';
 import { type ConnectionBegin, createNodeFetch } from './fetch.ts';
+import { readTextFile } from './read-text-file.ts';
 
 export interface NodePlatformOptions {
   readonly logger: Logger;
@@ -45,7 +45,7 @@ export function createNodePlatform(
       random: Math.random,
       digests: createNodeDigests(),
       compress,
-      readTextFile: (path) => readFile(path, 'utf8'),
+      readTextFile,
       waitUntil: (promise) => {
         background.add(promise);
         promise.finally(() => background.delete(promise));

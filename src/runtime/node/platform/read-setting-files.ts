@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { type ConfigFault, FILE_SETTINGS } from '../../../config/config.ts';
+import { readTextFileSync } from './read-text-file.ts';
 
 export interface SettingsWithFiles {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -19,7 +19,7 @@ export function readSettingFiles(environment: NodeJS.ProcessEnv): SettingsWithFi
       continue;
     }
     try {
-      resolved[name] = readFileSync(path, 'utf8');
+      resolved[name] = readTextFileSync(path);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
       faults.push({ setting: `${name}_FILE`, fault: `names a file that cannot be read (${code})` });

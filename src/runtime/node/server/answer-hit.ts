@@ -5,9 +5,6 @@ import type { TraceDecision } from '../../../observability/tracing.ts';
 /** What the tracer decided of requests that the app is asked for after all. */
 export type TraceDecisions = WeakMap<IncomingMessage, TraceDecision>;
 
-/** Hosts that no URL parser would change. Any other may be no host at all, and is for the app. */
-const PLAIN_HOST = /^[a-z0-9.-]+(?::[1-9]\d{3,4})?$/;
-
 /** A request of Node's as hits.ts reads it. */
 class NodeHitRequest implements HitRequest {
   readonly #incoming: IncomingMessage;
@@ -35,7 +32,6 @@ export function answerHit(
   outgoing: ServerResponse,
   decisions: TraceDecisions,
 ): boolean {
-  if (!PLAIN_HOST.test(incoming.headers.host ?? '')) return false;
   const request = new NodeHitRequest(incoming);
   const hit = hits(request);
   if (hit === undefined) {

@@ -3,10 +3,14 @@ import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import type { App } from '../../../app.ts';
 import { answer } from '../../../http/answer.ts';
-import type { ProblemCode, RenderedProblem } from '../../../http/problem.ts';
+import type { RenderedProblem } from '../../../http/problem.ts';
 import type { TracedBindings } from '../../../http/trace.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import { answerHit, type TraceDecisions } from './answer-hit.ts';
+import { canonicalHost } from './canonical-host.ts';
+import { checkTarget } from './check-target.ts';
+import { watchClientErrors } from './client-errors.ts';
+import { type Connections, createConnections } from './connections.ts';
 import { createRefuseUnrouted, endSocket, type RefuseUnrouted } from './unrouted.ts';
 
 /** All request headers together: above a 16 KiB token, so that one over the limit gets its 401 from us. */
@@ -23,54 +27,70 @@ const MAX_BODY_BYTES = 65_536;
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 
 export interface HttpServerOptions {
-  /** The host of requests that name none (HTTP/1.0). */
+  /** Where it listens: the host of requests that name none (HTTP/1.0). An IPv6 address has brackets. */
   readonly hostname: string;
   /** True: every connection is closed with its answer. Asked for each request. */
   readonly isDraining: () => boolean;
+  /** Most connections at once. */
+  readonly maxConnections: number;
 }
 
-/** The server that callers reach: it bounds what a client may send and how long it may take, and leads to the app. */
+/** The server that callers reach: it bounds what a client may send and hold and how long it may take, and leads to the app. */
 export function createHttpServer(
   app: Pick<App, 'fetch' | 'hits'>,
-  { hostname, isDraining }: HttpServerOptions,
-  platform: Pick<Platform, 'logger' | 'metrics'>,
+  { hostname, isDraining, maxConnections }: HttpServerOptions,
+  platform: Pick<Platform, 'logger' | 'metrics' | 'elapsed'>,
 ): Server {
   const refuse = createRefuseUnrouted(platform);
   const decisions: TraceDecisions = new WeakMap();
   const throughHono = createHonoListener(app, { hostname, refuse, decisions });
-  const server = createServer(
-    {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: CONNECTION_CHECK_MS,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-      // Two Authorization headers become one bad one; by default Node would silently take the first.
-      joinDuplicateHeaders: true,
-      // A request without Host is refused below, as a problem.
-      requireHostHeader: false,
-      // No events of a body that is not there. Nothing here reads one.
-      optimizeEmptyRequests: true,
-    },
-    (incoming, outgoing) => {
-      if (isDraining() || hasLargeBody(incoming)) outgoing.setHeader('connection', 'close');
-      if (isHostMissing(incoming))
-        send(outgoing, refuse('bad_request', 'the Host header is missing', of(incoming)));
-      else if (!answerHit(app.hits, incoming, outgoing, decisions)) throughHono(incoming, outgoing);
-    },
-  );
-  server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: CONNECTION_CHECK_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    // Two Authorization headers become one bad one; by default Node would silently take the first.
+    joinDuplicateHeaders: true,
+    // A request without Host is refused below, as a problem.
+    requireHostHeader: false,
+    // No events of a body that is not there. Nothing here reads one.
+    optimizeEmptyRequests: true,
+  });
+  const connections = createConnections(server, {
+    max: maxConnections,
+    logger: platform.logger,
+    elapsed: platform.elapsed,
+    refuseLate: (socket) => clientErrors.refuseLate(socket),
+  });
+  const clientErrors = watchClientErrors(server, connections, refuse);
+
+  function answer(incoming: IncomingMessage, outgoing: ServerResponse): void {
+    if (isDraining() || hasLargeBody(incoming)) outgoing.setHeader('connection', 'close');
+    const fault = checkTarget(incoming);
+    if (fault !== undefined) send(outgoing, refuse('bad_request', fault, of(incoming)));
+    else if (!answerHit(app.hits, incoming, outgoing, decisions)) throughHono(incoming, outgoing);
+  }
+  server.on('request', (incoming, outgoing) => connections.inTurn(incoming, outgoing, answer));
+
+  function refuseExpectation(incoming: IncomingMessage, outgoing: ServerResponse): void {
     send(outgoing, refuse('expectation_failed', undefined, of(incoming)));
-  });
-  server.on('connect', (incoming: IncomingMessage, socket: Duplex) => {
-    socket.on('error', ignore);
-    endSocket(socket, refuse('method_not_allowed', 'only GET and HEAD are allowed here', of(incoming)));
-  });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
-    else endSocket(socket, refuse(CLIENT_ERROR_PROBLEMS[error.code ?? ''] ?? 'bad_request'));
-  });
+  }
+  server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) =>
+    connections.inTurn(incoming, outgoing, refuseExpectation),
+  );
+  refuseTunnels(server, connections, refuse);
   return server;
+}
+
+function refuseTunnels(server: Server, connections: Connections, refuse: RefuseUnrouted): void {
+  server.on('connect', (incoming: IncomingMessage, socket: Duplex) => {
+    // Node has let go of the socket, and of its errors.
+    socket.on('error', ignore);
+    connections.endInTurn(incoming.socket, () =>
+      endSocket(socket, refuse('method_not_allowed', 'only GET and HEAD are allowed here', of(incoming))),
+    );
+  });
 }
 
 interface NodeBindings extends TracedBindings {
@@ -83,7 +103,7 @@ interface HonoListenerOptions {
   readonly decisions: TraceDecisions;
 }
 
-/** A listener that leads to the app; a request that never becomes one, by its Host or its target, is refused. */
+/** A listener that leads to the app; a request that never becomes one, by its target, is refused. */
 function createHonoListener(
   app: Pick<App, 'fetch'>,
   { hostname, refuse, decisions }: HonoListenerOptions,
@@ -91,26 +111,13 @@ function createHonoListener(
   const fetch = (request: Request, env: NodeBindings) =>
     app.fetch(request, { ...env, traceDecision: decisions.get(env.incoming) });
   const listener = getRequestListener((request, env) => fetch(request, env as NodeBindings), {
-    hostname,
+    hostname: canonicalHost(hostname) ?? 'localhost',
     errorHandler: () => {
-      const { status, headers, body } = refuse(
-        'bad_request',
-        'the request line or the Host header is not valid',
-      );
+      const { status, headers, body } = refuse('bad_request', 'the request line is not valid');
       return answer(status, body, headers);
     },
   });
   return (incoming, outgoing) => void listener(incoming, outgoing);
-}
-
-const CLIENT_ERROR_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
-  HPE_HEADER_OVERFLOW: 'headers_too_large',
-  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
-};
-
-/** RFC 9112, section 3.2: every request of HTTP/1.1 has one. */
-function isHostMissing({ headers, httpVersionMinor }: IncomingMessage): boolean {
-  return headers.host === undefined && httpVersionMinor > 0;
 }
 
 function hasLargeBody({ headers }: IncomingMessage): boolean {

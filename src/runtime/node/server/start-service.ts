@@ -6,6 +6,7 @@ import type { Lifecycle } from '../../../composition/readiness.ts';
 import type { Config } from '../../../config/config.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import { authority } from '../platform/authority.ts';
 import { createNodePlatform, type NodePlatform } from '../platform/platform.ts';
 import type { RedisStore } from '../redis/create-redis-store.ts';
 import { createPrometheusMetrics, type PrometheusMetrics } from '../telemetry/metrics.ts';
@@ -37,6 +38,8 @@ interface Opened {
   readonly store: RedisStore | undefined;
   readonly tracing: NodeTracing | undefined;
   readonly metricsServer: MetricsServer | undefined;
+  /** Calls that are cut off on purpose are no failures to tell of. */
+  readonly beQuiet: () => void;
 }
 
 /**
@@ -47,8 +50,9 @@ interface Opened {
 export async function startService(config: Config, logger: Logger): Promise<RunningService> {
   let lifecycle: Lifecycle = 'starting';
   const prometheus = createPrometheusMetrics(VERSION);
+  const quiet = createQuietLogger(logger);
   const node = createNodePlatform(config, {
-    logger,
+    logger: quiet.logger,
     metrics: prometheus.metrics,
     connectionOpened: prometheus.connectionOpened,
   });
@@ -69,7 +73,11 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
   const { host } = config.listen;
   const server = createHttpServer(
     app,
-    { hostname: authorityOf(host), isDraining: () => lifecycle === 'draining' },
+    {
+      hostname: authority(host),
+      isDraining: () => lifecycle === 'draining',
+      maxConnections: config.listen.maxConnections,
+    },
     platform,
   );
   const metricsServer = await openMetrics(prometheus, config, logger);
@@ -88,25 +96,23 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
 
   let stopping: Promise<void> | undefined;
   return {
-    url: `http://${authorityOf(host)}:${port}`,
+    url: `http://${authority(host, port)}`,
     port,
     warmed,
     stop: () => {
+      // Nobody sends requests to what was never ready.
+      const delayMs = lifecycle === 'starting' ? 0 : config.shutdown.delayMs;
       lifecycle = 'draining';
-      stopping ??= stopService(server, { node, store, tracing, metricsServer }, config.shutdown, logger);
+      const opened = { node, store, tracing, metricsServer, beQuiet: quiet.beQuiet };
+      stopping ??= stopService(server, opened, { ...config.shutdown, delayMs }, logger);
       return stopping;
     },
   };
 }
 
-/** A host as it stands in a URL: an IPv6 address has brackets. */
-function authorityOf(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
-}
-
 async function stopService(
   server: Server,
-  { node, store, tracing, metricsServer }: Opened,
+  { node, store, tracing, metricsServer, beQuiet }: Opened,
   { delayMs, graceMs }: Config['shutdown'],
   logger: Logger,
 ): Promise<void> {
@@ -117,13 +123,22 @@ async function stopService(
   logger.info({}, 'no longer accepting connections');
   // close() ends the connections that are idle now; those that become idle later have no more requests to wait for.
   const endIdle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
+  const graceOver = Promise.withResolvers<void>();
+  let isClosed = false;
+  void closed.then(() => {
+    isClosed = true;
+  });
   const cutOff = setTimeout(() => {
-    logger.warn({}, 'the grace time is over: open connections are cut off');
+    if (!isClosed) logger.warn({}, 'the grace time is over: open connections are cut off');
     server.closeAllConnections();
+    graceOver.resolve();
   }, graceMs);
   await closed;
-  clearTimeout(cutOff);
   clearInterval(endIdle);
+  // A refresh may end as long as answers may; then it is dropped.
+  await Promise.race([node.backgroundEnded(), graceOver.promise]);
+  clearTimeout(cutOff);
+  beQuiet();
   await node.close();
   await node.backgroundEnded();
   store?.stop();
@@ -151,7 +166,7 @@ async function openMetrics(
 ): Promise<MetricsServer | undefined> {
   if (port === 0) return undefined;
   try {
-    const server = await startMetricsServer(prometheus, { host, port });
+    const server = await startMetricsServer(prometheus, { host, port }, logger);
     logger.info({ host, port }, 'metrics');
     return server;
   } catch (error) {
@@ -161,4 +176,26 @@ async function openMetrics(
     logger.warn({ host, port, code }, 'no metrics: their default port is taken; set METRICS_PORT');
     return undefined;
   }
+}
+
+/** A logger that says nothing more once it is asked to be quiet. */
+function createQuietLogger(logger: Logger): { readonly logger: Logger; readonly beQuiet: () => void } {
+  let isQuiet = false;
+  const unlessQuiet =
+    (level: 'debug' | 'info' | 'warn' | 'error'): Logger['info'] =>
+    (fields, message) => {
+      if (!isQuiet) logger[level](fields, message);
+    };
+  return {
+    logger: {
+      ...logger,
+      debug: unlessQuiet('debug'),
+      info: unlessQuiet('info'),
+      warn: unlessQuiet('warn'),
+      error: unlessQuiet('error'),
+    },
+    beQuiet: () => {
+      isQuiet = true;
+    },
+  };
 }

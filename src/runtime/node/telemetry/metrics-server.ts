@@ -1,8 +1,14 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Logger } from '../../../observability/logger.ts';
+import { createConnections } from '../server/connections.ts';
 import type { PrometheusMetrics } from './metrics.ts';
 
 /** A scrape takes milliseconds: 10 seconds for a whole request is plenty. */
 const REQUEST_TIMEOUT_MS = 10_000;
+/** Interval at which connections are checked for this time: 2 seconds. */
+const CONNECTION_CHECK_MS = 2000;
+/** Most connections of scrapers at once. */
+const MAX_CONNECTIONS = 100;
 
 export interface MetricsServer {
   readonly server: Server;
@@ -17,8 +23,18 @@ export interface MetricsServer {
 export async function startMetricsServer(
   { render, contentType }: PrometheusMetrics,
   { host, port }: { readonly host: string; readonly port: number },
+  logger: Logger,
 ): Promise<MetricsServer> {
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, async (request, response) => {
+  const server = createServer({
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: CONNECTION_CHECK_MS,
+  });
+  const connections = createConnections(server, {
+    max: MAX_CONNECTIONS,
+    logger,
+    elapsed: () => performance.now(),
+  });
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
     if (request.url?.split('?')[0] !== '/metrics') {
       response.writeHead(404).end();
       return;
@@ -30,7 +46,8 @@ export async function startMetricsServer(
     const text = await render();
     response.writeHead(200, { 'content-type': contentType, 'content-length': Buffer.byteLength(text) });
     response.end(request.method === 'HEAD' ? undefined : text);
-  });
+  };
+  server.on('request', (request, response) => connections.inTurn(request, response, answer));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => {

@@ -23,8 +23,8 @@ export function createRequestRenderer(
 }
 
 function behindId(fields: RequestFields): string {
-  const { method, route, status, ms, access, name, cache, subject, issuer, code, reason } = fields;
-  const optional = { access, name, cache, subject, issuer, code, reason };
+  const { method, route, status, ms, access, name, cache, subject, issuer, code, reason, claim } = fields;
+  const optional = { access, name, cache, subject, issuer, code, reason, claim };
   const members = Object.entries(optional)
     .filter(([, value]) => value !== undefined)
     .map(([member, value]) => `,"${member}":${JSON.stringify(value)}`);
@@ -44,6 +44,7 @@ function isSameButForId(a: RequestFields, b: RequestFields): boolean {
     a.access === b.access &&
     a.issuer === b.issuer &&
     a.code === b.code &&
-    a.reason === b.reason
+    a.reason === b.reason &&
+    a.claim === b.claim
   );
 }

@@ -284,11 +284,54 @@ describe('the doctor', () => {
     });
   });
 
+  it('says whether a caller with a token would be let in, and names the claim that fails', async () => {
+    const file = join(folder, 'token');
+    const tries: [object, Record<string, string>, RegExp, RegExp][] = [
+      [{}, {}, /^a caller with it is let in$/, /^$/],
+      [{ audience: 'planted' }, {}, /refused: claim_wrong, by the claim aud$/, /AUTH_AUDIENCE_CLAIM/],
+      [{ scope: 'planted' }, {}, /missing_scope, by the claim scope scp$/, /AUTH_SCOPE_CLAIM/],
+      [
+        { scope: 'planted' },
+        { AUTH_SCOPE_CLAIM: 'realm_access.roles' },
+        /claim realm_access\.roles$/,
+        /path/,
+      ],
+      [{}, { AUTH_AUDIENCE_CLAIM: 'client_id' }, /claim_missing, by the claim client_id$/, /audienceClaim/],
+      [
+        {},
+        { AUTH_ISSUER: `${issuer.issuer}/`, AUTH_JWKS_URL: `${issuer.issuer}/jwks.json` },
+        /by the claim iss$/,
+        /slash/,
+      ],
+    ];
+    for (const [claims, more, detail, remedy] of tries) {
+      const token = await issuer.sign(claims);
+      await writeFile(file, `\ufeff${token}\n`);
+      const { code, output } = await run(settings(more), ['--json', '--token-file', file]);
+      const { findings } = JSON.parse(output) as { findings: Finding[] };
+      const found = findings.find(({ name }) => name === 'token');
+      expect(found?.detail).toMatch(detail);
+      expect(found?.remedy ?? '').toMatch(remedy);
+      expect(code).toBe(found?.status === 'ok' ? 0 : 1);
+      for (const part of [...token.split('.'), 'planted']) expect(output).not.toContain(part);
+    }
+    await writeFile(file, 'planted');
+    const { output } = await run(settings(), ['--token-file', file]);
+    expect(output).toContain('✗ token: there is no token in the file');
+    expect(output).not.toContain('planted');
+  });
+
   it('finds a port that is taken', async () => {
     const port = (await serve(http.createServer())).split(':')[1] as string;
     const { code, the } = await examine({ METRICS_PORT: port });
     expect(code).toBe(0);
     expect(the('metrics port')).toMatchObject({ status: 'warning', detail: `127.0.0.1:${port} is taken` });
+  });
+
+  it('writes IPv6 addresses in brackets', async () => {
+    const port = String(await freePort());
+    const { the } = await examine({ HOST: '::1', METRICS_PORT: port });
+    expect(the('metrics port')).toMatchObject({ status: 'ok', detail: `[::1]:${port} is free` });
   });
 
   it('prints what its page shows', async () => {
@@ -301,7 +344,10 @@ describe('the doctor', () => {
   });
 
   it('says how it is used', async () => {
-    expect(await run({}, ['--help'])).toEqual({ code: 0, output: 'Usage: npm run doctor [-- --json]\n' });
+    expect(await run({}, ['--help'])).toEqual({
+      code: 0,
+      output: 'Usage: npm run doctor [-- --json] [--token-file FILE]\n',
+    });
     expect((await run({}, ['--fast'])).code).toBe(64);
   });
 
