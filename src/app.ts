@@ -93,7 +93,9 @@ export function createApp(config: Config, platform: Platform, lifecycle: () => L
     request: app.request,
     hits: createHits(shared, lists),
     warm: async () => {
-      await Promise.all([shared.authenticator.warm(), target.warm()]);
+      const loadList = () => lists.cache.read(undefined);
+      const isOver = () => lifecycle() === 'draining';
+      await Promise.all([shared.authenticator.warm(), target.warm(loadList, isOver)]);
     },
   };
 }

@@ -10,6 +10,7 @@ import type { Platform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
 import { signRequest } from '../signing/sign-request.ts';
 import { parseUpstreamFailure } from '../vendor/read-failure.ts';
+import { REJECTION_CAUSES } from '../vendor/rejection.ts';
 import { CredentialUnavailableError } from './provider.ts';
 
 /** For the whole of one look-up: 5 seconds. */
@@ -151,8 +152,9 @@ async function lookUp(
     if (answer.status === 200) return onlyOneOf(readProjectIds(answer.text), region, logger);
     const { status, headers, text } = answer;
     const failure = parseUpstreamFailure(status, headers, text, platform.now());
-    const { kind, reason, vendorCode, vendorRequestId } = failure;
-    logger.warn({ region, status, reason, vendorCode, vendorRequestId }, FAILED_MESSAGE);
+    const { kind, reason, rejection, vendorCode, vendorRequestId } = failure;
+    const cause = rejection && REJECTION_CAUSES[rejection];
+    logger.warn({ region, status, reason, cause, vendorCode, vendorRequestId }, FAILED_MESSAGE);
     throw new CredentialUnavailableError(
       kind === 'upstream_rejected' ? 'project_refused' : 'project_lookup_failed',
     );

@@ -16,4 +16,6 @@ export interface Fleet {
   openEntries(options: SharedEntriesOptions): SharedEntries;
   /** The uses of limits; absent where each instance counts alone. */
   readonly openUse?: (namespace: () => Promise<string>) => SharedUse;
+  /** Resolves when the store has answered for the first time, when it cannot be reached, and after 2 seconds. Never rejects. */
+  readonly reached?: Promise<void>;
 }

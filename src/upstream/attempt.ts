@@ -4,6 +4,7 @@ import { runWithin } from '../outbound/run-within.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
 import { type RequestTarget, signRequest } from '../signing/sign-request.ts';
+import { REJECTION_CAUSES } from '../vendor/rejection.ts';
 import { UpstreamError } from '../vendor/upstream-error.ts';
 import { exchange, failureByStatus, type WireRecord, type WireRequest } from './exchange.ts';
 import type { CallOutcome } from './guards/circuit-breaker.ts';
@@ -276,6 +277,9 @@ async function projectHeaders(
 
 function asNoCredential(error: unknown): unknown {
   if (!(error instanceof CredentialUnavailableError)) return error;
+  // IAM has rejected the key, and is not asked again for a while.
+  if (error.code === 'project_refused')
+    return new UpstreamError('upstream_rejected', { reason: 'locked_out' });
   return new UpstreamError('upstream_failed', { reason: 'no_credential' });
 }
 
@@ -337,6 +341,7 @@ function log(
     vendorRequestId: failure?.vendorRequestId ?? wire.vendorRequestId,
     code: failure?.kind,
     reason: failure?.reason,
+    cause: failure?.rejection && REJECTION_CAUSES[failure.rejection],
     vendorCode: failure?.vendorCode,
     error: wire.error,
   };

@@ -33,6 +33,11 @@ type QueryPairs = readonly (readonly [string, string])[];
 
 export interface UpstreamClient {
   /**
+   * What the vendor says of the credential: `accepted` from the first call on that it accepts, whatever comes later;
+   * `rejected` when the credential that was tried last was rejected and none has been accepted before. Asks nobody.
+   */
+  readonly standing: 'unknown' | 'accepted' | 'rejected';
+  /**
    * A signed GET. Each attempt is signed again, with the credential and the date of that moment.
    *
    * @param path as it goes on the wire, below the endpoint. A template of ours and never a caller's text: it names
@@ -58,6 +63,8 @@ interface Client extends AttemptContext {
   readonly retryBudget: RetryBudget;
   /** Runs after a locked-out key's source was asked for another. */
   readonly reloadPause: Pause;
+  /** The credential that was tried last, where it was rejected. */
+  rejected: Credential | undefined;
 }
 
 /**
@@ -81,11 +88,16 @@ export function createUpstreamClient(
     serverClock: createServerClock(),
     retryBudget: createRetryBudget(),
     reloadPause: createPause(),
+    rejected: undefined,
     spanAttributes: { 'http.request.method': 'GET', ...serverAttributes(endpoint) },
     attemptTimeoutMs: config.attemptTimeoutMs,
     learnLate: (failure, record) => learnFrom(client, failure, record, config.deadlineMs),
   };
   return {
+    get standing() {
+      if (client.guards.hasAccepted) return 'accepted';
+      return client.rejected === undefined ? 'unknown' : 'rejected';
+    },
     async get(path, query, decode, onLate) {
       const queryString = query.length === 0 ? '' : `?${buildCanonicalQueryString(query)}`;
       return getWithRetry(client, {
@@ -154,8 +166,15 @@ async function learnFrom(
   const { kind, reason, status, retryAfterSeconds, serverDateMs } = failure;
   if (reason === 'throttled' && status === 429 && retryAfterSeconds !== undefined)
     guards.throttle(retryAfterSeconds * 1000, parts.elapsed());
-  if (kind !== 'upstream_rejected' || credential === undefined) return false;
-  if (reason === 'clock') return serverDateMs !== undefined && correctClock(client, serverDateMs, skewMs);
+  if (credential === undefined) return false;
+  if (kind === 'upstream_rejected') client.rejected = credential;
+  else if (credential !== client.rejected) client.rejected = undefined;
+  if (kind !== 'upstream_rejected') return false;
+  if (reason === 'clock') {
+    const isCorrected = serverDateMs !== undefined && correctClock(client, serverDateMs, skewMs);
+    if (isCorrected) guards.noteClockCorrected(credential);
+    return isCorrected;
+  }
   if (reason === 'locked_out') {
     // Many requests may find the key locked out: the first of them asks the source, and again after a pause.
     if (reloadPause.remainingMs(parts.elapsed()) > 0) return false;

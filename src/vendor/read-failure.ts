@@ -1,5 +1,6 @@
 import { parseHttpDate, parseRetryAfter } from '../time/http-date.ts';
 import { utcEpochMsOfDigits } from '../time/utc.ts';
+import { readRejection } from './rejection.ts';
 import { matching, readVendorCode, UpstreamError, VENDOR_REQUEST_ID } from './upstream-error.ts';
 
 /** Larger failure bodies are a page or a mistake: their status and headers say enough. In UTF-16 units. */
@@ -51,10 +52,11 @@ export function parseUpstreamFailure(
     const text = facts.vendorCode === 'APIGW.0301' ? findMessage(body) : '';
     const dateMs = plausibleDateMs(parseHttpDate(headers.get('date') ?? ''));
     const isOff = dateMs !== undefined && Math.abs(dateMs - nowMs) > MAX_DATE_DIFFERENCE_MS;
-    if (!isOff && !/signature expired/i.test(text))
-      return new UpstreamError('upstream_rejected', { ...facts, reason: 'refused' });
+    const isClock = isOff || /signature expired/i.test(text);
+    const rejection = readRejection(status, bodyText, isClock);
+    if (!isClock) return new UpstreamError('upstream_rejected', { ...facts, rejection, reason: 'refused' });
     const serverDateMs = dateMs ?? plausibleDateMs(parseServerTime(text));
-    return new UpstreamError('upstream_rejected', { ...facts, reason: 'clock', serverDateMs });
+    return new UpstreamError('upstream_rejected', { ...facts, rejection, reason: 'clock', serverDateMs });
   }
   if (status === 429) return new UpstreamError('upstream_throttled', { ...facts, reason: 'throttled' });
   if (status >= 300 && status < 400)

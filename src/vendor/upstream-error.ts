@@ -1,3 +1,5 @@
+import type { Rejection } from './rejection.ts';
+
 /** What went wrong upstream, as the contract tells it to the caller: codes of ProblemError. */
 export type UpstreamErrorKind =
   | 'upstream_rejected'
@@ -44,6 +46,7 @@ export interface UpstreamErrorOptions {
   readonly vendorRequestId?: string | undefined;
   readonly retryAfterSeconds?: number | undefined;
   readonly serverDateMs?: number | undefined;
+  readonly rejection?: Rejection | undefined;
 }
 
 /** `APIGW.0301`, `CCE_CM.0004`, a number, or a word: nothing in which a key or a token would fit. */
@@ -69,6 +72,8 @@ export class UpstreamError extends Error {
   readonly retryAfterSeconds: number | undefined;
   /** With reason `clock` only: the vendor's clock, in milliseconds since 1970. */
   readonly serverDateMs: number | undefined;
+  /** With status 401 and 403 only: what it means. */
+  readonly rejection: Rejection | undefined;
 
   constructor(kind: UpstreamErrorKind, options: UpstreamErrorOptions) {
     const status = isHttpStatus(options.status) ? options.status : undefined;
@@ -88,6 +93,7 @@ export class UpstreamError extends Error {
     this.vendorRequestId = vendorRequestId;
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.serverDateMs = options.serverDateMs;
+    this.rejection = options.rejection;
   }
 }
 

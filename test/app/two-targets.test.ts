@@ -155,7 +155,7 @@ describe('two targets side by side', () => {
     expect(calls[SOUTH]).toBe(1);
   });
 
-  it('have credentials of their own: a key that one rejects twice is still used with the other', async () => {
+  it('have credentials of their own: a key that one rejects is still used with the other', async () => {
     const { calls, get, upstream } = await setUp();
     upstream[NORTH] = () => Response.json({ error_code: 'APIGW.0301' }, { status: 401 });
     for (let call = 0; call < 5; call += 1)
@@ -163,7 +163,7 @@ describe('two targets side by side', () => {
         status: 502,
         code: 'upstream_rejected',
       });
-    expect(calls[NORTH]).toBe(2);
+    expect(calls[NORTH]).toBe(1);
     expect(await get('/south/imagecaches')).toMatchObject({ status: 200 });
   });
 

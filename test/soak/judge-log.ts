@@ -13,7 +13,7 @@ const EXPECTED_WARNINGS = [
   'the credential files are not usable: the last good credential stays in use',
 ];
 /** Where upstream has refused one. */
-const KEY_REFUSED = 'the vendor refused the access key twice: it is left alone';
+const KEY_REFUSED = 'the vendor rejects the access key: it is left alone';
 const JWT_START = 'eyJ';
 
 /** Reads what a service has printed: only what there is to warn of, in JSON, with nothing secret in it. */

@@ -71,6 +71,16 @@ function setUp(
   return { ask, background, client, clock, late, logger, seen, upstream };
 }
 
+/** The same with a key that was accepted before, a while ago. */
+async function setUpKnown(...args: Parameters<typeof setUp>) {
+  const service = setUp(...args);
+  await service.ask();
+  await service.clock.advance(2000);
+  Object.assign(service.seen, { asked: 0, sent: 0 });
+  service.seen.signals.length = 0;
+  return service;
+}
+
 const TIMEOUT = 'upstream_timeout: timeout';
 
 describe('a call that has timed out', () => {
@@ -117,7 +127,10 @@ describe('a call that has timed out', () => {
   });
 
   it('while it waited for its turn asks for no other credential', async () => {
-    const { ask, clock, seen, upstream } = setUp(undefined, { attemptTimeoutMs: 600, deadlineMs: 600 });
+    const { ask, clock, seen, upstream } = await setUpKnown(undefined, {
+      attemptTimeoutMs: 600,
+      deadlineMs: 600,
+    });
     upstream.answer = () => new Promise(() => {});
     // Two try the key, the second after half a second; the third looks for its turn until its time is over.
     const asked = [ask(), ask(), ask()];
@@ -184,7 +197,7 @@ describe('a call that was given up', () => {
   const rejected = () => new Response('', { status: 401 });
 
   it('and is rejected after 6 seconds counts: 2 rejected calls in 5 minutes, however many callers keep asking', async () => {
-    const { ask, clock, seen, upstream } = setUp();
+    const { ask, clock, seen, upstream } = await setUpKnown();
     upstream.answer = answerAfter(clock, 6000, rejected);
     const asked: Promise<string>[] = [];
     for (let second = 0; second < 60; second += 4) {
@@ -204,7 +217,7 @@ describe('a call that was given up', () => {
     [29_999, 'its answer counts', 'upstream_rejected: locked_out'],
     [30_001, 'nobody waits for it any longer', 'value'],
   ])('is read for 30 seconds: %i ms later %s', async (lateMs, _what, outcome) => {
-    const { ask, clock, upstream } = setUp(undefined, { deadlineMs: 5000 });
+    const { ask, clock, upstream } = await setUpKnown(undefined, { deadlineMs: 5000 });
     upstream.answer = answerAfter(clock, 5000 + lateMs, rejected);
     const first = ask();
     await clock.advance(500);
@@ -217,8 +230,25 @@ describe('a call that was given up', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('with a key that was never accepted is the only one: 1 rejected call in 5 minutes', async () => {
+    const { ask, clock, seen, upstream } = setUp();
+    upstream.answer = answerAfter(clock, 6000, rejected);
+    const asked: Promise<string>[] = [];
+    for (let second = 0; second < 60; second += 4) {
+      asked.push(ask());
+      await clock.advance(4000);
+    }
+    await clock.advance(200_000);
+    await Promise.all(asked);
+    expect(await ask()).toBe('upstream_rejected: locked_out');
+    expect(seen.sent).toBe(1);
+  });
+
   it('holds its place with the key, and gives back its place among all calls', async () => {
-    const { ask, clock, seen, upstream } = setUp(undefined, { maxConcurrent: 1, deadlineMs: 5000 });
+    const { ask, clock, seen, upstream } = await setUpKnown(undefined, {
+      maxConcurrent: 1,
+      deadlineMs: 5000,
+    });
     upstream.answer = () => new Promise(() => {});
     for (let call = 0; call < 4; call += 1) {
       const asked = ask();
@@ -234,7 +264,7 @@ describe('a call that was given up', () => {
   });
 
   it('and is answered in the end hands its value over, and proves the key', async () => {
-    const { ask, background, clock, late, seen, upstream } = setUp();
+    const { ask, background, clock, late, seen, upstream } = await setUpKnown();
     upstream.answer = answerAfter(clock, 6000, () => new Response('{}'));
     const asked = ask();
     await clock.advance(5000);
@@ -298,7 +328,7 @@ describe('a call that waits for its turn', () => {
   });
 
   it('ends with the deadline all the same', async () => {
-    const { ask, clock, seen, upstream } = setUp(undefined, { attemptTimeoutMs: 7000 });
+    const { ask, clock, seen, upstream } = await setUpKnown(undefined, { attemptTimeoutMs: 7000 });
     upstream.answer = () => new Promise((resolve) => clock.schedule(() => resolve(new Response('{}')), 5000));
     // The second is sent after half a second, the third when the first is answered.
     const asked = [ask(), ask(), ask()];

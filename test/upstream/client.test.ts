@@ -473,6 +473,8 @@ describe('the vendor clock', () => {
 describe('refused keys', () => {
   it('are tried twice in 5 minutes, at any request rate', async () => {
     const { ask, calls, clock, upstream, logger } = setUp();
+    expect(await ask()).toBe('value');
+    calls.length = 0;
     upstream.answer = status(401);
     const asked: Promise<unknown>[] = [];
     for (let step = 0; step < 239; step += 1) {
@@ -489,8 +491,34 @@ describe('refused keys', () => {
     expect(logger.lines.filter(({ level }) => level === 'error')).toHaveLength(4);
   });
 
+  it('that were never accepted are tried once, then after 5, 10, 20, 40 and every 60 minutes', async () => {
+    const { ask, calls, clock, upstream, logger } = setUp();
+    const startMs = clock.now();
+    upstream.answer = status(401);
+    for (let minute = 0; minute <= 200; minute += 1) {
+      const asked = [ask(), ask(), ask()];
+      await clock.advance(MINUTE);
+      await Promise.all(asked);
+    }
+    expect(calls.map(({ atMs }) => (atMs - startMs) / MINUTE)).toEqual([0, 5, 15, 35, 75, 135, 195]);
+    expect(logger.lines.filter(({ level }) => level === 'error')).toHaveLength(7);
+  });
+
+  it('that were never accepted have another call when the clock was corrected, and no third', async () => {
+    const { ask, calls, clock, upstream } = setUp();
+    upstream.answer = () => clockRefusal(calls.length === 1 ? '20260102T050000Z' : '20260102T080000Z')();
+    expect(await ask()).toBe('upstream_rejected clock');
+    for (let second = 0; second < 299; second += 1) {
+      expect(await ask()).toBe('upstream_rejected locked_out');
+      await clock.advance(1000);
+    }
+    expect(calls).toHaveLength(2);
+  });
+
   it('work again as soon as they are replaced', async () => {
     const { ask, calls, source, upstream } = setUp();
+    expect(await ask()).toBe('value');
+    calls.length = 0;
     upstream.answer = status(401);
     await ask();
     await ask();

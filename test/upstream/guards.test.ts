@@ -36,6 +36,8 @@ function setUp(maxConcurrent = 32) {
     expect(guards.confirm(admission, nowMs)).toBe(true);
     return admission;
   };
+  // A key that was accepted before, a minute ago.
+  guards.leave(confirmed(T - 60_000), 'success', 'accepted', T - 60_000);
   return { confirmed, enter, guards, logger, seen };
 }
 

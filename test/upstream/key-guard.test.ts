@@ -15,8 +15,9 @@ const LEASE_MS = 9000;
 const T = Date.UTC(2026, 0, 2);
 const KEY: Credential = { accessKeyId: 'AK1', secretAccessKey: 'secret' };
 
-function setUp() {
-  const guard = createKeyGuard(LEASE_MS);
+/** A guard of a key that was accepted a minute ago, or never. */
+function setUp(isKnown = true, random = 0) {
+  const guard = createKeyGuard(LEASE_MS, () => random);
   const enter = (key: Credential, nowMs: number): KeyPassage => {
     const passage = guard.tryEnter(key, nowMs);
     if (typeof passage === 'string') throw new Error(passage);
@@ -24,14 +25,15 @@ function setUp() {
   };
   const call = (outcome: KeyOutcome, nowMs: number, key = KEY) =>
     guard.leave(enter(key, nowMs), outcome, nowMs);
+  if (isKnown) call('accepted', T - 60_000);
   return { call, enter, guard };
 }
 
 describe('the key guard', () => {
   it('locks a key out after two refusals in a row, until 5 minutes after the last', () => {
     const { call, guard } = setUp();
-    expect(call('rejected', T)).toBe(false);
-    expect(call('rejected', T + 60_000)).toBe(true);
+    expect(call('rejected', T)).toBe(0);
+    expect(call('rejected', T + 60_000)).toBe(LOCK_OUT_MS);
     expect(guard.tryEnter(KEY, T + 60_000 + LOCK_OUT_MS - 1)).toBe('locked_out');
   });
 
@@ -42,10 +44,10 @@ describe('the key guard', () => {
     const again = T + LOCK_OUT_MS;
     enter(KEY, again);
     expect(guard.tryEnter(KEY, again + PROOF_WAIT_MS)).toBe('busy');
-    expect(call('rejected', again + 2 * LOCK_OUT_MS)).toBe(true);
+    expect(call('rejected', again + 2 * LOCK_OUT_MS)).toBe(LOCK_OUT_MS);
     expect(guard.tryEnter(KEY, again + 3 * LOCK_OUT_MS - 1)).toBe('locked_out');
     call('accepted', again + 3 * LOCK_OUT_MS);
-    expect(call('rejected', again + 3 * LOCK_OUT_MS)).toBe(false);
+    expect(call('rejected', again + 3 * LOCK_OUT_MS)).toBe(0);
   });
 
   it('starts again after a success, and only one that began after the last refusal', () => {
@@ -56,7 +58,7 @@ describe('the key guard', () => {
     call('rejected', T + 1);
     expect(guard.isOutdated(slow)).toBe(true);
     guard.leave(slow, 'accepted', T + 2);
-    expect(call('rejected', T + 3)).toBe(true);
+    expect(call('rejected', T + 3)).toBe(LOCK_OUT_MS);
     expect(guard.tryEnter(KEY, T + 4)).toBe('locked_out');
   });
 
@@ -120,8 +122,8 @@ describe('the key guard', () => {
     const sameId: Credential = { ...KEY, secretAccessKey: 'another' };
     call('rejected', T);
     call('rejected', T);
-    expect(call('accepted', T, other)).toBe(false);
-    expect(call('rejected', T, sameId)).toBe(false);
+    expect(call('accepted', T, other)).toBe(0);
+    expect(call('neutral', T, sameId)).toBe(0);
     expect(guard.tryEnter(KEY, T)).toBe('locked_out');
     // Proved with the new secret: the old refusals no longer stand in a row.
     call('accepted', T, sameId);
@@ -131,7 +133,8 @@ describe('the key guard', () => {
   it('stops before secrets that are all wrong add up to what the vendor locks an id for', () => {
     const { call, guard } = setUp();
     const withSecret = (secretAccessKey: string): Credential => ({ ...KEY, secretAccessKey });
-    for (const secret of ['a', 'a', 'b', 'b']) call('rejected', T, withSecret(secret));
+    // Each has one call, since none was accepted before.
+    for (const secret of ['a', 'b', 'd', 'e']) call('rejected', T, withSecret(secret));
     expect(guard.tryEnter(withSecret('c'), T + LOCK_OUT_MS - 1)).toBe('locked_out');
     expect(guard.tryEnter(withSecret('c'), T + LOCK_OUT_MS)).toBeTypeOf('object');
   });
@@ -156,5 +159,49 @@ describe('the key guard', () => {
       enter(KEY, T);
       expect(guard.tryEnter(KEY, T), String(others)).toBeTypeOf(outcome);
     }
+  });
+});
+
+describe('a key that was never accepted', () => {
+  it('has one call, however long its answer takes', () => {
+    const { enter, guard } = setUp(false);
+    const only = enter(KEY, T);
+    expect(guard.tryEnter(KEY, T + 8 * PROOF_WAIT_MS)).toBe('busy');
+    expect(guard.leave(only, 'rejected', T + 5000)).toBe(LOCK_OUT_MS);
+    expect(guard.tryEnter(KEY, T + 5000)).toBe('locked_out');
+  });
+
+  it.each([
+    [0, [5, 10, 20, 40, 60, 60]],
+    [0.5, [5.5, 11, 22, 44, 54, 54]],
+  ])('has the next after 5 minutes, doubling to 1 hour, with jitter %d', (random, minutes) => {
+    const { call, guard } = setUp(false, random);
+    let nowMs = T;
+    for (const length of minutes) {
+      expect(call('rejected', nowMs)).toBe(length * 60_000);
+      nowMs += length * 60_000;
+      expect(guard.tryEnter(KEY, nowMs - 1)).toBe('locked_out');
+    }
+    call('accepted', nowMs);
+    // From now on it has two, and 5 minutes.
+    expect(call('rejected', nowMs)).toBe(0);
+    expect(call('rejected', nowMs)).toBe(LOCK_OUT_MS);
+  });
+
+  it('has one more when its rejection has corrected the clock, and no third', () => {
+    const { call, guard } = setUp(false);
+    call('clock', T);
+    expect(guard.tryEnter(KEY, T)).toBe('locked_out');
+    guard.noteClockCorrected(KEY);
+    expect(call('clock', T)).toBeGreaterThan(0);
+    guard.noteClockCorrected(KEY);
+    expect(guard.tryEnter(KEY, T)).toBe('locked_out');
+  });
+
+  it('is another one with another secret, which has a call of its own', () => {
+    const { call, guard } = setUp(false);
+    call('rejected', T);
+    expect(call('rejected', T, { ...KEY, secretAccessKey: 'another' })).toBeGreaterThan(0);
+    expect(guard.tryEnter(KEY, T)).toBe('locked_out');
   });
 });

@@ -3,13 +3,7 @@ import type { Credential } from '../../signing/credential.ts';
 import { UpstreamError } from '../../vendor/upstream-error.ts';
 import { type CallOutcome, createCircuitBreaker, type Passage } from './circuit-breaker.ts';
 import { createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
-import {
-  createKeyGuard,
-  type KeyOutcome,
-  type KeyPassage,
-  LATE_ANSWER_MS,
-  LOCK_OUT_MS,
-} from './key-guard.ts';
+import { createKeyGuard, type KeyOutcome, type KeyPassage, LATE_ANSWER_MS } from './key-guard.ts';
 import { createPause } from './pause.ts';
 
 export interface GuardsOptions extends Pick<TargetPlatform, 'random' | 'logger' | 'metrics'> {
@@ -37,6 +31,8 @@ export interface Admission {
  * elapsed time, here and in every guard, so that no clock that is set shortens or lengthens anything.
  */
 export interface Guards {
+  /** Some key was accepted since the start. */
+  readonly hasAccepted: boolean;
   /**
    * Takes a place for one attempt.
    *
@@ -70,6 +66,8 @@ export interface Guards {
    *   left again
    */
   leave(admission: Admission, outcome: CallOutcome, keyOutcome: KeyOutcome | 'awaited', nowMs: number): void;
+  /** A rejection of this key for the date has corrected the clock: one more call may be made with it. */
+  noteClockCorrected(credential: Credential): void;
   /** Begins a pause that the vendor asked for. */
   throttle(pauseMs: number, nowMs: number): void;
 }
@@ -93,7 +91,7 @@ export function createGuards({ maxConcurrent, leaseMs, random, logger, metrics }
     leaseMs,
     onChange: (change) => metrics.upstreamInFlight(change),
   });
-  const keyGuard = createKeyGuard(leaseMs + LATE_ANSWER_MS);
+  const keyGuard = createKeyGuard(leaseMs + LATE_ANSWER_MS, random);
 
   function assertOpen(nowMs: number): void {
     const throttledMs = throttlePause.remainingMs(nowMs);
@@ -111,11 +109,14 @@ export function createGuards({ maxConcurrent, leaseMs, random, logger, metrics }
   function leaveKey(admission: Admission, outcome: KeyOutcome, nowMs: number): void {
     const passage = admission.keyPassage;
     admission.keyPassage = undefined;
-    if (passage === undefined || !keyGuard.leave(passage, outcome, nowMs)) return;
-    logger.error({ lockOutMs: LOCK_OUT_MS }, 'the vendor refused the access key twice: it is left alone');
+    const lockOutMs = passage === undefined ? 0 : keyGuard.leave(passage, outcome, nowMs);
+    if (lockOutMs > 0) logger.error({ lockOutMs }, 'the vendor rejects the access key: it is left alone');
   }
 
   return {
+    get hasAccepted() {
+      return keyGuard.hasAccepted;
+    },
     assertOpen,
     enter(nowMs) {
       assertOpen(nowMs);
@@ -147,6 +148,7 @@ export function createGuards({ maxConcurrent, leaseMs, random, logger, metrics }
       if (passage !== undefined) breaker.leave(passage, outcome, nowMs);
       limit.leave(admission.lease);
     },
+    noteClockCorrected: keyGuard.noteClockCorrected,
     throttle(pauseMs, nowMs) {
       throttlePause.begin(nowMs, pauseMs);
     },

@@ -3,15 +3,24 @@ import type { Credential } from '../../signing/credential.ts';
 import { type ConcurrencyLimit, createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
 import { createPause, type Pause } from './pause.ts';
 
-/** Rejections in a row that lock a key out: 2. The vendor locks it after more than 5. */
+/**
+ * Rejections in a row that lock out a key which was accepted before: 2. The vendor locks it after more than 5. A key that
+ * was never accepted has 1, since every replica that starts with it makes that call.
+ */
 export const MAX_REJECTIONS = 2;
 /**
  * Rejections in a row that lock an access key id out, whatever its secret: 4. The vendor locks the id, so mistakes
  * with several secrets must not add up to its limit.
  */
 export const MAX_REJECTIONS_OF_ID = 4;
-/** Length of a lock-out, from the last rejection: 5 minutes, as long as the vendor locks a key. */
+/**
+ * Length of a lock-out, from the last rejection: 5 minutes, as long as the vendor locks a key. For a key that was never
+ * accepted it doubles with each further rejection, up to 1 hour.
+ */
 export const LOCK_OUT_MS = 300_000;
+const LONGEST_LOCK_OUT_MS = 3_600_000;
+/** Share of its length by which the lock-out of a key that was never accepted varies: a fifth, never below 5 minutes. */
+const LOCK_OUT_JITTER = 0.2;
 /** Time for which an accepted call proves its key: 1 second. Without proof calls go one at a time. */
 export const PROOF_MS = 1000;
 /** Time after which a call without an answer no longer holds back the next one: half a second. */
@@ -37,6 +46,10 @@ interface KeyRecord {
   totalRejections: number;
   /** The last rejection was for the date. */
   wasForClock: boolean;
+  /** The clock was corrected after a rejection, so that another call may be accepted. */
+  isClockCorrected: boolean;
+  isAccepted: boolean;
+  readonly lockOut: Pause;
   /** Runs for LOCK_OUT_MS after each rejection. */
   readonly sinceRejection: Pause;
   lastSuccessAtMs: number;
@@ -46,6 +59,8 @@ interface KeyRecord {
 export type KeyOutcome = 'accepted' | 'rejected' | 'clock' | 'neutral';
 
 export interface KeyGuard {
+  /** Some key was accepted since the start. */
+  readonly hasAccepted: boolean;
   /** `locked_out`: the key must not be used now. `busy`: ask again when another call with the key has ended. */
   tryEnter(credential: Credential, nowMs: number): KeyPassage | 'locked_out' | 'busy';
   /** True when the key was rejected since: a call that is not sent yet must enter again. */
@@ -53,27 +68,33 @@ export interface KeyGuard {
   /**
    * Ends the call.
    *
-   * @returns true when this outcome begins a lock-out
+   * @returns the length of the lock-out that this outcome begins, in milliseconds; 0: none
    */
-  leave(passage: KeyPassage, outcome: KeyOutcome, nowMs: number): boolean;
+  leave(passage: KeyPassage, outcome: KeyOutcome, nowMs: number): number;
+  /** A rejection of this key for the date has corrected the clock. */
+  noteClockCorrected(credential: Credential): void;
 }
 
 /**
  * Keeps the vendor from locking a key, which it does for 5 minutes after more than 5 failed authentications in a row.
  *
  * - After two rejections in a row no call is made with the key for 5 minutes, at any request rate, and then one.
+ * - A key that was never accepted has one call, and one more when a rejection has corrected the clock; the next is made
+ *   after 5 minutes, doubling to 1 hour.
  * - At no time are more calls under way with a key than it has rejections left. A call that was given up is under way
  *   until its answer comes, or for 30 seconds.
  * - A key that was not accepted within the last second is tried by one call at a time, or by two when the first gets
- *   no answer.
+ *   no answer and the key was accepted before.
  * - Calls that are rejected for a date which was corrected after they were signed count as one.
  * - A new secret starts without rejections, within the limit of its access key id.
  *
  * @param leaseMs time after which a call that has not ended is considered lost
+ * @param random from 0 (inclusive) to 1 (exclusive), for jitter
  */
-export function createKeyGuard(leaseMs: number): KeyGuard {
+export function createKeyGuard(leaseMs: number, random: () => number): KeyGuard {
   /** The most recently used first. */
   let keys: KeyRecord[] = [];
+  let hasAccepted = false;
 
   function recordOf(credential: Credential, nowMs: number): KeyRecord {
     const known = keys.find((key) => isSameCredential(key.credential, credential));
@@ -81,7 +102,7 @@ export function createKeyGuard(leaseMs: number): KeyGuard {
     const others = keys.filter((other) => other !== key);
     // A recently rejected key is never forgotten, however many others were tried since.
     const kept = others.filter(
-      (other, index) => index < MAX_KEYS - 1 || other.sinceRejection.remainingMs(nowMs) > 0,
+      (other, index) => index < MAX_KEYS - 1 || other.lockOut.remainingMs(nowMs) > 0,
     );
     keys = [key, ...kept];
     return key;
@@ -91,14 +112,17 @@ export function createKeyGuard(leaseMs: number): KeyGuard {
     keys.filter((key) => key.credential.accessKeyId === credential.accessKeyId);
 
   return {
+    get hasAccepted() {
+      return hasAccepted;
+    },
     tryEnter(credential, nowMs) {
       const key = recordOf(credential, nowMs);
       const ofId = recentRejections(withSameId(key), nowMs);
       if (ofId >= MAX_REJECTIONS_OF_ID) return 'locked_out';
-      if (key.rejections >= MAX_REJECTIONS) {
-        if (key.sinceRejection.remainingMs(nowMs) > 0) return 'locked_out';
+      if (key.rejections >= rejectionsAllowed(key)) {
+        if (key.lockOut.remainingMs(nowMs) > 0) return 'locked_out';
         // One call shows whether the key works again.
-        key.rejections = MAX_REJECTIONS - 1;
+        key.rejections = rejectionsAllowed(key) - 1;
       }
       const others = withSameId(key).filter((other) => other !== key);
       const underWay = others.reduce((calls, other) => calls + other.calls.inFlight(nowMs), 0);
@@ -109,13 +133,15 @@ export function createKeyGuard(leaseMs: number): KeyGuard {
     leave({ key, lease, rejectionsBefore }, outcome, nowMs) {
       key.calls.leave(lease);
       if (outcome === 'accepted') {
+        hasAccepted = true;
+        key.isAccepted = true;
         // The vendor may have seen a call that began before a rejection before it, so its success proves nothing.
-        if (key.totalRejections !== rejectionsBefore) return false;
+        if (key.totalRejections !== rejectionsBefore) return 0;
         for (const each of withSameId(key)) each.rejections = 0;
         key.lastSuccessAtMs = nowMs;
-        return false;
+        return 0;
       }
-      if (outcome === 'neutral') return false;
+      if (outcome === 'neutral') return 0;
       // One correction of the clock answers all calls that were signed before it: together they count once.
       const isCounted =
         outcome === 'rejected' || !key.wasForClock || key.totalRejections === rejectionsBefore;
@@ -124,7 +150,13 @@ export function createKeyGuard(leaseMs: number): KeyGuard {
       key.wasForClock = outcome === 'clock';
       key.sinceRejection.begin(nowMs, LOCK_OUT_MS);
       key.lastSuccessAtMs = Number.NEGATIVE_INFINITY;
-      return isCounted && key.rejections === MAX_REJECTIONS;
+      const lockOutMs = key.isAccepted ? LOCK_OUT_MS : lockOutAfter(key.totalRejections, random());
+      key.lockOut.begin(nowMs, lockOutMs);
+      return isCounted && key.rejections >= rejectionsAllowed(key) ? lockOutMs : 0;
+    },
+    noteClockCorrected(credential) {
+      const key = keys.find((known) => isSameCredential(known.credential, credential));
+      if (key !== undefined) key.isClockCorrected = true;
     },
   };
 }
@@ -136,9 +168,23 @@ function createKeyRecord(credential: Credential, leaseMs: number): KeyRecord {
     rejections: 0,
     totalRejections: 0,
     wasForClock: false,
+    isClockCorrected: false,
+    isAccepted: false,
+    lockOut: createPause(),
     sinceRejection: createPause(),
     lastSuccessAtMs: Number.NEGATIVE_INFINITY,
   };
+}
+
+function rejectionsAllowed({ isAccepted, isClockCorrected }: KeyRecord): number {
+  return isAccepted || isClockCorrected ? MAX_REJECTIONS : 1;
+}
+
+/** Length of the lock-out of a key that was never accepted, after that many rejections. */
+function lockOutAfter(rejections: number, random: number): number {
+  const doubledMs = LOCK_OUT_MS * 2 ** Math.min(rejections - 1, 8);
+  const jitter = LOCK_OUT_JITTER * random;
+  return Math.min(doubledMs * (1 + jitter), LONGEST_LOCK_OUT_MS * (1 - jitter));
 }
 
 /** Rejections of these keys in the last 5 minutes that no success followed. */
@@ -152,12 +198,12 @@ function recentRejections(keys: readonly KeyRecord[], nowMs: number): number {
 
 /**
  * Calls that may be under way with a key: at most the rejections it has left, since all of them may be rejected
- * before the first result is known. That makes two, and one for a key that is not proved.
+ * before the first result is known. That makes two, and one for a key that is not proved or was never accepted.
  *
  * @param takenOfId recent rejections of its access key id, and calls under way with other secrets of it
  */
 function callsAllowed(key: KeyRecord, takenOfId: number, nowMs: number): number {
-  const left = Math.min(MAX_REJECTIONS - key.rejections, MAX_REJECTIONS_OF_ID - takenOfId);
+  const left = Math.min(rejectionsAllowed(key) - key.rejections, MAX_REJECTIONS_OF_ID - takenOfId);
   const isProven = key.rejections === 0 && nowMs - key.lastSuccessAtMs < PROOF_MS;
   if (isProven || key.rejections > 0 || key.calls.newestAgeMs(nowMs) >= PROOF_WAIT_MS) return left;
   return Math.min(1, left);

@@ -1,7 +1,7 @@
 import {
   ATTEMPT_TIMEOUT_MS,
   DEADLINE_MS,
-  LOCK_OUT_MS,
+  LONGEST_LOCK_OUT_MS,
   STALE_IF_ERROR_MS,
   STALE_WHILE_REVALIDATE_MS,
 } from './contract-numbers.ts';
@@ -187,7 +187,11 @@ function checkError({ guards, demand }: ServiceFacts, ask: Ask, answer: Answer):
   const sinceMs = atMs - 3 * DEADLINE_MS;
   switch (code) {
     case 'upstream_rejected':
-      demand(guards.lastMs('401') > atMs - LOCK_OUT_MS - DEADLINE_MS, 'upstream_rejected needs a 401', all);
+      demand(
+        guards.lastMs('401') > atMs - LONGEST_LOCK_OUT_MS - DEADLINE_MS,
+        'upstream_rejected needs a 401',
+        all,
+      );
       break;
     case 'upstream_failed':
       demand(lastMs('500', 'reset', 'garbage', 'broken') >= sinceMs, 'upstream_failed needs a failure', all);

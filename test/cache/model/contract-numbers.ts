@@ -27,6 +27,8 @@ export const DEADLINE_MS = 8000;
 export const KEY_REJECTIONS = 2;
 export const ID_REJECTIONS = 4;
 export const LOCK_OUT_MS = 300_000;
+/** A key that was never accepted has one call; the time until the next doubles up to this. */
+export const LONGEST_LOCK_OUT_MS = 3_600_000;
 /** A success proves a key for this long. */
 export const PROOF_MS = 1000;
 /** An unproven call has the key for itself for this long. */

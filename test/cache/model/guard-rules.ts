@@ -1,6 +1,6 @@
 import type { Credential } from '../../../src/signing/credential.ts';
 import { createBreakerRule } from './breaker-rule.ts';
-import { LOCK_OUT_MS, LONGEST_PAUSE_MS } from './contract-numbers.ts';
+import { LONGEST_PAUSE_MS } from './contract-numbers.ts';
 import { createKeyRule, type KeyRuleOptions } from './key-rule.ts';
 import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstream.ts';
 
@@ -43,8 +43,8 @@ export function createGuardRules(options: GuardRulesOptions): GuardRules {
   let heldSinceMs = Number.NEGATIVE_INFINITY;
   let troubleUntilMs = Number.NEGATIVE_INFINITY;
 
-  function noteTrouble(ending: Ending, wasClosed: boolean): void {
-    const lockedMs = ending === '401' ? now() + LOCK_OUT_MS : now();
+  function noteTrouble({ credential }: UpstreamCall, ending: Ending, wasClosed: boolean): void {
+    const lockedMs = ending === '401' ? now() + key.longestLockOutMs(credential) : now();
     // While a probe was under way others were held back.
     if (!isListAnswer(ending) || !wasClosed)
       troubleUntilMs = Math.max(troubleUntilMs, lockedMs, heldUntilMs, breaker.openUntilMs);
@@ -72,12 +72,12 @@ export function createGuardRules(options: GuardRulesOptions): GuardRules {
       const wasClosed = breaker.isClosed;
       noteEnding(call, ending);
       breaker.ended(call, ending);
-      noteTrouble(ending, wasClosed);
+      noteTrouble(call, ending, wasClosed);
     },
     endedLate(call, ending) {
       // For the breaker it has failed before.
       noteEnding(call, ending);
-      noteTrouble(ending, breaker.isClosed);
+      noteTrouble(call, ending, breaker.isClosed);
     },
     isOpen(credential, underWay) {
       const isFree = underWay.every((call) => call.credential !== credential);

@@ -1,4 +1,4 @@
-import { DEADLINE_MS, LOCK_OUT_MS, LONGEST_OPEN_MS, LONGEST_PAUSE_MS } from './contract-numbers.ts';
+import { DEADLINE_MS, LONGEST_LOCK_OUT_MS, LONGEST_OPEN_MS, LONGEST_PAUSE_MS } from './contract-numbers.ts';
 import { servedText } from './given-lists.ts';
 import type { ServiceUnderTest } from './service-under-test.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
@@ -23,9 +23,11 @@ export async function checkHealing(service: ServiceUnderTest): Promise<void> {
   }
   for (const call of upstream.underWay) upstream.answer(call, 'ok');
   await service.settle();
-  // A locked key has its 5 minutes, unless it was replaced; everything else is tried again within a minute.
+  // A locked key has its 5 minutes, or its hour, unless it was replaced; everything else is tried again within a minute.
   const isLocked = guards.mayBeLocked(credentials.latest);
-  await service.advance((isLocked ? LOCK_OUT_MS : Math.max(LONGEST_OPEN_MS, LONGEST_PAUSE_MS)) + 1000);
+  await service.advance(
+    (isLocked ? LONGEST_LOCK_OUT_MS : Math.max(LONGEST_OPEN_MS, LONGEST_PAUSE_MS)) + 1000,
+  );
 
   const healedAtMs = now();
   for (const key of [UNFILTERED_KEY, 'a', 'b', 'c', 'm1']) {

@@ -1,5 +1,12 @@
 import type { Credential } from '../../../src/signing/credential.ts';
-import { ID_REJECTIONS, KEY_REJECTIONS, LOCK_OUT_MS, PROOF_MS, UNPROVEN_MS } from './contract-numbers.ts';
+import {
+  ID_REJECTIONS,
+  KEY_REJECTIONS,
+  LOCK_OUT_MS,
+  LONGEST_LOCK_OUT_MS,
+  PROOF_MS,
+  UNPROVEN_MS,
+} from './contract-numbers.ts';
 import type { Ending, UpstreamCall } from './scripted-upstream.ts';
 import type { Demand } from './violations.ts';
 
@@ -7,6 +14,8 @@ import type { Demand } from './violations.ts';
 export interface KeyRule {
   sent(call: UpstreamCall, others: readonly UpstreamCall[]): void;
   ended(call: UpstreamCall, ending: Ending): void;
+  /** How long the key may be locked out after a rejection. */
+  longestLockOutMs(credential: Credential): number;
   /** True when no call with this credential may be made, or perhaps none. */
   mayBeLocked(credential: Credential): boolean;
 }
@@ -38,14 +47,24 @@ export function createKeyRule({ now, signingMs, demand }: KeyRuleOptions): KeyRu
   let unforgiven: readonly Rejection[] = [];
   let counted: readonly Rejection[] = [];
   const accepted = new Map<Credential, number>();
+  const everAccepted = new Set<Credential>();
   const lastRejected = new Map<Credential, number>();
+  const rejectionsOf = (credential: Credential): number =>
+    everAccepted.has(credential) ? KEY_REJECTIONS : 1;
+  const longestLockOutMs = (credential: Credential): number =>
+    everAccepted.has(credential) ? LOCK_OUT_MS : LONGEST_LOCK_OUT_MS;
   const isRecent = ({ atMs }: Rejection): boolean => now() - atMs < LOCK_OUT_MS;
   function check({ credential }: UpstreamCall, others: readonly UpstreamCall[]): void {
     const ofKey = unforgiven.filter(isOfKey(credential));
     const ofId = unforgiven.filter(isOf(credential));
     const facts = { key: credential, rejections: ofKey.length };
-    const isLocked = ofKey.length >= KEY_REJECTIONS && ofKey.slice(-KEY_REJECTIONS).some(isRecent);
-    demand(!isLocked, 'a key that was rejected twice in a row is left alone for 5 minutes', facts);
+    const limit = rejectionsOf(credential);
+    const isLocked = ofKey.length >= limit && ofKey.slice(-limit).some(isRecent);
+    demand(
+      !isLocked,
+      'a key that was rejected twice in a row, or never accepted, is left alone for 5 minutes',
+      facts,
+    );
     // The guard of the id is asked once, before the call is signed.
     const seen = ofId.filter(isRecent).filter(({ atMs }) => atMs < now() - signingMs);
     demand(seen.length < ID_REJECTIONS, 'an id that was rejected 4 times in 5 minutes is left alone', facts);
@@ -54,7 +73,7 @@ export function createKeyRule({ now, signingMs, demand }: KeyRuleOptions): KeyRu
     demand(!isOutdated, 'no call is sent that was signed before its key was rejected', facts);
 
     const withKey = others.filter((call) => call.credential === credential);
-    const allowed = ofKey.length > 0 ? 0 : 1;
+    const allowed = ofKey.length > 0 ? 0 : limit - 1;
     demand(
       withKey.length <= allowed,
       'no more calls are under way with a key than it has rejections left',
@@ -84,6 +103,7 @@ export function createKeyRule({ now, signingMs, demand }: KeyRuleOptions): KeyRu
     } else if (ending === 'ok' || ending === 'garbage' || ending === 'broken') {
       // The status says that the key is good, whatever the body is.
       accepted.set(credential, now());
+      everAccepted.add(credential);
       const isOfId = isOf(credential);
       unforgiven = unforgiven.filter((rejection) => !isOfId(rejection));
       // The vendor may have seen it before a rejection that came before it.
@@ -95,9 +115,10 @@ export function createKeyRule({ now, signingMs, demand }: KeyRuleOptions): KeyRu
   function mayBeLocked(credential: Credential): boolean {
     const ofId = counted.filter(isOf(credential));
     const ofKey = ofId.filter(isOfKey(credential));
-    const isRejected = ofKey.length >= KEY_REJECTIONS && ofKey.some(isRecent);
+    const isPossible = ({ atMs }: Rejection): boolean => now() - atMs < longestLockOutMs(credential);
+    const isRejected = ofKey.length >= rejectionsOf(credential) && ofKey.some(isPossible);
     return isRejected || ofId.length >= ID_REJECTIONS;
   }
 
-  return { sent: check, ended: note, mayBeLocked };
+  return { sent: check, ended: note, longestLockOutMs, mayBeLocked };
 }

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
 import { hasChromium, launchChromium, openPage, type WatchedPage } from '../../support/chromium.ts';
+import { startCold } from '../../support/start-cold.ts';
 import { type OidcProvider, startOidcProvider } from './oidc-provider.ts';
 import { endAll, type RunningProcess, startProcess } from './running-process.ts';
 
@@ -159,7 +160,11 @@ describe.skipIf(!hasChromium())('in a browser', () => {
   });
 
   it('says what is wrong, and keeps asking for a token where that is it', async () => {
-    const url = await startService();
+    const url = await startCold(simulator, async () => {
+      const started = await startService();
+      while ((await fetch(`${started}/readyz`)).status !== 200);
+      return started;
+    });
     const page = await open(url);
     const says = async (text: string | RegExp) => {
       await page.locator('#message.bad', { hasText: text }).waitFor();

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
 import { freePort } from '../../support/free-port.ts';
+import { startCold } from '../../support/start-cold.ts';
 import { endAll, type RunningProcess, startProcess } from './running-process.ts';
 
 const REQUESTS_PER_SECOND = 500;
@@ -41,10 +42,12 @@ async function startService(
     ...more,
   });
   running.push(started);
-  const [, port] = await started.printed(/"port":(\d+).*"msg":"listening"/);
-  const url = `http://127.0.0.1:${port}`;
-  while ((await fetch(`${url}/readyz`)).status !== 200);
-  return { ...started, url };
+  return startCold(simulator, async () => {
+    const [, port] = await started.printed(/"port":(\d+).*"msg":"listening"/);
+    const url = `http://127.0.0.1:${port}`;
+    while ((await fetch(`${url}/readyz`)).status !== 200);
+    return { ...started, url };
+  });
 }
 
 interface Seen {

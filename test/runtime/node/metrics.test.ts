@@ -10,6 +10,7 @@ import { createPrometheusMetrics } from '../../../src/runtime/node/telemetry/met
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
 import { freePort } from '../../support/free-port.ts';
 import { parseSamples } from '../../support/parse-samples.ts';
+import { startCold } from '../../support/start-cold.ts';
 import { vendorEntry } from '../../support/test-service.ts';
 import { endAll, type RunningProcess, startProcess } from './running-process.ts';
 
@@ -52,6 +53,7 @@ function start(more: Record<string, string>): RunningProcess {
 
 async function portOf(service: RunningProcess): Promise<number> {
   const [, port] = await service.printed(/"port":(\d+),"upstream".*"msg":"listening"/);
+  while ((await fetch(`http://127.0.0.1:${port}/readyz`)).status !== 200);
   return Number(port);
 }
 
@@ -125,7 +127,7 @@ describe('METRICS_PORT', () => {
   it('serves what happened, on its own port only, without a secret or a name', async () => {
     const metricsPort = await freePort();
     const service = start({ METRICS_PORT: String(metricsPort) });
-    const url = `http://127.0.0.1:${await portOf(service)}`;
+    const url = `http://127.0.0.1:${await startCold(simulator, () => portOf(service))}`;
     const token = await issuer.sign({ subject: 'PLANTED-subject' });
     const headers = { authorization: `Bearer ${token}` };
     expect((await fetch(`${url}/imagecaches`, { headers })).status).toBe(200);
@@ -166,8 +168,11 @@ describe('METRICS_PORT', () => {
       { cwd: folder, stdio: 'ignore' },
     );
     const [cert, key] = await Promise.all([readFile(certificate), readFile(join(folder, 'key.pem'))]);
-    // Each call needs a connection of its own.
+    // Each call needs a connection of its own. That of the start fails, so that names are asked for.
+    let calls = 0;
     const gateway = https.createServer({ cert, key }, (_request, response) => {
+      calls += 1;
+      response.statusCode = calls === 1 ? 404 : 200;
       response.setHeader('connection', 'close').end(JSON.stringify({ image_caches: [vendorEntry()] }));
     });
     await new Promise<void>((resolve) => gateway.listen(0, '127.0.0.1', resolve));
@@ -185,7 +190,7 @@ describe('METRICS_PORT', () => {
       const samples = parseSamples(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text());
       const begun = (begin: string) =>
         samples.get(`imagecaches_outbound_connections_total{begin="${begin}"}`);
-      expect([begun('new_session'), begun('resumed_session')]).toEqual([1, 2]);
+      expect([begun('new_session'), begun('resumed_session')]).toEqual([1, 3]);
       // To the issuer.
       expect(begun('plain')).toBeGreaterThan(0);
     } finally {
@@ -198,7 +203,7 @@ describe('METRICS_PORT', () => {
   it('can be watched during the drain', async () => {
     const metricsPort = await freePort();
     const service = start({ METRICS_PORT: String(metricsPort) });
-    const url = `http://127.0.0.1:${await portOf(service)}`;
+    const url = `http://127.0.0.1:${await startCold(simulator, () => portOf(service))}`;
     simulator.hold('slow');
     const slow = fetch(`${url}/imagecaches`, { headers: { authorization: `Bearer ${await issuer.sign()}` } });
     await simulator.arrived('slow');

@@ -12,6 +12,7 @@ import { signRequest } from '../../../signing/sign-request.ts';
 import { parseHttpDate } from '../../../time/http-date.ts';
 import { MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES } from '../../../upstream/exchange.ts';
 import { parseUpstreamFailure } from '../../../vendor/read-failure.ts';
+import { REJECTION_CAUSES, type Rejection } from '../../../vendor/rejection.ts';
 import { UpstreamError } from '../../../vendor/upstream-error.ts';
 import { codeOf, STEP_TIMEOUT_MS, within } from './check-network.ts';
 import { failed, type Outcome, ok, skipped, warning } from './findings.ts';
@@ -205,7 +206,7 @@ export async function callCce(
     }
     const text = await bodyOf(response);
     const nowMs = deps.now() + skewMs;
-    return judgeRefusal(parseUpstreamFailure(response.status, response.headers, text, nowMs), text);
+    return judgeFailure(parseUpstreamFailure(response.status, response.headers, text, nowMs));
   } catch (error) {
     const what = error instanceof UpstreamError ? error.reason : codeOf(error);
     return {
@@ -221,19 +222,19 @@ export async function callCce(
 const REFUSED_ONCE =
   'This was one refusal; the vendor locks a key after more than five in a row, so fix it before the next try.';
 
-/** By the status, and by words of the vendor's text, which goes no further than here. */
-function judgeRefusal({ status, vendorCode, reason }: UpstreamError, text: string): CallReport {
+const REMEDIES: Readonly<Record<Rejection, string>> = {
+  unknown_key: 'The key was deleted, or belongs to another partition of the cloud than this region.',
+  locked_key: 'It was refused too often. Wait five minutes, with no service running that uses it.',
+  clock: 'Correct the clock of this machine, and look whether a proxy holds requests back.',
+  signature:
+    'HUAWEICLOUD_SDK_SK does not belong to the access key, the security token is another one’s, or a proxy changes the request.',
+  permission:
+    'Grant cce:imageCache:list to its user or agency, and check that the project belongs to its account and region.',
+};
+
+function judgeFailure({ status, vendorCode, reason, rejection }: UpstreamError): CallReport {
   const where = `status ${status}${vendorCode === undefined ? '' : `, ${vendorCode}`}`;
-  const notKnown = skipped('the call did not get that far');
-  if (status === 403)
-    return {
-      signature: ok('accepted'),
-      permission: failed(
-        `the key may not list image caches (${where})`,
-        'Grant cce:imageCache:list to its user or agency, and check that the project belongs to its account and region.',
-      ),
-    };
-  if (status !== 401)
+  if (rejection === undefined)
     return {
       signature: skipped(`the vendor answers otherwise (${where})`),
       permission: failed(
@@ -243,26 +244,13 @@ function judgeRefusal({ status, vendorCode, reason }: UpstreamError, text: strin
           : 'The vendor has a fault, or CCE_ENDPOINT is not that of CCE. Try again later.',
       ),
     };
-  const [cause, remedy] = /not exist/i.test(text)
-    ? [
-        'the vendor does not know this access key',
-        'The key was deleted, or belongs to another partition of the cloud than this region.',
-      ]
-    : /reach the limit/i.test(text)
-      ? [
-          'the vendor has locked this access key',
-          'It was refused too often. Wait five minutes, with no service running that uses it.',
-        ]
-      : reason === 'clock'
-        ? [
-            'the vendor refuses the date',
-            'Correct the clock of this machine, and look whether a proxy holds requests back.',
-          ]
-        : [
-            'the signature is not the one that the vendor computes',
-            'HUAWEICLOUD_SDK_SK does not belong to the access key, the security token is another one’s, or a proxy changes the request.',
-          ];
-  return { signature: failed(`${cause} (${where})`, `${remedy} ${REFUSED_ONCE}`), permission: notKnown };
+  const finding = `${REJECTION_CAUSES[rejection]} (${where})`;
+  if (rejection === 'permission')
+    return { signature: ok('accepted'), permission: failed(finding, REMEDIES.permission) };
+  return {
+    signature: failed(finding, `${REMEDIES[rejection]} ${REFUSED_ONCE}`),
+    permission: skipped('the call did not get that far'),
+  };
 }
 
 async function bodyOf(response: FetchedResponse): Promise<string> {

@@ -21,6 +21,7 @@ export function createRedisStore(
   );
   return {
     openEntries: (options) => createRedisEntries(options, connection, platform),
+    reached: connection.reached,
     openUse: (namespace) => createRedisUse(namespace, connection),
     stop: () => connection.stop(),
   };

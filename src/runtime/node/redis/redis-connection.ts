@@ -13,6 +13,8 @@ import { openRedisSession, type RedisSession, type Subscription } from './redis-
 export const REDIS_TIMEOUT_MS = 50;
 /** Longest time of a trial, for which no request waits: 2 seconds. */
 const TRIAL_TIMEOUT_MS = 2000;
+/** Nobody waits longer for the first connection: 2 seconds. */
+const REACHED_TIMEOUT_MS = 2000;
 /** Commands in a row that did not answer in time, after which Redis is left alone: 3. */
 const TIMEOUTS_BEFORE_PAUSE = 3;
 /**
@@ -26,6 +28,8 @@ const WRITES: ReadonlySet<SharedOperation> = new Set(['share', 'limits']);
 const NOT_HEALTH: ReadonlySet<string> = new Set(['other', 'ERR', 'ASK', 'CROSSSLOT']);
 
 export interface RedisConnection {
+  /** Resolves when Redis was first seen to work or not to work, and after 2 seconds. Never rejects. */
+  readonly reached: Promise<void>;
   /** What the server forbids. */
   readonly lacks: RedisLacks;
   /**
@@ -52,6 +56,8 @@ type Deps = Pick<Platform, 'elapsed' | 'schedule' | 'random' | 'logger' | 'metri
  */
 export class KeptRedisConnection implements RedisConnection {
   readonly lacks: RedisLacks;
+  readonly reached: Promise<void>;
+  readonly #noteReached: () => void;
   readonly #locate: () => Promise<RedisLocation | undefined>;
   readonly #deps: Deps;
   readonly #health: RedisHealth;
@@ -71,6 +77,13 @@ export class KeptRedisConnection implements RedisConnection {
     this.#locate = locate;
     this.#deps = deps;
     this.#health = new RedisHealth(deps);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = deps.schedule(resolve, REACHED_TIMEOUT_MS);
+    this.reached = promise;
+    this.#noteReached = () => {
+      cancel();
+      resolve();
+    };
     this.#recovery = createRedisRecovery(deps, {
       state: () => {
         if (this.#session === undefined) return 'none';
@@ -134,6 +147,7 @@ export class KeptRedisConnection implements RedisConnection {
 
   stop(): void {
     this.#isStopped = true;
+    this.#noteReached();
     this.#recovery.stop();
     this.#session?.end();
     this.#session = undefined;
@@ -222,6 +236,7 @@ export class KeptRedisConnection implements RedisConnection {
     this.#timeouts = 0;
     this.#provedMs = this.#deps.elapsed();
     this.#health.noteUp([...this.#lacking], commands);
+    this.#noteReached();
     this.#recovery.noteUp(this.#lacking.size > 0);
   }
 
@@ -229,6 +244,7 @@ export class KeptRedisConnection implements RedisConnection {
     if (this.#isStopped) return;
     const wasUp = this.#health.isUp;
     this.#health.noteDown(fault, error, commands);
+    this.#noteReached();
     this.#recovery.noteDown(fault, wasUp);
   }
 }

@@ -46,6 +46,7 @@ function setUp(turn: 'free' | 'taken', given: Record<string, string> = {}) {
   const entries = createRedisEntries(
     { namespace: async () => 'imagecaches-bff:2:test', keepStaleMs: 60_000 },
     {
+      reached: Promise.resolve(),
       lacks: { has: () => false, note: () => undefined },
       run: (_operation, work) => work(redis),
       join: () => undefined,

@@ -1,0 +1,24 @@
+/** Why the vendor rejects a call, in words for operators: in the log and by the doctor. */
+export const REJECTION_CAUSES = {
+  unknown_key: 'the vendor does not know this access key',
+  locked_key: 'the vendor has locked this access key',
+  clock: 'the vendor refuses the date',
+  signature: 'the signature is not the one that the vendor computes',
+  permission: 'the key may not list image caches',
+} as const;
+
+export type Rejection = keyof typeof REJECTION_CAUSES;
+
+/**
+ * Tells what a rejection means.
+ *
+ * @param status 401 or 403
+ * @param text of the vendor, which goes no further than here
+ * @param isClock the date was rejected
+ */
+export function readRejection(status: number, text: string, isClock: boolean): Rejection {
+  if (status === 403) return 'permission';
+  if (/not exist/i.test(text)) return 'unknown_key';
+  if (/reach the limit/i.test(text)) return 'locked_key';
+  return isClock ? 'clock' : 'signature';
+}
