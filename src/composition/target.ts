@@ -45,8 +45,14 @@ export function createTarget(config: TargetConfig, platform: Platform): Target {
   const own: TargetPlatform = { ...platform, metrics: platform.metrics.forTarget(config.name) };
   const credentials = createCredentialProvider(config.credentials, own);
   const { projectLookup } = config;
-  const resolveProjectId = projectLookup && createProjectIdSource(projectLookup, own).get;
-  const upstream = createUpstreamClient(config.upstream, { ...own, credentials, resolveProjectId });
+  const keyProofs = platform.fleet?.openKeyProofs?.(createNamespace([config]));
+  const resolveProjectId = projectLookup && createProjectIdSource(projectLookup, { ...own, keyProofs }).get;
+  const upstream = createUpstreamClient(config.upstream, {
+    ...own,
+    credentials,
+    keyProofs,
+    resolveProjectId,
+  });
   const reportInvalidEntry = () => {
     own.metrics.sharedEntryRejected();
     own.logger.warn({}, 'a shared entry that no load can have given was dropped');

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { type KeyProofs, type KeyVerdict, waitForKey } from '../fleet/key-proofs.ts';
 import { describeError } from '../observability/describe-error.ts';
 import type { Logger } from '../observability/logger.ts';
 import { pauseAfterFailures } from '../outbound/backoff.ts';
@@ -17,6 +18,8 @@ import { CredentialUnavailableError } from './provider.ts';
 export const PROJECT_LOOKUP_TIMEOUT_MS = 5000;
 /** After IAM has rejected a key it is not asked again with it for 5 minutes: rejections in a row lock the key. */
 export const REJECTED_PAUSE_MS = 300_000;
+/** While other replicas leave the key alone, they are asked again after 5 seconds. */
+const LEFT_ALONE_PAUSE_MS = 5000;
 /** After it has answered none or several projects: 60 seconds. Somebody has to change something first. */
 export const UNDECIDED_PAUSE_MS = 60_000;
 /** Temporary credentials bring new access keys all the time: the last 16 are remembered. */
@@ -27,6 +30,7 @@ const PAUSES_MS: Readonly<Record<string, number>> = {
   project_none: UNDECIDED_PAUSE_MS,
   project_several: UNDECIDED_PAUSE_MS,
   project_refused: REJECTED_PAUSE_MS,
+  project_left_alone: LEFT_ALONE_PAUSE_MS,
 };
 
 const PROJECTS_PATH = '/v3/projects';
@@ -61,7 +65,10 @@ interface AskingKey {
   readonly projectId: LastGood<string>;
 }
 
-type LookupPlatform = Pick<Platform, 'fetch' | 'now' | 'elapsed' | 'schedule' | 'logger'>;
+type LookupPlatform = Pick<Platform, 'fetch' | 'now' | 'elapsed' | 'schedule' | 'random' | 'logger'> & {
+  /** Absent where no replicas share what they know of keys. */
+  readonly keyProofs?: KeyProofs | undefined;
+};
 
 /**
  * Finds the project id with a signed `GET /v3/projects?name=<region>`, as the vendor's SDKs do
@@ -74,7 +81,7 @@ type LookupPlatform = Pick<Platform, 'fetch' | 'now' | 'elapsed' | 'schedule' | 
  */
 export function createProjectIdSource(
   options: ProjectLookupOptions,
-  platform: LookupPlatform & Pick<Platform, 'random' | 'createSingleFlight' | 'waitUntil'>,
+  platform: LookupPlatform & Pick<Platform, 'createSingleFlight' | 'waitUntil'>,
 ): ProjectIdSource {
   const { region } = options;
   const keys = new Map<string, AskingKey>();
@@ -171,19 +178,34 @@ async function askIam(
   credential: Credential,
   signal: AbortSignal,
   noteRejection: () => void,
-  { fetch, now }: LookupPlatform,
+  { fetch, now, keyProofs, schedule, random }: LookupPlatform,
 ): Promise<Answer> {
-  const ask = async (nowMs: number) => {
-    const signed = await signRequest({ method: 'GET', url }, credential, { nowMs });
-    const headers = { ...signed.headers, accept: 'application/json' };
-    return fetchAnswer(fetch, url.href, { method: 'GET', headers, signal });
+  const ask = async (nowMs: number, isClockCorrected: boolean) => {
+    const known = { isAccepted: false, isClockCorrected };
+    const use = await waitForKey(async () => keyProofs?.enter(credential, known, PROJECT_LOOKUP_TIMEOUT_MS), {
+      schedule,
+      random,
+      signal,
+    });
+    if (use === 'rejected' || use === 'busy') throw new CredentialUnavailableError('project_left_alone');
+    let verdict: KeyVerdict = 'neutral';
+    try {
+      const signed = await signRequest({ method: 'GET', url }, credential, { nowMs });
+      const headers = { ...signed.headers, accept: 'application/json' };
+      const answer = await fetchAnswer(fetch, url.href, { method: 'GET', headers, signal });
+      if (answer.status === 200) verdict = 'accepted';
+      if (answer.status === 401) verdict = 'rejected';
+      return answer;
+    } finally {
+      await use?.leave(verdict);
+    }
   };
-  const answer = await ask(now());
+  const answer = await ask(now(), false);
   if (answer.status !== 401) return answer;
   noteRejection();
   const { serverDateMs } = parseUpstreamFailure(answer.status, answer.headers, answer.text, now());
   // Only our clock was rejected, and now we know the right time.
-  return serverDateMs === undefined ? answer : ask(serverDateMs);
+  return serverDateMs === undefined ? answer : ask(serverDateMs, true);
 }
 
 function onlyOneOf(projectIds: readonly string[], region: string, logger: Logger): string {

@@ -40,8 +40,9 @@ export interface CredentialSource<Config> {
 
 /**
  * There is no credential to sign with, or no project id to send with it. The code is a fixed word of ours, for
- * the log: `no_credential` and `credential_expired` of the refreshing provider, `project_none`,
- * `project_several`, `project_refused` and `project_lookup_failed` of the project look-up.
+ * the log: `no_credential` and `credential_expired` of the refreshing provider, `project_none`, `project_several`,
+ * `project_refused`, `project_left_alone` (other replicas do not use the key now) and `project_lookup_failed` of the project
+ * look-up.
  */
 export class CredentialUnavailableError extends Error {
   override readonly name = 'CredentialUnavailableError';

@@ -1,4 +1,5 @@
 import type { SharedEntries } from './entries.ts';
+import type { KeyProofs } from './key-proofs.ts';
 import type { SharedUse } from './use.ts';
 
 export interface SharedEntriesOptions {
@@ -16,6 +17,8 @@ export interface Fleet {
   openEntries(options: SharedEntriesOptions): SharedEntries;
   /** The uses of limits; absent where each instance counts alone. */
   readonly openUse?: (namespace: () => Promise<string>) => SharedUse;
+  /** What replicas know of keys; absent where each instance knows for itself. */
+  readonly openKeyProofs?: (namespace: () => Promise<string>) => KeyProofs;
   /** Resolves when the store has answered for the first time, when it cannot be reached, and after 2 seconds. Never rejects. */
   readonly reached?: Promise<void>;
 }

@@ -14,7 +14,7 @@ export type CacheOutcome =
 export type BreakerState = 'closed' | 'open' | 'half_open';
 
 /** What is done with the store that instances share. */
-export type SharedOperation = 'look_up' | 'get' | 'share' | 'limits';
+export type SharedOperation = 'look_up' | 'get' | 'share' | 'limits' | 'keys';
 
 /** `skipped`: not tried, since the store does not answer, or does not work. */
 export type SharedResult = 'ok' | 'timeout' | 'error' | 'skipped';

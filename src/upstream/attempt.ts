@@ -1,4 +1,5 @@
-import { type CredentialProvider, CredentialUnavailableError } from '../credentials/provider.ts';
+import type { CredentialProvider } from '../credentials/provider.ts';
+import type { KeyProofs, KeyVerdict } from '../fleet/key-proofs.ts';
 import { describeError } from '../observability/describe-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
@@ -9,24 +10,30 @@ import { UpstreamError } from '../vendor/upstream-error.ts';
 import { exchange, failureByStatus, type WireRecord, type WireRequest } from './exchange.ts';
 import type { CallOutcome } from './guards/circuit-breaker.ts';
 import type { Admission, Guards } from './guards/guards.ts';
-import { type KeyOutcome, LATE_ANSWER_MS } from './guards/key-guard.ts';
+import { LATE_ANSWER_MS } from './guards/key-guard.ts';
 import { breakerOutcome } from './retry-policy.ts';
 import type { ServerClock } from './server-clock.ts';
-import { throwIfTimedOut, timeoutError } from './timeout.ts';
-import { wait } from './wait.ts';
-
-/** Polling interval while other calls use the key: 5 ms, and 50 ms after the first 100 times. */
-export const TURN_CHECK_MS = 5;
-const QUICK_CHECKS = 100;
-const SLOW_CHECK_MS = 50;
+import { timeoutError } from './timeout.ts';
+import { waitForTurn } from './turn.ts';
 
 /** What an attempt takes from outside. */
 export interface AttemptParts
   extends Pick<
     TargetPlatform,
-    'fetch' | 'now' | 'elapsed' | 'schedule' | 'waitUntil' | 'digests' | 'logger' | 'metrics' | 'tracer'
+    | 'fetch'
+    | 'now'
+    | 'elapsed'
+    | 'schedule'
+    | 'random'
+    | 'waitUntil'
+    | 'digests'
+    | 'logger'
+    | 'metrics'
+    | 'tracer'
   > {
   readonly credentials: CredentialProvider;
+  /** Absent where no replicas share what they know of keys. */
+  readonly keyProofs?: KeyProofs | undefined;
   /** Finds the project id to send with a call, where none is configured; see createProjectIdSource. */
   readonly resolveProjectId?:
     | ((credential: Credential) => string | undefined | Promise<string | undefined>)
@@ -40,6 +47,8 @@ export interface AttemptContext {
   readonly serverClock: ServerClock;
   /** Time for one attempt from the moment it is sent: milliseconds. */
   readonly attemptTimeoutMs: number;
+  /** Longest time from the turn with the key to the end of the call, late answers included: milliseconds. */
+  readonly keyLeaseMs: number;
   /** Takes in what a failure teaches that came after its call was given up. Never rejects. */
   readonly learnLate: (failure: UpstreamError, record: AttemptRecord) => Promise<unknown>;
   /** Sent where `resolveProjectId` finds none; undefined: no project id is sent. */
@@ -134,9 +143,10 @@ interface LateCall<Value> {
 }
 
 /** What the vendor said of the key. A 200 proves it, whatever its body was. */
-function keyOutcome({ wire }: AttemptRecord, failure: UpstreamError | undefined): KeyOutcome {
+function keyOutcome({ sentAtMs, wire }: AttemptRecord, failure: UpstreamError | undefined): KeyVerdict {
   if (wire.status === 200) return 'accepted';
-  if (failure?.kind !== 'upstream_rejected') return 'neutral';
+  // One that was not sent may have failed for what is known of the key.
+  if (sentAtMs === undefined || failure?.kind !== 'upstream_rejected') return 'neutral';
   return failure.reason === 'clock' ? 'clock' : 'rejected';
 }
 
@@ -225,62 +235,6 @@ async function sign<Value>(
     digests: parts.digests,
   });
   return { url: call.url, headers: { ...signed.headers, accept: 'application/json' } };
-}
-
-interface Turn {
-  readonly credential: Credential;
-  /** To be signed. */
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-/** Waits until this call may use the key. The credential is asked for each time, since it may be replaced meanwhile. */
-async function waitForTurn(
-  context: AttemptContext,
-  record: AttemptRecord,
-  admission: Admission,
-  signal: AbortSignal,
-): Promise<Turn> {
-  const { guards, parts } = context;
-  for (let checks = 0; ; checks += 1) {
-    guards.assertOpen(parts.elapsed());
-    const credential = await currentCredential(parts.credentials);
-    record.credential = credential;
-    const headers = await projectHeaders(context, credential);
-    // A call that has timed out must not take a turn: nobody would give it back.
-    throwIfTimedOut(signal);
-    if (guards.enterKey(admission, credential, parts.elapsed())) return { credential, headers };
-    // A timer of this call's own: on Workers one request must not wait for a promise of another.
-    await wait(checks < QUICK_CHECKS ? TURN_CHECK_MS : SLOW_CHECK_MS, parts.schedule);
-    throwIfTimedOut(signal);
-  }
-}
-
-async function currentCredential(credentials: CredentialProvider): Promise<Credential> {
-  try {
-    return await credentials.get();
-  } catch (error) {
-    throw asNoCredential(error);
-  }
-}
-
-async function projectHeaders(
-  { parts, projectId: configuredId }: AttemptContext,
-  credential: Credential,
-): Promise<Record<string, string>> {
-  try {
-    const projectId = (await parts.resolveProjectId?.(credential)) ?? configuredId;
-    return projectId === undefined ? {} : { 'x-project-id': projectId };
-  } catch (error) {
-    throw asNoCredential(error);
-  }
-}
-
-function asNoCredential(error: unknown): unknown {
-  if (!(error instanceof CredentialUnavailableError)) return error;
-  // IAM has rejected the key, and is not asked again for a while.
-  if (error.code === 'project_refused')
-    return new UpstreamError('upstream_rejected', { reason: 'locked_out' });
-  return new UpstreamError('upstream_failed', { reason: 'no_credential' });
 }
 
 /** Sends inside a span, where calls are traced. It opens behind the guards: what they hold back has none. */

@@ -13,6 +13,7 @@ import {
   createAttemptRecord,
 } from './attempt.ts';
 import { createGuards } from './guards/guards.ts';
+import { LATE_ANSWER_MS } from './guards/key-guard.ts';
 import { createPause, type Pause } from './guards/pause.ts';
 import { createRetryBudget, type RetryBudget } from './guards/retry-budget.ts';
 import { mayBeRetried, pauseBeforeRetry } from './retry-policy.ts';
@@ -91,6 +92,7 @@ export function createUpstreamClient(
     rejected: undefined,
     spanAttributes: { 'http.request.method': 'GET', ...serverAttributes(endpoint) },
     attemptTimeoutMs: config.attemptTimeoutMs,
+    keyLeaseMs: config.deadlineMs + LEASE_MARGIN_MS + LATE_ANSWER_MS,
     learnLate: (failure, record) => learnFrom(client, failure, record, config.deadlineMs),
   };
   return {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { KeyAnswer, KeyProofs } from '../../src/fleet/key-proofs.ts';
 import { NO_METRICS } from '../../src/observability/metrics.ts';
 import { createUpstreamClient, type UpstreamClientParts } from '../../src/upstream/client.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
@@ -313,6 +314,93 @@ describe('a call that was given up', () => {
     const lines = logger.lines.filter(({ level }) => level === 'error');
     expect(lines).toMatchObject([{ fields: { error: { name: 'TypeError' } } }, {}]);
     expect(JSON.stringify(lines)).not.toContain('PLANTED');
+  });
+});
+
+describe('a call of one replica among several', () => {
+  /** Replicas that say this; what they are told of the call. */
+  function replicas(...answers: ('busy' | 'rejected' | 'ours' | undefined)[]) {
+    const told: string[] = [];
+    const asked: { readonly isAccepted: boolean; readonly leaseMs: number }[] = [];
+    const keyProofs: KeyProofs = {
+      async enter(_credential, { isAccepted }, leaseMs) {
+        asked.push({ isAccepted, leaseMs });
+        const answer = answers.length > 1 ? answers.shift() : answers[0];
+        return answer === 'ours' ? { leave: async (verdict) => void told.push(verdict) } : answer;
+      },
+    };
+    return { asked, told, more: () => ({ keyProofs }) };
+  }
+
+  it('asks them each time, and tells what the vendor says of the key', async () => {
+    const { asked, more, told } = replicas('ours');
+    const { ask, upstream } = setUp(more);
+    expect(await ask()).toBe('value');
+    upstream.answer = () => new Response('', { status: 500 });
+    await ask();
+    upstream.answer = () => new Response('', { status: 401 });
+    await ask();
+    expect(told[0]).toBe('accepted');
+    expect(new Set(told.slice(1, -1))).toEqual(new Set(['neutral']));
+    expect(told.at(-1)).toBe('rejected');
+    // 8 seconds until the deadline, 1 for what is late, and 30 in which a late answer is read.
+    expect(asked[0]).toEqual({ isAccepted: false, leaseMs: 39_000 });
+    expect(asked[1]).toEqual({ isAccepted: true, leaseMs: 39_000 });
+  });
+
+  it('waits while they are proving the key', async () => {
+    const { asked, more } = replicas('busy', 'busy', 'ours');
+    const { ask, clock, seen } = setUp(more);
+    const answer = ask();
+    await clock.advance(199);
+    expect(seen.sent).toBe(0);
+    await clock.advance(1);
+    expect(await answer).toBe('value');
+    expect(asked).toHaveLength(3);
+  });
+
+  it('waits until its deadline and no longer, and is not sent then', async () => {
+    const { more } = replicas('busy');
+    const { ask, clock, seen } = setUp(more);
+    const answer = ask();
+    await clock.advance(8000);
+    expect(await answer).toBe(TIMEOUT);
+    await clock.advance(1000);
+    expect([seen.sent, clock.pending]).toEqual([0, 0]);
+  });
+
+  it('that was allowed after nobody waited any more gives the permission back', async () => {
+    const late = Promise.withResolvers<KeyAnswer>();
+    const told: string[] = [];
+    const { ask, clock, seen } = setUp(() => ({ keyProofs: { enter: () => late.promise } }));
+    const answer = ask();
+    await clock.advance(8000);
+    expect(await answer).toBe(TIMEOUT);
+    late.resolve({ leave: async (verdict) => void told.push(verdict) });
+    await clock.advance(0);
+    expect([told, seen.sent]).toEqual([['neutral'], 0]);
+  });
+
+  it('is not made with a key that they have seen rejected, which is asked for again after 5 seconds', async () => {
+    const { asked, more } = replicas('rejected', 'ours');
+    const { ask, client, clock, seen } = setUp(more);
+    expect(await ask()).toBe('upstream_rejected: locked_out');
+    expect(client.standing).toBe('rejected');
+    await clock.advance(4999);
+    expect(await ask()).toBe('upstream_rejected: locked_out');
+    expect([asked.length, seen.sent]).toEqual([1, 0]);
+    await clock.advance(1);
+    expect(await ask()).toBe('value');
+    expect(client.standing).toBe('accepted');
+  });
+
+  it('goes by what it knows itself when they cannot be asked', async () => {
+    const { more } = replicas(undefined);
+    const { ask, seen, upstream } = setUp(more);
+    upstream.answer = () => new Response('', { status: 401 });
+    await ask();
+    await ask();
+    expect(seen.sent).toBe(1);
   });
 });
 

@@ -78,10 +78,18 @@ async function run(steps: readonly Step[]): Promise<void> {
   };
   const keys = new Map<
     string,
-    { refusals: number[]; clockRefusedAtMs: number; underWay: Set<{ atMs: number }> }
+    {
+      isAccepted: boolean;
+      wasClockCorrected: boolean;
+      refusals: number[];
+      clockRefusedAtMs: number;
+      underWay: Set<{ atMs: number }>;
+    }
   >();
   const keyOf = (id: string) => {
     const known = keys.get(id) ?? {
+      isAccepted: false,
+      wasClockCorrected: false,
       refusals: [],
       clockRefusedAtMs: Number.NEGATIVE_INFINITY,
       underWay: new Set(),
@@ -146,7 +154,13 @@ async function run(steps: readonly Step[]): Promise<void> {
         [...each.underWay].filter(({ atMs }) => nowMs - atMs < CONFIG.attemptTimeoutMs),
       );
       demand(waitedFor.length < (state === 'half_open' ? 1 : MAX_CONCURRENT), 'too many at once');
+      // A key that was never accepted has one call, and after 5 minutes another.
+      if (!key.isAccepted && nowMs - (key.refusals.at(-1) ?? nowMs) >= LOCK_OUT_MS) key.refusals.length = 0;
       const [last, lastButOne] = [...key.refusals].reverse();
+      demand(
+        key.isAccepted || last === undefined || key.wasClockCorrected,
+        'a second call with a key that was never accepted',
+      );
       demand(lastButOne === undefined || nowMs - (last as number) >= LOCK_OUT_MS, 'with a locked key');
       demand(
         last === undefined || lastButOne !== undefined || key.underWay.size === 0,
@@ -168,13 +182,15 @@ async function run(steps: readonly Step[]): Promise<void> {
         const response = await answer(name, signal);
         if ((REFUSALS as readonly string[]).includes(name)) {
           // One correction of the clock answers all calls that were sent before it: together they count once.
+          if (name === 'clock') key.wasClockCorrected = true;
           const isSame = name === 'clock' && nowMs <= key.clockRefusedAtMs;
           key.clockRefusedAtMs = name === 'clock' ? clock.now() : Number.NEGATIVE_INFINITY;
           // A body that stalls keeps the call under way until it is given up.
           if (name === 'stalled 401') signal.addEventListener('abort', () => key.refusals.push(clock.now()));
           else if (!isSame) key.refusals.push(clock.now());
-        } else if (response.status === 200 && key.refusals.length === refusalsBefore) {
-          key.refusals.length = 0;
+        } else if (response.status === 200) {
+          key.isAccepted = true;
+          if (key.refusals.length === refusalsBefore) key.refusals.length = 0;
         }
         if (name !== 'stalled 401') queueMicrotask(finish);
         return response;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { KeyVerdict } from '../../src/fleet/key-proofs.ts';
 import type { Credential } from '../../src/signing/credential.ts';
-import { createKeyGuard, type KeyOutcome, type KeyPassage } from '../../src/upstream/guards/key-guard.ts';
+import { createKeyGuard, type KeyPassage } from '../../src/upstream/guards/key-guard.ts';
 
 /** A refused key is left alone for 5 minutes, as long as the vendor locks it. */
 const LOCK_OUT_MS = 300_000;
@@ -23,7 +24,7 @@ function setUp(isKnown = true, random = 0) {
     if (typeof passage === 'string') throw new Error(passage);
     return passage;
   };
-  const call = (outcome: KeyOutcome, nowMs: number, key = KEY) =>
+  const call = (outcome: KeyVerdict, nowMs: number, key = KEY) =>
     guard.leave(enter(key, nowMs), outcome, nowMs);
   if (isKnown) call('accepted', T - 60_000);
   return { call, enter, guard };

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createProjectIdSource, type ProjectIdSource } from '../../src/credentials/project-id.ts';
+import type { KeyKnowledge, KeyProofs } from '../../src/fleet/key-proofs.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { createProviderDependencies } from '../credentials/scripted-source.ts';
 import { PROJECTS_PATH } from '../simulator/projects-endpoint.ts';
@@ -231,5 +232,56 @@ describe('IAM that rejects the key', () => {
     await context.clock.advance(REJECTED_PAUSE_MS - 1);
     expect(await codeOf(PLANTED(1))).toBe('project_refused');
     expect(simulator.requests).toHaveLength(asked);
+  });
+});
+
+describe('IAM and several replicas', () => {
+  function among(...answers: ('busy' | 'rejected' | 'ours')[]) {
+    const told: string[] = [];
+    const known: KeyKnowledge[] = [];
+    const keyProofs: KeyProofs = {
+      async enter(_credential, knowledge) {
+        known.push(knowledge);
+        const answer = answers.length > 1 ? answers.shift() : answers[0];
+        return answer === 'ours' ? { leave: async (verdict) => void told.push(verdict) } : answer;
+      },
+    };
+    const options = { region: REGION, iamEndpoint: simulator.url };
+    source = createProjectIdSource(options, { ...context.deps, fetch, keyProofs });
+    return { known, told };
+  }
+
+  it('is asked after them, and they are told what it says of the key', async () => {
+    const { known, told } = among('ours');
+    expect(await source.get(PLANTED(1))).toBe(DEFAULT_PROJECT.id);
+    simulator.credentials.remove(PLANTED(2).accessKeyId);
+    expect(await codeOf(PLANTED(2))).toBe('project_refused');
+    expect(told).toEqual(['accepted', 'rejected']);
+    expect(known[0]).toEqual({ isAccepted: false, isClockCorrected: false });
+  });
+
+  it('is asked a second time, with the right time, after them too', async () => {
+    const { known, told } = among('ours');
+    simulator.setClockSkewMs(20 * 60_000);
+    const text =
+      'Incorrect IAM authentication information: signature expired, signature time:x,server time:y';
+    simulator.script({
+      match: { path: PROJECTS_PATH },
+      verify: false,
+      answer: { kind: 'respond', status: 401, json: { error_code: 'APIGW.0301', error_msg: text } },
+    });
+    expect(await source.get(PLANTED(1))).toBe(DEFAULT_PROJECT.id);
+    expect(told).toEqual(['rejected', 'accepted']);
+    expect(known.map(({ isClockCorrected }) => isClockCorrected)).toEqual([false, true]);
+  });
+
+  it('is not asked while they leave the key alone, and they are asked again after 5 seconds', async () => {
+    const { known } = among('rejected', 'ours');
+    expect(await codeOf(PLANTED(1))).toBe('project_left_alone');
+    await context.clock.advance(4999);
+    expect(await codeOf(PLANTED(1))).toBe('project_left_alone');
+    expect([known.length, simulator.count()]).toEqual([1, 0]);
+    await context.clock.advance(1);
+    expect(await source.get(PLANTED(1))).toBe(DEFAULT_PROJECT.id);
   });
 });

@@ -1,9 +1,10 @@
+import type { KeyUse, KeyVerdict } from '../../fleet/key-proofs.ts';
 import type { TargetPlatform } from '../../platform/platform.ts';
 import type { Credential } from '../../signing/credential.ts';
 import { UpstreamError } from '../../vendor/upstream-error.ts';
 import { type CallOutcome, createCircuitBreaker, type Passage } from './circuit-breaker.ts';
 import { createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
-import { createKeyGuard, type KeyOutcome, type KeyPassage, LATE_ANSWER_MS } from './key-guard.ts';
+import { createKeyGuard, type KeyPassage, LATE_ANSWER_MS } from './key-guard.ts';
 import { createPause } from './pause.ts';
 
 export interface GuardsOptions extends Pick<TargetPlatform, 'random' | 'logger' | 'metrics'> {
@@ -21,6 +22,8 @@ export interface Admission {
   readonly lease: Lease;
   /** Set by enterKey, removed when the key is left. */
   keyPassage: KeyPassage | undefined;
+  /** What replicas allowed, where they are asked. Set by the attempt that has entered the key. */
+  keyUse: KeyUse | undefined;
   /** Set by confirm, right before the call is sent. */
   breakerPassage: Passage | undefined;
 }
@@ -65,7 +68,9 @@ export interface Guards {
    * @param keyOutcome `awaited`: the vendor may still say something of the key, so its place is kept until the attempt is
    *   left again
    */
-  leave(admission: Admission, outcome: CallOutcome, keyOutcome: KeyOutcome | 'awaited', nowMs: number): void;
+  leave(admission: Admission, outcome: CallOutcome, keyOutcome: KeyVerdict | 'awaited', nowMs: number): void;
+  /** Replicas say that no call may be made now with the key that was entered. */
+  noteRejectedElsewhere(admission: Admission, nowMs: number): void;
   /** A rejection of this key for the date has corrected the clock: one more call may be made with it. */
   noteClockCorrected(credential: Credential): void;
   /** Begins a pause that the vendor asked for. */
@@ -106,9 +111,11 @@ export function createGuards({ maxConcurrent, leaseMs, random, logger, metrics }
     }
   }
 
-  function leaveKey(admission: Admission, outcome: KeyOutcome, nowMs: number): void {
+  function leaveKey(admission: Admission, outcome: KeyVerdict, nowMs: number): void {
     const passage = admission.keyPassage;
     admission.keyPassage = undefined;
+    void admission.keyUse?.leave(outcome);
+    admission.keyUse = undefined;
     const lockOutMs = passage === undefined ? 0 : keyGuard.leave(passage, outcome, nowMs);
     if (lockOutMs > 0) logger.error({ lockOutMs }, 'the vendor rejects the access key: it is left alone');
   }
@@ -121,7 +128,8 @@ export function createGuards({ maxConcurrent, leaseMs, random, logger, metrics }
     enter(nowMs) {
       assertOpen(nowMs);
       const lease = limit.tryEnter(nowMs);
-      if (lease !== undefined) return { lease, keyPassage: undefined, breakerPassage: undefined };
+      if (lease !== undefined)
+        return { lease, keyPassage: undefined, keyUse: undefined, breakerPassage: undefined };
       throw new UpstreamError('overloaded', { reason: 'too_many_in_flight', retryAfterSeconds: 1 });
     },
     enterKey(admission, credential, nowMs) {
@@ -147,6 +155,9 @@ export function createGuards({ maxConcurrent, leaseMs, random, logger, metrics }
       admission.breakerPassage = undefined;
       if (passage !== undefined) breaker.leave(passage, outcome, nowMs);
       limit.leave(admission.lease);
+    },
+    noteRejectedElsewhere({ keyPassage }, nowMs) {
+      if (keyPassage !== undefined) keyGuard.noteRejectedElsewhere(keyPassage, nowMs);
     },
     noteClockCorrected: keyGuard.noteClockCorrected,
     throttle(pauseMs, nowMs) {

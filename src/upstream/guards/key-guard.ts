@@ -1,4 +1,5 @@
 import { isSameCredential } from '../../credentials/provider.ts';
+import type { KeyKnowledge, KeyVerdict } from '../../fleet/key-proofs.ts';
 import type { Credential } from '../../signing/credential.ts';
 import { type ConcurrencyLimit, createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
 import { createPause, type Pause } from './pause.ts';
@@ -27,6 +28,8 @@ export const PROOF_MS = 1000;
 export const PROOF_WAIT_MS = 500;
 /** A call that was given up is read for this long, as its answer may be a rejection: 30 seconds. */
 export const LATE_ANSWER_MS = 30_000;
+/** Time until replicas are asked again for a key that they leave alone: 5 seconds. */
+const ASK_REPLICAS_MS = 5000;
 /** Keys that are remembered: the last 8, and all that were rejected in the last 5 minutes. */
 const MAX_KEYS = 8;
 
@@ -37,7 +40,7 @@ export interface KeyPassage {
   readonly rejectionsBefore: number;
 }
 
-interface KeyRecord {
+export interface KeyRecord extends KeyKnowledge {
   readonly credential: Credential;
   readonly calls: ConcurrencyLimit;
   /** In a row. */
@@ -50,13 +53,12 @@ interface KeyRecord {
   isClockCorrected: boolean;
   isAccepted: boolean;
   readonly lockOut: Pause;
+  /** Runs while replicas leave the key alone. */
+  readonly elsewhere: Pause;
   /** Runs for LOCK_OUT_MS after each rejection. */
   readonly sinceRejection: Pause;
   lastSuccessAtMs: number;
 }
-
-/** What the vendor said of the key; `clock`: rejected for the date, `neutral`: nothing. */
-export type KeyOutcome = 'accepted' | 'rejected' | 'clock' | 'neutral';
 
 export interface KeyGuard {
   /** Some key was accepted since the start. */
@@ -70,7 +72,9 @@ export interface KeyGuard {
    *
    * @returns the length of the lock-out that this outcome begins, in milliseconds; 0: none
    */
-  leave(passage: KeyPassage, outcome: KeyOutcome, nowMs: number): number;
+  leave(passage: KeyPassage, outcome: KeyVerdict, nowMs: number): number;
+  /** Replicas say that no call may be made with the key now: it is asked for again after 5 seconds. */
+  noteRejectedElsewhere(passage: KeyPassage, nowMs: number): void;
   /** A rejection of this key for the date has corrected the clock. */
   noteClockCorrected(credential: Credential): void;
 }
@@ -117,6 +121,7 @@ export function createKeyGuard(leaseMs: number, random: () => number): KeyGuard 
     },
     tryEnter(credential, nowMs) {
       const key = recordOf(credential, nowMs);
+      if (key.elsewhere.remainingMs(nowMs) > 0) return 'locked_out';
       const ofId = recentRejections(withSameId(key), nowMs);
       if (ofId >= MAX_REJECTIONS_OF_ID) return 'locked_out';
       if (key.rejections >= rejectionsAllowed(key)) {
@@ -154,6 +159,9 @@ export function createKeyGuard(leaseMs: number, random: () => number): KeyGuard 
       key.lockOut.begin(nowMs, lockOutMs);
       return isCounted && key.rejections >= rejectionsAllowed(key) ? lockOutMs : 0;
     },
+    noteRejectedElsewhere({ key }, nowMs) {
+      key.elsewhere.begin(nowMs, ASK_REPLICAS_MS);
+    },
     noteClockCorrected(credential) {
       const key = keys.find((known) => isSameCredential(known.credential, credential));
       if (key !== undefined) key.isClockCorrected = true;
@@ -171,6 +179,7 @@ function createKeyRecord(credential: Credential, leaseMs: number): KeyRecord {
     isClockCorrected: false,
     isAccepted: false,
     lockOut: createPause(),
+    elsewhere: createPause(),
     sinceRejection: createPause(),
     lastSuccessAtMs: Number.NEGATIVE_INFINITY,
   };

@@ -4,6 +4,7 @@ import type { Fleet } from '../../../fleet/fleet.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import { KeptRedisConnection } from './redis-connection.ts';
 import { createRedisEntries } from './redis-entries.ts';
+import { createRedisKeyProofs } from './redis-key-proofs.ts';
 import { createRedisUse } from './redis-use.ts';
 
 export interface RedisStore extends Required<Fleet> {
@@ -22,6 +23,7 @@ export function createRedisStore(
   return {
     openEntries: (options) => createRedisEntries(options, connection, platform),
     reached: connection.reached,
+    openKeyProofs: (namespace) => createRedisKeyProofs(namespace, connection, platform),
     openUse: (namespace) => createRedisUse(namespace, connection),
     stop: () => connection.stop(),
   };

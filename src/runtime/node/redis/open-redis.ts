@@ -7,6 +7,7 @@ export interface RedisCommands {
   hGetAll(key: string): Promise<Record<string, string>>;
   hGet(key: string, field: string): Promise<string | null>;
   hSet(key: string, fields: Record<string, string>): Promise<unknown>;
+  hDel(key: string, fields: string[]): Promise<unknown>;
   get(key: string): Promise<string | null>;
   set(
     key: string,

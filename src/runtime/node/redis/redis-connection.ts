@@ -23,7 +23,7 @@ const TIMEOUTS_BEFORE_PAUSE = 3;
  */
 const PROOF_MS = 5000;
 /** Operations that write. */
-const WRITES: ReadonlySet<SharedOperation> = new Set(['share', 'limits']);
+const WRITES: ReadonlySet<SharedOperation> = new Set(['share', 'limits', 'keys']);
 /** Faults of a command that say how the server is, not what was sent. */
 const NOT_HEALTH: ReadonlySet<string> = new Set(['other', 'ERR', 'ASK', 'CROSSSLOT']);
 

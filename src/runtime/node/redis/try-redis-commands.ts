@@ -4,7 +4,7 @@ import type { RedisCommands } from './open-redis.ts';
 import { faultOf, isForbidden } from './redis-fault.ts';
 
 /** Commands without which the store is left alone. */
-const NEEDED = ['HGETALL', 'GET', 'SET', 'DEL', 'HGET', 'HSET', 'PEXPIRE', 'TIME'] as const;
+const NEEDED = ['HGETALL', 'GET', 'SET', 'DEL', 'HGET', 'HSET', 'HDEL', 'PEXPIRE', 'TIME'] as const;
 /** Commands that are done without, and what is missing then. */
 const SPARED = { EVAL: 'scripting', PUBLISH: 'channels' } as const satisfies Record<string, SharedLack>;
 
@@ -36,6 +36,7 @@ export async function tryRedisCommands(redis: RedisCommands, start: string): Pro
     ['PEXPIRE', redis.pExpire(entry, KEEP_MS)],
     ['HGET', redis.hGet(entry, 'tried')],
     ['HGETALL', redis.hGetAll(entry)],
+    ['HDEL', redis.hDel(entry, ['tried'])],
     ['SET', redis.set(turn, OWN_KEY, { condition: 'NX', expiration: { type: 'PX', value: KEEP_MS } })],
     ['GET', redis.get(turn)],
     ['TIME', redis.time()],

@@ -31,6 +31,7 @@ function setUp(turn: 'free' | 'taken', given: Record<string, string> = {}) {
     hGetAll: async () => fields,
     hGet: unused,
     hSet: unused,
+    hDel: unused,
     pExpire: unused,
     publish: unused,
     time: unused,

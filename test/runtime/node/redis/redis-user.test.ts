@@ -6,6 +6,7 @@ import { always, closeAll, entry, openClient, openStore, startServer, takeTurn }
 /** Who loads says so again after this time. */
 const RENEW_MS = 700;
 const PASSWORD = 'Planted%/#@,?RedisPassword0005';
+const CREDENTIAL = { accessKeyId: 'AK1', secretAccessKey: 'PlantedSecretKey0005' };
 /** The rules of the user in docs/replicas.md. */
 const RULE = /^ACL SETUSER (?<name>\S+) on >password (?<rules>.+)$/m;
 const page = await readFile(new URL('../../../../docs/replicas.md', import.meta.url), 'utf8');
@@ -53,6 +54,11 @@ async function useAll(url: string): Promise<void> {
   await expect.poll(() => two.entries.get('web')).toBeUndefined();
   expect(await one.use.add([{ key: 'a', addedMs: 30_000 }], 60_000)).toEqual([30_000]);
   expect((await two.use.add([{ key: 'a', addedMs: 20_000 }], 60_000))[0]).toBeGreaterThan(30_000);
+  const known = { isAccepted: false, isClockCorrected: false };
+  const permission = await one.keyProofs.enter(CREDENTIAL, known, 39_000);
+  if (typeof permission !== 'object') throw new Error(permission);
+  await permission.leave('rejected');
+  expect(await two.keyProofs.enter(CREDENTIAL, known, 39_000)).toBe('rejected');
   for (const { used } of [one, two]) expect(used.filter((use) => !use.endsWith(':ok'))).toEqual([]);
 }
 
@@ -99,6 +105,6 @@ describe.skipIf(!hasRedisServer())('the user of docs/replicas.md', () => {
   });
 
   it('is read from the page', () => {
-    expect(COMMANDS).toHaveLength(11);
+    expect(COMMANDS).toHaveLength(12);
   });
 });

@@ -45,7 +45,11 @@ describe.skipIf(!hasRedisServer())('three replicas on one Redis', () => {
    * Its clock moves on with SIGUSR2. Redis has all the time that it takes: a replica without an answer within 50 ms loads alone,
    * and on a busy machine that says nothing.
    */
-  async function startReplica(more: Record<string, string> = {}, script = STEERED): Promise<Replica> {
+  async function startReplica(
+    more: Record<string, string> = {},
+    script = STEERED,
+    isReady: (status: number) => boolean = (status) => status === 200,
+  ): Promise<Replica> {
     const started = startProcess(script, [], {
       TEST_HELD_TIMERS_MS: '50',
       TEST_CLOCK_STEP_MS: '31000',
@@ -61,7 +65,7 @@ describe.skipIf(!hasRedisServer())('three replicas on one Redis', () => {
     running.push(started);
     const [, port] = await started.printed(/"port":(\d+).*"msg":"listening"/);
     const url = `http://127.0.0.1:${port}`;
-    while ((await fetch(`${url}/readyz`)).status !== 200);
+    while (!isReady((await fetch(`${url}/readyz`)).status));
     return { ...started, url };
   }
 
@@ -210,6 +214,24 @@ describe.skipIf(!hasRedisServer())('three replicas on one Redis', () => {
       expect(stdout()).not.toContain(PASSWORD);
       expect(stderr()).toBe('');
     }
+  });
+
+  it('prove a key that is rejected by one call, when ten of them start at once and callers keep asking', async () => {
+    const wrong = {
+      HUAWEICLOUD_SDK_SK: `${simulator.environment.HUAWEICLOUD_SDK_SK}x`,
+      // However slow the machine is, they wait for Redis, and for each other.
+      TEST_HELD_TIMERS_MS: '50,2000',
+      UPSTREAM_DEADLINE_MS: '60000',
+    };
+    const started = Array.from({ length: 10 }, () => startReplica(wrong, STEERED, () => true));
+    const replicas = await Promise.all(started);
+    const token = await issuer.sign();
+    for (let round = 0; round < 3; round += 1) {
+      const answers = await Promise.all(replicas.map((replica) => get(replica, token)));
+      expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(502));
+    }
+    expect(simulator.count(PATH)).toBe(1);
+    for (const { url } of replicas) expect((await fetch(`${url}/readyz`)).status).toBe(503);
   });
 
   it('count requests of a caller together', async () => {

@@ -1,5 +1,6 @@
 import { createClient } from '@redis/client';
 import type { LookUp, SharedEntries, SharedEntry } from '../../../../src/fleet/entries.ts';
+import type { KeyProofs } from '../../../../src/fleet/key-proofs.ts';
 import type { SharedUse } from '../../../../src/fleet/use.ts';
 import { NO_METRICS } from '../../../../src/observability/metrics.ts';
 import { createRedisStore } from '../../../../src/runtime/node/redis/create-redis-store.ts';
@@ -14,6 +15,7 @@ export interface TestStore {
   readonly stop: () => void;
   readonly entries: SharedEntries;
   readonly use: SharedUse;
+  readonly keyProofs: KeyProofs;
   readonly logger: RecordingLogger;
   /** operation:result, in order. */
   readonly used: string[];
@@ -108,6 +110,7 @@ export function openStore(
     },
   });
   const use = store.openUse(async () => NAMESPACE);
+  const keyProofs = store.openKeyProofs(async () => NAMESPACE);
   const shared: string[] = [];
   let sharedNext = Promise.withResolvers<string>();
   entries.onShared?.((key) => {
@@ -120,6 +123,7 @@ export function openStore(
     stop: store.stop,
     entries,
     use,
+    keyProofs,
     logger,
     used,
     states,

@@ -1,0 +1,128 @@
+import type { KeyKnowledge } from './key-proofs.ts';
+
+/** Rejections of all replicas in REJECTION_WINDOW_MS, and calls under way that may become some: 4. */
+const MAX_REJECTIONS = 4;
+const REJECTION_WINDOW_MS = 300_000;
+/** Time after a rejection in which a key that was never accepted has no call: 5 minutes, doubling to 1 hour. */
+const FIRST_LOCK_MS = 300_000;
+const LONGEST_LOCK_MS = 3_600_000;
+/** Share of its length by which that time varies: a fifth. */
+const LOCK_JITTER = 0.2;
+/** What is further ahead than a call can take is from before the clock of the store was set. */
+const LONGEST_CALL_MS = 600_000;
+
+/**
+ * What replicas have written of one access key id, as text by field: `call:<token>` with the digest of its credential,
+ * begin and end, `rejection:<token>` with its time, and for each credential `accepted:<digest>`, `lock:<digest>` and
+ * `count:<digest>` (rejections since it was accepted). Times are milliseconds of the store's clock.
+ */
+export type KeyFields = Readonly<Record<string, string>>;
+
+/** A call that one replica makes or wants to make. */
+export interface KeyCall {
+  readonly token: string;
+  /** Of the credential. */
+  readonly digest: string;
+  readonly begunAtMs: number;
+}
+
+/** Fields to write and to remove. */
+export interface KeyChange {
+  readonly set: Record<string, string>;
+  readonly remove: string[];
+}
+
+/** What announces a call, before the fields are read: of two replicas at least one sees the other. */
+export function announceCall({ token, digest, begunAtMs }: KeyCall, leaseMs: number): Record<string, string> {
+  return { [`call:${token}`]: `${digest} ${begunAtMs} ${begunAtMs + leaseMs}` };
+}
+
+/**
+ * Whether an announced call may be made.
+ *
+ * @returns `busy`: the announcement is to be withdrawn, and made again later
+ */
+export function judgeCall(
+  fields: KeyFields,
+  { token, digest, begunAtMs: nowMs }: KeyCall,
+  { isAccepted, isClockCorrected }: KeyKnowledge,
+): 'ours' | 'busy' | 'rejected' {
+  const rejections = rejectionsIn(fields, nowMs).length;
+  if (rejections >= MAX_REJECTIONS) return 'rejected';
+  const others = callsIn(fields, nowMs).filter((call) => call.token !== token);
+  if (others.length + rejections >= MAX_REJECTIONS) return 'busy';
+  if (isAccepted || fields[`accepted:${digest}`] !== undefined) return 'ours';
+  if (others.some((call) => call.digest === digest)) return 'busy';
+  const lockMs = Number(fields[`lock:${digest}`] ?? 0) - nowMs;
+  return lockMs > 0 && lockMs <= LONGEST_LOCK_MS && !isClockCorrected ? 'rejected' : 'ours';
+}
+
+/** What is left of calls and rejections that count no longer. */
+export function outdatedFields(fields: KeyFields, nowMs: number): string[] {
+  const counting = new Set([
+    ...callsIn(fields, nowMs).map(({ token }) => `call:${token}`),
+    ...rejectionsIn(fields, nowMs).map(({ field }) => field),
+  ]);
+  return Object.keys(fields).filter((field) => /^(?:call|rejection):/.test(field) && !counting.has(field));
+}
+
+/**
+ * What an accepted call changes. Rejections before it began are forgotten: the vendor locks a key for those in a row.
+ *
+ * @param fields as they were when it began
+ */
+export function noteAccepted(fields: KeyFields, { token, digest, begunAtMs }: KeyCall): KeyChange {
+  const forgotten = rejectionsIn(fields, begunAtMs).map(({ field }) => field);
+  const ofLock = [`lock:${digest}`, `count:${digest}`].filter((field) => field in fields);
+  const isNews = fields[`accepted:${digest}`] === undefined || forgotten.length + ofLock.length > 0;
+  return {
+    set: isNews ? { [`accepted:${digest}`]: String(begunAtMs) } : {},
+    remove: [`call:${token}`, ...forgotten, ...ofLock],
+  };
+}
+
+/**
+ * What a rejected call changes. The key has to be proved again.
+ *
+ * @param fields as they were when it began
+ * @param random from 0 (inclusive) to 1 (exclusive), for jitter
+ */
+export function noteRejected(
+  fields: KeyFields,
+  { token, digest }: KeyCall,
+  nowMs: number,
+  random: number,
+): KeyChange {
+  const count = readCount(fields[`count:${digest}`]) + 1;
+  const jitter = LOCK_JITTER * random;
+  const doubledMs = FIRST_LOCK_MS * 2 ** Math.min(count - 1, 8) * (1 + jitter);
+  const lockMs = Math.min(doubledMs, LONGEST_LOCK_MS * (1 - jitter));
+  return {
+    set: {
+      [`rejection:${token}`]: String(nowMs),
+      [`lock:${digest}`]: String(Math.round(nowMs + lockMs)),
+      [`count:${digest}`]: String(count),
+    },
+    remove: [`call:${token}`, `accepted:${digest}`],
+  };
+}
+
+function readCount(text = '0'): number {
+  return /^\d{1,4}$/.test(text) ? Number(text) : 0;
+}
+
+function callsIn(fields: KeyFields, nowMs: number): { readonly token: string; readonly digest: string }[] {
+  return Object.entries(fields).flatMap(([field, text]) => {
+    if (!field.startsWith('call:')) return [];
+    const [digest = '', , end] = text.split(' ');
+    const leftMs = Number(end) - nowMs;
+    return leftMs > 0 && leftMs <= LONGEST_CALL_MS ? [{ token: field.slice('call:'.length), digest }] : [];
+  });
+}
+
+function rejectionsIn(fields: KeyFields, nowMs: number): { readonly field: string }[] {
+  return Object.entries(fields).flatMap(([field, text]) => {
+    const ageMs = nowMs - Number(text);
+    return field.startsWith('rejection:') && ageMs >= 0 && ageMs < REJECTION_WINDOW_MS ? [{ field }] : [];
+  });
+}

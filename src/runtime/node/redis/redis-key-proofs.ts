@@ -1,0 +1,98 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { KeyProofs, KeyUse } from '../../../fleet/key-proofs.ts';
+import {
+  announceCall,
+  judgeCall,
+  type KeyCall,
+  type KeyChange,
+  type KeyFields,
+  noteAccepted,
+  noteRejected,
+  outdatedFields,
+} from '../../../fleet/key-state.ts';
+import type { Platform } from '../../../platform/platform.ts';
+import type { RedisCommands } from './open-redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
+
+/** All instances on one Redis count together, whichever region and project they ask: the vendor locks the key for all. */
+const PREFIX = 'imagecaches-bff:key:1';
+/** What is known of a key is kept for 1 day after the last call with it. */
+const KEEP_MS = 86_400_000;
+/** What keeps a key from being locked is tried up to 3 times; then Redis is left alone. */
+const MAX_TRIES = 3;
+
+/**
+ * What instances know of keys together, in one hash of Redis for each access key id, which is written as a digest. A call
+ * is announced before the others are read, so that of two instances at least one sees the other, without a script.
+ */
+export function createRedisKeyProofs(
+  namespace: () => Promise<string>,
+  connection: RedisConnection,
+  { random }: Pick<Platform, 'random'>,
+): KeyProofs {
+  connection.join(namespace);
+
+  async function run<Value>(
+    tries: number,
+    work: (redis: RedisCommands) => Promise<Value>,
+  ): Promise<Value | undefined> {
+    for (let left = tries; ; left -= 1) {
+      const value = await connection.run('keys', work);
+      if (value !== undefined || left <= 1) return value;
+    }
+  }
+
+  function permissionFor(name: string, call: KeyCall, fields: KeyFields): KeyUse {
+    return {
+      async leave(verdict) {
+        await run(MAX_TRIES, async (redis) => {
+          if (verdict === 'accepted') await change(redis, name, noteAccepted(fields, call));
+          else if (verdict === 'neutral') await redis.hDel(name, [`call:${call.token}`]);
+          else await change(redis, name, noteRejected(fields, call, await readTimeMs(redis), random()));
+          return true;
+        });
+      },
+    };
+  }
+
+  return {
+    async enter(credential, known, leaseMs) {
+      // Instances that start together are still connecting.
+      if (!known.isAccepted) await connection.reached;
+      const name = `${PREFIX}:{${digestOf(credential.accessKeyId)}}`;
+      const token = randomBytes(12).toString('base64url');
+      const digest = digestOf(JSON.stringify([credential.secretAccessKey, credential.securityToken]));
+      const ask = async (redis: RedisCommands): Promise<KeyUse | 'busy' | 'rejected'> => {
+        const call: KeyCall = { token, digest, begunAtMs: await readTimeMs(redis) };
+        const [, , fields] = await Promise.all([
+          redis.hSet(name, announceCall(call, leaseMs)),
+          redis.pExpire(name, KEEP_MS),
+          redis.hGetAll(name),
+        ]);
+        const judged = judgeCall(fields, call, known);
+        const removed = outdatedFields(fields, call.begunAtMs);
+        if (judged !== 'ours') removed.push(`call:${token}`);
+        if (removed.length > 0) await redis.hDel(name, removed);
+        return judged === 'ours' ? permissionFor(name, call, fields) : judged;
+      };
+      return run(known.isAccepted ? 1 : MAX_TRIES, ask);
+    },
+  };
+}
+
+async function change(redis: RedisCommands, name: string, { set, remove }: KeyChange): Promise<void> {
+  await Promise.all([
+    ...(Object.keys(set).length > 0 ? [redis.hSet(name, set)] : []),
+    redis.hDel(name, remove),
+  ]);
+}
+
+/** By the clock of Redis, which is one for all instances. */
+async function readTimeMs(redis: RedisCommands): Promise<number> {
+  const [seconds, microseconds] = await redis.time();
+  return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, 32);
+}
