@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import type { SharedStoreConfig } from '../../../config/config.ts';
 import { explainRedisUrl, parseRedisUrl } from '../../../config/redis-url.ts';
 import type { SharedFault, SharedLack } from '../../../observability/metrics.ts';
+import { readTextFile } from '../platform/read-text-file.ts';
 import { faultOf } from '../redis/redis-fault.ts';
 import { openRedisSession, type RedisSession } from '../redis/redis-session.ts';
 import { codeOf, within } from './check-network.ts';
@@ -33,7 +33,7 @@ const OTHER_REMEDY = 'docs/operate.md says at ImageCachesSharedStoreDown what th
 export async function checkRedis({ url, file }: SharedStoreConfig, start: string): Promise<Outcome> {
   let session: RedisSession | undefined;
   try {
-    const text = file === undefined ? url : (await readFile(file, 'utf8')).trim();
+    const text = file === undefined ? url : (await readTextFile(file)).trim();
     const location = parseRedisUrl(text);
     if (location === undefined)
       return failed(
