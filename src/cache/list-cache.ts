@@ -47,6 +47,7 @@ export function createListCache(options: ListCacheOptions, platform: CachePlatfo
 export class ListCache {
   readonly #options: ListCacheOptions;
   readonly #elapsed: () => number;
+  readonly #waitUntil: CachePlatform['waitUntil'];
   readonly #sha256: BodyDigest | undefined;
   readonly #cache: ResponseCache;
   readonly #wholeList: ListSource;
@@ -62,6 +63,7 @@ export class ListCache {
     checkListKey({ target, resource });
     this.#options = options;
     this.#elapsed = platform.elapsed;
+    this.#waitUntil = platform.waitUntil;
     this.#sha256 = platform.digests?.sha256;
     this.#cache = new ResponseCache(
       { ...options, onNewest: ({ name }, response) => this.#supersede(name, response) },
@@ -122,6 +124,41 @@ export class ListCache {
     const response =
       list === undefined ? entry.response : this.#answers.get(list.response)?.peek(name as string);
     return response && this.#answer(outcome, response);
+  }
+
+  /**
+   * The whole list as the source of numbers, and its age in milliseconds. It changes nothing, not even the order in which
+   * entries were used.
+   *
+   * @param leastMs it is reported for so long in any case, also where callers are no longer given it
+   * @returns undefined when none is held
+   */
+  peekWholeList(
+    leastMs: number,
+  ): { readonly body: Uint8Array<ArrayBuffer>; readonly ageMs: number } | undefined {
+    const entry = this.#cache.peek(this.#wholeList.key);
+    if (entry === undefined || !this.#cache.mayReport(entry, leastMs)) return undefined;
+    return { body: entry.response.body, ageMs: this.#cache.ageMs(entry) };
+  }
+
+  /**
+   * Brings the whole list up to date in the background if it is older than `maxAgeMs`, fresh or not: from what another
+   * replica has shared, else by one load, unless loads pause or one is under way. Where none is held nothing is loaded, and
+   * what is shared is taken over.
+   */
+  refreshWholeList(maxAgeMs: number): void {
+    this.#waitUntil(this.#bringUpToDate(maxAgeMs).catch(this.#options.reportFailure));
+  }
+
+  async #bringUpToDate(maxAgeMs: number): Promise<void> {
+    const list = this.#wholeList;
+    const isOld = (): boolean => {
+      const entry = this.#cache.peek(list.key);
+      return entry !== undefined && this.#cache.ageMs(entry) > maxAgeMs;
+    };
+    if (this.#cache.peek(list.key) === undefined) await this.#cache.adoptAbsent(list);
+    else if (isOld()) await this.#cache.adoptNewer(list);
+    if (isOld()) this.#cache.refresh(list);
   }
 
   /** @param name of what a refresh would load */

@@ -147,6 +147,20 @@ export class ResponseCache {
     return this.#platform.elapsed() >= entry.staleIfErrorUntilMs;
   }
 
+  /**
+   * Whether an entry may be reported, as the source of numbers: as long as it may be served, and in any case for so long
+   * after it was stored, but never when the credential is rejected for good.
+   */
+  mayReport(entry: HeldEntry, leastMs: number): boolean {
+    return this.#allowsStale() && (!this.isOver(entry) || this.ageMs(entry) < leastMs);
+  }
+
+  /** Time since an entry was stored, with the time that the machine was suspended. */
+  ageMs(entry: HeldEntry): number {
+    const lostMs = this.#hasTimeBeenLost(entry) ? this.#wallAheadMs() - entry.wallAheadMs : 0;
+    return this.#platform.elapsed() - entry.response.storedAtMs + lostMs;
+  }
+
   /** Whether loads of the entry's key pause after failures. */
   isPaused(entry: HeldEntry): boolean {
     return this.#platform.elapsed() < entry.pauseUntilMs;
@@ -203,6 +217,11 @@ export class ResponseCache {
     if (found === undefined || found.storedAtMs <= this.#heldSinceMs(source)) return;
     if (this.#held.has(source.key)) await this.#adopt(source, found);
     else this.#options.onNewest?.(source, await this.#toSharedResponse(found));
+  }
+
+  /** Where nothing is held of a key, takes in what another replica has shared, fresh or not, unless the credential is rejected. */
+  async adoptAbsent(source: EntrySource): Promise<void> {
+    if (this.#rejected === undefined) await this.#adoptAfterFailure(source);
   }
 
   #allowsStale(): boolean {
