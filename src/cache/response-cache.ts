@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { TargetConfig } from '../config/config.ts';
+import type { Cause } from '../observability/trace-ids.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Flight, SingleFlight } from '../platform/single-flight.ts';
 import { type CachedResponse, etagOf, type LoadedBody } from './cached-response.ts';
@@ -50,7 +51,14 @@ export interface EntrySource extends FleetSource {
    *
    * @param onLate called with a value that comes after the load was given up
    */
-  load(onLate: (loaded: LoadedBody) => void): Promise<LoadedBody>;
+  load(onLate: (loaded: LoadedBody) => void, cause?: Cause): Promise<LoadedBody>;
+}
+
+export interface LoadOptions {
+  /** The value must be newer than what is held. */
+  readonly isForced: boolean;
+  /** The request that starts the load. */
+  readonly cause: Cause | undefined;
 }
 
 /** Result of a load. */
@@ -185,10 +193,10 @@ export class ResponseCache {
    *
    * @returns true when a load was started
    */
-  refresh(source: EntrySource): boolean {
+  refresh(source: EntrySource, cause?: Cause): boolean {
     if (this.isRefreshHeldBack(source.key)) return false;
     const { aroundRefresh, reportFailure } = this.#options;
-    const work = () => this.#loadAndStore(source, false);
+    const work = () => this.#loadAndStore(source, { isForced: false, cause });
     const { promise, joined } = this.#fly(
       source,
       aroundRefresh === undefined ? work : () => aroundRefresh(work),
@@ -200,11 +208,9 @@ export class ResponseCache {
   /**
    * Starts the load of an entry or joins the one under way. A load belongs to the cache: it goes on when the caller
    * leaves. A failed one stores nothing.
-   *
-   * @param isForced the value must be newer than what is held
    */
-  load(source: EntrySource, isForced: boolean): Flight<Loaded> {
-    return this.#fly(source, () => this.#loadAndStore(source, isForced));
+  load(source: EntrySource, options: LoadOptions): Flight<Loaded> {
+    return this.#fly(source, () => this.#loadAndStore(source, options));
   }
 
   /**
@@ -259,7 +265,7 @@ export class ResponseCache {
     return flight;
   }
 
-  async #loadAndStore(source: EntrySource, isForced: boolean): Promise<Loaded> {
+  async #loadAndStore(source: EntrySource, { isForced, cause }: LoadOptions): Promise<Loaded> {
     const { elapsed, random, waitUntil } = this.#platform;
     const { isRejection, wasSent } = this.#options;
     const previous = this.#held.peek(source.key);
@@ -275,8 +281,9 @@ export class ResponseCache {
       return { response: await this.#adopt(source, turn), isShared: true };
     const begunAtMs = elapsed();
     try {
-      const loaded = await source.load((late) =>
-        waitUntil(this.#holdLate(source, late, begunAtMs).catch(this.#options.reportFailure)),
+      const loaded = await source.load(
+        (late) => waitUntil(this.#holdLate(source, late, begunAtMs).catch(this.#options.reportFailure)),
+        cause,
       );
       const response = await this.#toResponse(loaded);
       this.#rejected = undefined;
