@@ -60,7 +60,7 @@ export function createApp(config: Config, platform: Platform, lifecycle: () => L
 
   const app = new Hono<AppEnv>();
   app.use(requestId(), observe(platform), securityHeaders());
-  if (platform.tracer) app.use(except(UNTRACED_PATHS, trace(platform.tracer)));
+  if (platform.tracer) app.use(except(UNTRACED_PATHS, trace(platform.tracer, config.listen)));
   if (config.corsOrigins.length > 0) app.use(cors(corsOptions(config.corsOrigins)));
   app.use(methodNotAllowed({ app, onMethodNotAllowed: methodNotAllowedAnswer }), throwErrorsOnly());
 

@@ -5,12 +5,14 @@ import type { Shared } from './composition/shared.ts';
 import { corsHeadersOf } from './http/cors-options.ts';
 import { createRequestRecord } from './http/env.ts';
 import { matchesEtag } from './http/etag.ts';
-import { reportAnswer } from './http/observe.ts';
+import { reportAnswer, traceOfCaller } from './http/observe.ts';
 import { requestIdFor } from './http/request-id.ts';
+import { queryOf, requestAttributes, serverAttributes } from './http/trace.ts';
 import { listHeaders } from './imagecaches/answer-headers.ts';
 import type { ImageCacheLists } from './imagecaches/lists.ts';
 import { asksForRefresh, type PlainTarget, readPlainTarget } from './imagecaches/query.ts';
-import type { SpanOptions, TraceDecision } from './observability/tracing.ts';
+import type { TraceIds } from './observability/trace-ids.ts';
+import type { SpanAttributes, SpanOptions, TraceDecision } from './observability/tracing.ts';
 
 /** As nearly all callers spell it; any other case and spacing is for the app. */
 const TOKEN_SCHEME = 'Bearer ';
@@ -22,6 +24,10 @@ export interface HitRequest {
   readonly target: string;
   /** A header by its name in lower case; null when absent. */
   get(name: string): string | null;
+  /** For spans, as httpVersion. */
+  readonly scheme?: 'http' | 'https';
+  /** Such as `1.1`. */
+  readonly httpVersion?: string;
   /** Set where the tracer was asked: for the app, so that the decision is drawn once. */
   traceDecision?: TraceDecision;
 }
@@ -64,6 +70,7 @@ export function createHits(
   const { elapsed, tracer } = platform;
   const { metrics } = lists.target.platform;
   const { perPrincipal } = limits;
+  const ownAttributes = serverAttributes(config.listen);
   const isCors = config.corsOrigins.length > 0;
 
   function recall(authorization: string | null): Principal | undefined {
@@ -73,10 +80,15 @@ export function createHits(
   }
 
   /** Counts and logs a hit that nothing stands against any more. */
-  function answer(request: HitRequest, startedAtMs: number, hit: FoundHit): Hit {
+  function answer(
+    request: HitRequest,
+    startedAtMs: number,
+    hit: FoundHit,
+    requestId: string,
+    trace: TraceIds | undefined,
+  ): Hit {
     const { wanted, principal, found, representation } = hit;
     metrics.cacheAnswered(found.outcome, startedAtMs - found.response.storedAtMs);
-    const requestId = requestIdFor(request.get('x-request-id'));
     const isHeld = matchesEtag(request.get('if-none-match'), representation.etag);
     const status = isHeld ? 304 : 200;
     const { always, full } = listHeaders(representation, found, {
@@ -91,6 +103,7 @@ export function createHits(
     record.access = 'granted';
     record.name = wanted.name;
     record.cache = found.outcome;
+    record.trace = trace;
     const { method } = request;
     const { route } = wanted;
     reportAnswer(platform, { requestId, method, route, status, ms: elapsed() - startedAtMs }, record);
@@ -119,9 +132,14 @@ export function createHits(
     if (perPrincipal?.take(principal.limitKey, startedAtMs) !== undefined) return undefined;
 
     const hit = { wanted, principal, found, representation };
-    if (tracer === undefined || !decision?.isSampled) return answer(request, startedAtMs, hit);
-    return tracer.inSpan(serverSpan(request, wanted.route, decision), (span) => {
-      const answered = answer(request, startedAtMs, hit);
+    const requestId = requestIdFor(request.get('x-request-id'));
+    if (tracer === undefined || decision === undefined)
+      return answer(request, startedAtMs, hit, requestId, traceOfCaller(request.get('traceparent')));
+    if (!decision.isSampled)
+      return answer(request, startedAtMs, hit, requestId, { traceId: decision.traceId, spanId: undefined });
+    const options = serverSpan(request, wanted, requestId, decision, ownAttributes);
+    return tracer.inSpan(options, (span) => {
+      const answered = answer(request, startedAtMs, hit, requestId, span.ids);
       span.setAttribute('http.response.status_code', answered.status);
       return answered;
     });
@@ -129,13 +147,20 @@ export function createHits(
 }
 
 /** The span that http/trace.ts would give the request. */
-function serverSpan(request: HitRequest, route: string, decision: TraceDecision): SpanOptions {
-  const { method } = request;
+function serverSpan(
+  request: HitRequest,
+  { route, name }: PlainTarget,
+  requestId: string,
+  decision: TraceDecision,
+  own: SpanAttributes,
+): SpanOptions {
+  const { method, scheme = 'http', httpVersion } = request;
+  const attributes = requestAttributes({ requestId, method, route, scheme, httpVersion }, own);
   return {
     name: `${method} ${route}`,
     kind: 'server',
     parentHeaders: request,
     decision,
-    attributes: { 'http.request.method': method, 'http.route': route },
+    attributes: name === undefined ? attributes : { ...attributes, 'url.query': queryOf(name) },
   };
 }

@@ -1,4 +1,5 @@
 import type { CacheOutcome } from '../observability/metrics.ts';
+import type { Cause } from '../observability/trace-ids.ts';
 import type { Flight } from '../platform/single-flight.ts';
 import type { BodyDigest, CachedResponse, ListFilter } from './cached-response.ts';
 import { DerivedAnswers } from './derived-answers.ts';
@@ -9,6 +10,7 @@ import { NameLoadBudget } from './name-load-budget.ts';
 import {
   type CachePlatform,
   type Loaded,
+  type LoadOptions,
   ResponseCache,
   type ResponseCacheOptions,
 } from './response-cache.ts';
@@ -33,6 +35,8 @@ export interface ListCacheOptions extends ResponseCacheOptions, ListResource {}
 export interface ReadOptions {
   /** The caller wants a value newer than the one held, and is allowed to ask for it. Default: false. */
   readonly forceRefresh?: boolean;
+  /** The request that reads, for the log lines and spans of what it starts. */
+  readonly cause?: Cause;
 }
 
 /** Builds the cache of one resource of one target. */
@@ -47,6 +51,7 @@ export function createListCache(options: ListCacheOptions, platform: CachePlatfo
 export class ListCache {
   readonly #options: ListCacheOptions;
   readonly #elapsed: () => number;
+  readonly #waitUntil: CachePlatform['waitUntil'];
   readonly #sha256: BodyDigest | undefined;
   readonly #cache: ResponseCache;
   readonly #wholeList: ListSource;
@@ -62,6 +67,7 @@ export class ListCache {
     checkListKey({ target, resource });
     this.#options = options;
     this.#elapsed = platform.elapsed;
+    this.#waitUntil = platform.waitUntil;
     this.#sha256 = platform.digests?.sha256;
     this.#cache = new ResponseCache(
       { ...options, onNewest: ({ name }, response) => this.#supersede(name, response) },
@@ -94,15 +100,18 @@ export class ListCache {
    * @param name undefined: the whole list
    * @returns rejects with what the load failed with, for all who waited for it, when nothing stale may be served
    */
-  async read(name: string | undefined, { forceRefresh = false }: ReadOptions = {}): Promise<CacheAnswer> {
+  async read(
+    name: string | undefined,
+    { forceRefresh = false, cause }: ReadOptions = {},
+  ): Promise<CacheAnswer> {
     const source = this.#sourceOf(name);
     const current = this.#findCurrent(source);
     const isForced = forceRefresh && this.#mayForce(source, current);
     if (current !== undefined && !isForced) {
-      const outcome = this.#serve(current);
+      const outcome = this.#serve(current, cause);
       if (outcome !== undefined) return this.#answer(outcome, await this.#respond(current, name));
     }
-    return this.#load(source, current, isForced);
+    return this.#load(source, current, { isForced, cause });
   }
 
   /**
@@ -124,6 +133,38 @@ export class ListCache {
     return response && this.#answer(outcome, response);
   }
 
+  /**
+   * The whole list as the source of numbers, and its age in milliseconds. It changes nothing, not even the order in which
+   * entries were used.
+   *
+   * @param leastMs it is reported for so long in any case, also where callers are no longer given it
+   * @returns undefined when none is held
+   */
+  peekWholeList(
+    leastMs: number,
+  ): { readonly body: Uint8Array<ArrayBuffer>; readonly ageMs: number } | undefined {
+    const entry = this.#cache.peek(this.#wholeList.key);
+    if (entry === undefined || !this.#cache.mayReport(entry, leastMs)) return undefined;
+    return { body: entry.response.body, ageMs: this.#cache.ageMs(entry) };
+  }
+
+  /**
+   * Brings the whole list up to date in the background if it is older than `maxAgeMs`, fresh or not: from what another
+   * replica has shared, else by one load, unless loads pause or one is under way. Where none is held nothing is loaded, and
+   * what is shared is taken over.
+   */
+  refreshWholeList(maxAgeMs: number): void {
+    this.#waitUntil(this.#bringUpToDate(maxAgeMs).catch(this.#options.reportFailure));
+  }
+
+  async #bringUpToDate(maxAgeMs: number): Promise<void> {
+    const list = this.#wholeList;
+    await this.#cache.adoptAbsent(list);
+    await this.#cache.adoptNewer(list);
+    const entry = this.#cache.peek(list.key);
+    if (entry !== undefined && this.#cache.ageMs(entry) > maxAgeMs) this.#cache.refresh(list);
+  }
+
   /** @param name of what a refresh would load */
   #peekOutcome(entry: HeldEntry, name: string | undefined, isDerived: boolean): CacheOutcome | undefined {
     const cache = this.#cache;
@@ -133,14 +174,14 @@ export class ListCache {
   }
 
   /** How what is held may be served at once, if it may. A refresh that is due begins. */
-  #serve({ entry, source, isDerived }: Current): CacheOutcome | undefined {
+  #serve({ entry, source, isDerived }: Current, cause: Cause | undefined): CacheOutcome | undefined {
     const cache = this.#cache;
     if (cache.isFresh(entry)) {
-      if (cache.drawEarlyRefresh(entry)) this.#refresh(source);
+      if (cache.drawEarlyRefresh(entry)) this.#refresh(source, cause);
       return isDerived ? 'derived' : 'hit';
     }
     if (cache.mayServeStale(entry)) {
-      this.#refresh(source);
+      this.#refresh(source, cause);
       return 'stale';
     }
     // While loads of this entry pause, its callers do not make calls either.
@@ -164,18 +205,20 @@ export class ListCache {
   }
 
   /** Loads a list and answers with it, or with something stale when that fails. */
-  async #load(source: ListSource, current: Current | undefined, isForced: boolean): Promise<CacheAnswer> {
+  async #load(source: ListSource, current: Current | undefined, options: LoadOptions): Promise<CacheAnswer> {
+    const { isForced, cause } = options;
     // What an older list answers is kept current by loads of that list.
     const isOfList = !isForced && current?.isDerived === true;
     const toLoad = isOfList ? this.#wholeList : this.#chooseLoad(source, current === undefined);
-    const { promise, joined } = this.#startLoad(toLoad, isForced);
+    const { promise, joined } = this.#startLoad(toLoad, options);
     let loaded: Loaded;
     let derived: CachedResponse | undefined;
     try {
       loaded = await promise;
       if (toLoad !== source) {
         derived = await this.#deriveFromLoadedList(source);
-        loaded = derived === undefined ? await this.#loadByItself(source) : { ...loaded, response: derived };
+        loaded =
+          derived === undefined ? await this.#loadByItself(source, cause) : { ...loaded, response: derived };
       }
     } catch (error) {
       // What another replica has loaded may have come meanwhile.
@@ -203,13 +246,13 @@ export class ListCache {
   }
 
   /** Loads a name after the whole list answered nothing. */
-  #loadByItself(source: ListSource): Promise<Loaded> {
+  #loadByItself(source: ListSource, cause: Cause | undefined): Promise<Loaded> {
     this.#nameLoads.renew();
-    return this.#startLoad(source, false).promise;
+    return this.#startLoad(source, { isForced: false, cause }).promise;
   }
 
-  #startLoad(source: ListSource, isForced: boolean): Flight<Loaded> {
-    const flight = this.#cache.load(source, isForced);
+  #startLoad(source: ListSource, options: LoadOptions): Flight<Loaded> {
+    const flight = this.#cache.load(source, options);
     if (flight.joined) return flight;
     const awaited = { name: source.name, untilMs: this.#elapsed() + REFRESH_LOST_MS };
     const end = (): void => {
@@ -221,9 +264,9 @@ export class ListCache {
     return flight;
   }
 
-  #refresh(source: ListSource): void {
+  #refresh(source: ListSource, cause: Cause | undefined): void {
     const toLoad = this.#chooseLoad(source);
-    if (this.#cache.refresh(toLoad) && toLoad.name !== undefined) this.#nameLoads.spend();
+    if (this.#cache.refresh(toLoad, cause) && toLoad.name !== undefined) this.#nameLoads.spend();
   }
 
   /** Whether `#refresh` of this name would start nothing. */

@@ -1,3 +1,4 @@
+import type { Cause } from '../observability/trace-ids.ts';
 import type { LoadedBody } from './cached-response.ts';
 import { toCacheKey, toSharedKey } from './list-key.ts';
 import type { EntrySource } from './response-cache.ts';
@@ -12,8 +13,13 @@ export interface ListResource {
    * Gets the list of one name from upstream, or the whole list for undefined.
    *
    * @param onLate called with a list that comes after the load was given up
+   * @param cause the request that it is loaded for
    */
-  readonly load: (name: string | undefined, onLate: (loaded: LoadedBody) => void) => Promise<LoadedBody>;
+  readonly load: (
+    name: string | undefined,
+    onLate: (loaded: LoadedBody) => void,
+    cause?: Cause,
+  ) => Promise<LoadedBody>;
   /** Turns shared bytes back into what that load gave; undefined when it cannot have given them. */
   readonly revive: (name: string | undefined, body: Uint8Array<ArrayBuffer>) => LoadedBody | undefined;
 }
@@ -36,8 +42,8 @@ export class ListSource implements EntrySource {
     this.#resource = resource;
   }
 
-  load(onLate: (loaded: LoadedBody) => void): Promise<LoadedBody> {
-    return this.#resource.load(this.name, onLate);
+  load(onLate: (loaded: LoadedBody) => void, cause?: Cause): Promise<LoadedBody> {
+    return this.#resource.load(this.name, onLate, cause);
   }
 
   revive(body: Uint8Array<ArrayBuffer>): LoadedBody | undefined {

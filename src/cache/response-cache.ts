@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { TargetConfig } from '../config/config.ts';
+import type { Cause } from '../observability/trace-ids.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Flight, SingleFlight } from '../platform/single-flight.ts';
 import { type CachedResponse, etagOf, type LoadedBody } from './cached-response.ts';
@@ -50,7 +51,14 @@ export interface EntrySource extends FleetSource {
    *
    * @param onLate called with a value that comes after the load was given up
    */
-  load(onLate: (loaded: LoadedBody) => void): Promise<LoadedBody>;
+  load(onLate: (loaded: LoadedBody) => void, cause?: Cause): Promise<LoadedBody>;
+}
+
+export interface LoadOptions {
+  /** The value must be newer than what is held. */
+  readonly isForced: boolean;
+  /** The request that starts the load. */
+  readonly cause: Cause | undefined;
 }
 
 /** Result of a load. */
@@ -147,6 +155,20 @@ export class ResponseCache {
     return this.#platform.elapsed() >= entry.staleIfErrorUntilMs;
   }
 
+  /**
+   * Whether an entry may be reported, as the source of numbers: as long as it may be served, and in any case for so long
+   * after it was stored, but never when the credential is rejected for good.
+   */
+  mayReport(entry: HeldEntry, leastMs: number): boolean {
+    return this.#allowsStale() && (!this.isOver(entry) || this.ageMs(entry) < leastMs);
+  }
+
+  /** Time since an entry was stored, with the time that the machine was suspended. */
+  ageMs(entry: HeldEntry): number {
+    const lostMs = this.#hasTimeBeenLost(entry) ? this.#wallAheadMs() - entry.wallAheadMs : 0;
+    return this.#platform.elapsed() - entry.response.storedAtMs + lostMs;
+  }
+
   /** Whether loads of the entry's key pause after failures. */
   isPaused(entry: HeldEntry): boolean {
     return this.#platform.elapsed() < entry.pauseUntilMs;
@@ -171,10 +193,10 @@ export class ResponseCache {
    *
    * @returns true when a load was started
    */
-  refresh(source: EntrySource): boolean {
+  refresh(source: EntrySource, cause?: Cause): boolean {
     if (this.isRefreshHeldBack(source.key)) return false;
     const { aroundRefresh, reportFailure } = this.#options;
-    const work = () => this.#loadAndStore(source, false);
+    const work = () => this.#loadAndStore(source, { isForced: false, cause });
     const { promise, joined } = this.#fly(
       source,
       aroundRefresh === undefined ? work : () => aroundRefresh(work),
@@ -186,11 +208,9 @@ export class ResponseCache {
   /**
    * Starts the load of an entry or joins the one under way. A load belongs to the cache: it goes on when the caller
    * leaves. A failed one stores nothing.
-   *
-   * @param isForced the value must be newer than what is held
    */
-  load(source: EntrySource, isForced: boolean): Flight<Loaded> {
-    return this.#fly(source, () => this.#loadAndStore(source, isForced));
+  load(source: EntrySource, options: LoadOptions): Flight<Loaded> {
+    return this.#fly(source, () => this.#loadAndStore(source, options));
   }
 
   /**
@@ -203,6 +223,11 @@ export class ResponseCache {
     if (found === undefined || found.storedAtMs <= this.#heldSinceMs(source)) return;
     if (this.#held.has(source.key)) await this.#adopt(source, found);
     else this.#options.onNewest?.(source, await this.#toSharedResponse(found));
+  }
+
+  /** Where nothing is held of a key, takes in what another replica has shared, fresh or not, unless the credential is rejected. */
+  async adoptAbsent(source: EntrySource): Promise<void> {
+    if (this.#rejected === undefined) await this.#adoptAfterFailure(source);
   }
 
   #allowsStale(): boolean {
@@ -240,7 +265,7 @@ export class ResponseCache {
     return flight;
   }
 
-  async #loadAndStore(source: EntrySource, isForced: boolean): Promise<Loaded> {
+  async #loadAndStore(source: EntrySource, { isForced, cause }: LoadOptions): Promise<Loaded> {
     const { elapsed, random, waitUntil } = this.#platform;
     const { isRejection, wasSent } = this.#options;
     const previous = this.#held.peek(source.key);
@@ -256,8 +281,9 @@ export class ResponseCache {
       return { response: await this.#adopt(source, turn), isShared: true };
     const begunAtMs = elapsed();
     try {
-      const loaded = await source.load((late) =>
-        waitUntil(this.#holdLate(source, late, begunAtMs).catch(this.#options.reportFailure)),
+      const loaded = await source.load(
+        (late) => waitUntil(this.#holdLate(source, late, begunAtMs).catch(this.#options.reportFailure)),
+        cause,
       );
       const response = await this.#toResponse(loaded);
       this.#rejected = undefined;

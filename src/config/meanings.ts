@@ -9,7 +9,7 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   PORT: 'the port for callers',
   METRICS_PORT: 'the port of metrics; `0` turns them off',
   MAX_CONNECTIONS: 'most connections of callers at once; past it, idle ones make room for new ones',
-  CCE_REGION: 'upstream, by its region',
+  CCE_REGION: 'upstream, by its region; the label region of metrics',
   CCE_ENDPOINT: 'upstream, by its URL, which wins over the region; http only on loopback',
   HUAWEICLOUD_SDK_PROJECT_ID: 'the project id, sent when set; `auto` asks IAM',
   HUAWEICLOUD_SDK_IAM_ENDPOINT: 'IAM, for tests and special networks',

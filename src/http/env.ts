@@ -1,3 +1,4 @@
+import type { TraceIds } from '../observability/trace-ids.ts';
 import type { ProblemError } from './problem.ts';
 
 /** What is found out about one request on its way; it becomes the request's log line, metric and span. */
@@ -14,6 +15,8 @@ export interface RequestRecord {
   name: string | undefined;
   /** How the cache answered. */
   cache: string | undefined;
+  /** The trace that it belongs to. */
+  trace: TraceIds | undefined;
   /** The problem that the answer is. */
   problem: ProblemError | undefined;
 }
@@ -35,6 +38,7 @@ export function createRequestRecord(): RequestRecord {
     access: undefined,
     name: undefined,
     cache: undefined,
+    trace: undefined,
     problem: undefined,
   };
 }

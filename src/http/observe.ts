@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { routePath } from 'hono/route';
 import type { RequestFields } from '../observability/logger.ts';
+import { type TraceIds, traceIdOf } from '../observability/trace-ids.ts';
 import type { Platform } from '../platform/platform.ts';
 import { type AppEnv, createRequestRecord, type RequestRecord } from './env.ts';
 
@@ -26,9 +27,11 @@ export function reportAnswer(
   record: RequestRecord,
 ): void {
   metrics.requestAnswered(route, method, status, ms);
-  const { access, name, cache, subject, issuer, problem } = record;
+  const { access, name, cache, subject, issuer, problem, trace } = record;
   const fields: RequestFields = {
     requestId,
+    trace_id: trace?.traceId,
+    span_id: trace?.spanId,
     method,
     route,
     status,
@@ -47,11 +50,18 @@ export function reportAnswer(
   else logger.request(level, fields);
 }
 
+/** The caller's trace, where it sent one: no span of ours is in it. */
+export function traceOfCaller(traceparent: string | null | undefined): TraceIds | undefined {
+  const traceId = traceIdOf(traceparent);
+  return traceId === undefined ? undefined : { traceId, spanId: undefined };
+}
+
 /** Sets `c.var.record`, and reports every answer with what the request's way has written there. */
 export const observe = (platform: Pick<Platform, 'elapsed' | 'logger' | 'metrics'>) =>
   createMiddleware<AppEnv>(async (c, next) => {
     const startedAtMs = platform.elapsed();
     const record = createRequestRecord();
+    record.trace = traceOfCaller(c.req.raw.headers.get('traceparent'));
     c.set('record', record);
     await next();
     const { status } = c.res;

@@ -58,6 +58,7 @@ export function createImageCacheLists(target: Target): ImageCacheLists {
     platform,
   );
   metrics.observeCache(() => cache);
+  metrics.observeList({ region: config.region, now: platform.now, elapsed: platform.elapsed, cache });
   const encodedBodies: EncodedBodies | undefined =
     compress && createEncodedBodies(config.cache.maxBytes, { ...platform, compress });
   return {

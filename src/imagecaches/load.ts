@@ -1,5 +1,6 @@
 import type { LoadedBody } from '../cache/cached-response.ts';
 import { hasEqualBytes } from '../cache/has-equal-bytes.ts';
+import type { Cause } from '../observability/trace-ids.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import { UpstreamError } from '../vendor/upstream-error.ts';
@@ -20,7 +21,7 @@ const MAX_LOGGED_DROPS = 20;
 export function imageCachesLoader(
   upstream: UpstreamClient,
   platform: Pick<TargetPlatform, 'logger' | 'metrics'>,
-): (name: string | undefined, onLate?: (loaded: LoadedBody) => void) => Promise<LoadedBody> {
+): (name: string | undefined, onLate?: (loaded: LoadedBody) => void, cause?: Cause) => Promise<LoadedBody> {
   const decode = (body: Uint8Array): readonly ImageCache[] => {
     const entries = parseImageCaches(body);
     const { imageCaches, dropped } = sanitiseImageCaches(entries);
@@ -30,11 +31,11 @@ export function imageCachesLoader(
       throw new UpstreamError('upstream_failed', { reason: 'not_the_model' });
     return imageCaches;
   };
-  return async (name, onLate) => {
+  return async (name, onLate, cause) => {
     const query = name === undefined ? [] : ([['name', name]] as const);
     const toLoaded = (imageCaches: readonly ImageCache[]) => toLoadedBody(name, imageCaches);
     const lateLoaded = onLate && ((late: readonly ImageCache[]) => onLate(toLoaded(late)));
-    return toLoaded(await upstream.get('/v5/imagecaches', query, decode, lateLoaded));
+    return toLoaded(await upstream.get('/v5/imagecaches', query, decode, lateLoaded, cause));
   };
 }
 

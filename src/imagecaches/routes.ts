@@ -26,7 +26,8 @@ export function imageCaches(
     record.name = name;
     const isForced =
       asksForRefresh(headers.get('cache-control')) && c.get('caller').scopes.includes(refreshScope);
-    const found = await cache.read(name, { forceRefresh: isForced });
+    const cause = { requestId: c.get('requestId'), traceId: record.trace?.traceId };
+    const found = await cache.read(name, { forceRefresh: isForced, cause });
     const nowMs = elapsed();
     metrics.cacheAnswered(found.outcome, nowMs - found.response.storedAtMs);
     record.cache = found.outcome;

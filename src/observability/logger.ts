@@ -12,6 +12,10 @@ export interface Logger {
 export interface RequestFields {
   /** Letters, digits, `-` and `_`. */
   readonly requestId: string;
+  /** Hexadecimal digits, by OpenTelemetry's names for logs. The id of the caller's trace, or of ours. */
+  readonly trace_id?: string | undefined;
+  /** Of the request's span, where it is exported. */
+  readonly span_id?: string | undefined;
   readonly method: string;
   /** The pattern of the route. */
   readonly route: string;

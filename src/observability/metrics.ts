@@ -47,6 +47,21 @@ export type SharedLack = 'scripting' | 'channels';
  */
 export type SharedFault = RedisWord | 'unreachable' | 'timeout' | 'location' | 'other' | SharedLack;
 
+/** The whole list that a target holds, as the source of numbers. */
+export interface ReportedList {
+  /** Of the label; undefined where it is not known. */
+  readonly region: string | undefined;
+  readonly now: () => number;
+  readonly elapsed: () => number;
+  /** See ListCache. */
+  readonly cache: {
+    peekWholeList(
+      leastMs: number,
+    ): { readonly body: Uint8Array<ArrayBuffer>; readonly ageMs: number } | undefined;
+    refreshWholeList(maxAgeMs: number): void;
+  };
+}
+
 /** What one target reports. */
 export interface TargetMetrics {
   /** A list was served, `ageMs` after it was stored. */
@@ -69,6 +84,8 @@ export interface TargetMetrics {
   sharedEntryRejected(): void;
   /** A source of the gauges of held lists, read at each scrape; the caches of a target are added up. */
   observeCache(read: () => { readonly entries: number; readonly bytes: number }): void;
+  /** The source of the gauges of what is in the list, read at each scrape, which may refresh it. */
+  observeList(list: ReportedList): void;
 }
 
 /**
@@ -108,4 +125,5 @@ export const NO_METRICS: Metrics & TargetMetrics = Object.freeze({
   credentialLoaded: ignore,
   sharedEntryRejected: ignore,
   observeCache: ignore,
+  observeList: ignore,
 });

@@ -1,9 +1,18 @@
-/** What a span may be given: values of ours, never a header, a body or a URL with a query. */
+import type { TraceIds } from './trace-ids.ts';
+
+/** What a span may be given: values of ours or checked by us, never a header, a body, or a path or query as sent. */
 export interface ActiveSpan {
+  /** For log lines. */
+  readonly ids: TraceIds;
   setAttribute(name: string, value: string | number | boolean): void;
-  /** Marks it as failed, with a fixed word of ours, which becomes `error.type`. */
+  /** Marks it as failed, with a status or a fixed word of ours, which becomes `error.type`. */
   fail(reason: string): void;
 }
+
+export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
+
+/** Of the spans of a request and of the calls that are made for it: the `requestId` of log lines. */
+export const REQUEST_ID_ATTRIBUTE = 'imagecaches.request_id';
 
 export interface SpanOptions {
   readonly name: string;
@@ -13,7 +22,7 @@ export interface SpanOptions {
   readonly parentHeaders?: { get(name: string): string | null };
   /** Begins a trace of its own, linked to the span that the work would otherwise have been a child of. */
   readonly beginsTrace?: boolean;
-  readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  readonly attributes?: SpanAttributes;
   /** A decision of this tracer on the same headers, so that it is not drawn a second time. */
   readonly decision?: TraceDecision | undefined;
 }
@@ -21,8 +30,9 @@ export interface SpanOptions {
 /** Whether a request will be traced. */
 export interface TraceDecision {
   readonly isSampled: boolean;
-  /** The id of the trace that it begins; undefined where it continues the caller's. */
-  readonly traceId: string | undefined;
+  readonly traceId: string;
+  /** The trace is the caller's; else it begins with the request. */
+  readonly isContinued: boolean;
 }
 
 /**

@@ -1,6 +1,8 @@
 import type { CredentialProvider } from '../credentials/provider.ts';
 import type { KeyProofs, KeyVerdict } from '../fleet/key-proofs.ts';
 import { describeError } from '../observability/describe-error.ts';
+import type { Cause, TraceIds } from '../observability/trace-ids.ts';
+import { REQUEST_ID_ATTRIBUTE } from '../observability/tracing.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
@@ -67,6 +69,8 @@ export interface Call<Value> {
   readonly decode: (body: Uint8Array) => Value;
   /** Told the value of an attempt that was given up before it came. */
   readonly onLate: ((value: Value) => void) | undefined;
+  /** The request that it is made for. */
+  readonly cause: Cause | undefined;
 }
 
 /**
@@ -82,13 +86,17 @@ export interface AttemptRecord {
   skewMs: number;
   /** Written right before the fetch; undefined: it was not sent. */
   sentAtMs: number | undefined;
+  /** The request that it is made for, for its log line. */
+  readonly cause: Cause | undefined;
+  /** Of its span. */
+  trace: TraceIds | undefined;
   /** Written by `exchange` alone. */
   readonly wire: WireRecord;
 }
 
 /** The record of an attempt that has not begun. */
-export function createAttemptRecord(number: number): AttemptRecord {
-  return { number, credential: undefined, skewMs: 0, sentAtMs: undefined, wire: {} };
+export function createAttemptRecord(number: number, cause?: Cause): AttemptRecord {
+  return { number, credential: undefined, skewMs: 0, sentAtMs: undefined, cause, trace: undefined, wire: {} };
 }
 
 /**
@@ -240,18 +248,27 @@ async function sign<Value>(
 /** Sends inside a span, where calls are traced. It opens behind the guards: what they hold back has none. */
 function inSpan<Value>(
   { parts: { tracer }, spanAttributes }: AttemptContext,
-  { spanName }: Call<Value>,
-  { number, wire }: AttemptRecord,
+  { spanName, url, cause }: Call<Value>,
+  record: AttemptRecord,
   work: () => Promise<Value>,
 ): Promise<Value> {
   if (tracer === undefined) return work();
-  const attributes =
-    number === 1 ? spanAttributes : { ...spanAttributes, 'http.request.resend_count': number - 1 };
+  const { number, wire } = record;
+  const attributes = {
+    ...spanAttributes,
+    // An endpoint has no user name or password, and a query nothing but a valid name.
+    'url.full': url,
+    ...(number > 1 && { 'http.request.resend_count': number - 1 }),
+    ...(cause && { [REQUEST_ID_ATTRIBUTE]: cause.requestId }),
+  };
   return tracer.inSpan({ name: spanName, kind: 'client', attributes }, async (span) => {
+    record.trace = span.ids;
     try {
       return await work();
     } catch (error) {
-      span.fail(error instanceof UpstreamError ? error.reason : 'internal');
+      const { status = 0 } = wire;
+      if (status >= 400) span.fail(String(status));
+      else span.fail(error instanceof UpstreamError ? error.reason : 'internal');
       throw error;
     } finally {
       if (wire.status !== undefined) span.setAttribute('http.response.status_code', wire.status);
@@ -283,12 +300,15 @@ function report(parts: AttemptParts, record: AttemptRecord, failure?: UpstreamEr
 /** @returns the milliseconds since it was sent */
 function log(
   { elapsed, logger }: AttemptParts,
-  { number, sentAtMs, wire }: AttemptRecord,
+  { number, sentAtMs, cause, trace, wire }: AttemptRecord,
   failure: UpstreamError | undefined,
   message: string,
 ): number {
   const ms = Math.round(elapsed() - (sentAtMs as number));
   const fields = {
+    requestId: cause?.requestId,
+    trace_id: trace?.traceId ?? cause?.traceId,
+    span_id: trace?.spanId,
     attempt: number,
     ms,
     status: wire.status,

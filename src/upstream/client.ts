@@ -1,4 +1,5 @@
 import type { TargetConfig } from '../config/config.ts';
+import type { Cause } from '../observability/trace-ids.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import { buildCanonicalQueryString } from '../signing/canonical-request.ts';
@@ -47,6 +48,7 @@ export interface UpstreamClient {
    * @param decode turns the body of a 200 into a value; its UpstreamError counts as a failed attempt
    * @param onLate told the value of each attempt that was given up and answered within 30 seconds after that, as if it
    *   had come in time. By then the promise has settled, or another attempt is under way; what it throws is logged
+   * @param cause the request that it is called for
    * @throws UpstreamError when the attempts or the deadline are used up
    */
   get<Value>(
@@ -54,6 +56,7 @@ export interface UpstreamClient {
     query: QueryPairs,
     decode: (body: Uint8Array) => Value,
     onLate?: (value: Value) => void,
+    cause?: Cause,
   ): Promise<Value>;
 }
 
@@ -100,7 +103,7 @@ export function createUpstreamClient(
       if (client.guards.hasAccepted) return 'accepted';
       return client.rejected === undefined ? 'unknown' : 'rejected';
     },
-    async get(path, query, decode, onLate) {
+    async get(path, query, decode, onLate, cause) {
       const queryString = query.length === 0 ? '' : `?${buildCanonicalQueryString(query)}`;
       return getWithRetry(client, {
         spanName: `GET ${path}`,
@@ -108,6 +111,7 @@ export function createUpstreamClient(
         url: config.endpoint + path + queryString,
         decode,
         onLate,
+        cause,
       });
     },
   };
@@ -121,7 +125,7 @@ async function getWithRetry<Value>(client: Client, call: Call<Value>): Promise<V
   let first: UpstreamError | undefined;
   let wasReused = false;
   for (let number = 1; ; number += 1) {
-    const record = createAttemptRecord(number);
+    const record = createAttemptRecord(number, call.cause);
     let failure: UpstreamError;
     try {
       return await attempt(client, call, record, deadlineAtMs);
@@ -220,5 +224,7 @@ function serverAttributes({ hostname, port, protocol }: URL): Record<string, str
   return {
     'server.address': hostname.replace(/^\[|\]$/g, ''),
     'server.port': port === '' ? defaultPort : Number(port),
+    // Of Node's connections, which are not allowed another. Nothing is traced elsewhere.
+    'network.protocol.version': '1.1',
   };
 }

@@ -68,6 +68,19 @@ export function cceEndpointForRegion(region: string): string | undefined {
   return KNOWN_REGIONS.has(region) ? `https://cce.${region}.${domainOf(region)}` : undefined;
 }
 
+/** Ids of regions are two letters, a place and a number. */
+const CCE_HOST = /^https:\/\/cce\.([a-z]{2}(?:-[a-z]+)+-\d{1,3})\./;
+
+/**
+ * The region that an endpoint of CCE names, known to this version or not: `https://cce.cn-north-4.myhuaweicloud.com` is in
+ * cn-north-4.
+ *
+ * @returns undefined when its host is none of the vendor's form
+ */
+export function regionOfCceEndpoint(endpoint: string): string | undefined {
+  return CCE_HOST.exec(endpoint)?.[1];
+}
+
 /**
  * The IAM endpoint that serves a region: scheme and host, no slash at the end.
  *

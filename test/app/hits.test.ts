@@ -1,6 +1,6 @@
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { getRequestListener } from '@hono/node-server';
+import { getRequestListener, type Http2Bindings, type HttpBindings } from '@hono/node-server';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HitRequest } from '../../src/hits.ts';
@@ -9,7 +9,7 @@ import type { TraceDecision, Tracer } from '../../src/observability/tracing.ts';
 import { compress } from '../../src/runtime/node/platform/compress.ts';
 import { answerHit, type TraceDecisions } from '../../src/runtime/node/server/answer-hit.ts';
 import { checkTarget } from '../../src/runtime/node/server/check-target.ts';
-import { createRecordingTracer } from '../support/recording-tracer.ts';
+import { createRecordingTracer, RECORDED_SPAN_ID } from '../support/recording-tracer.ts';
 import { createTestKey, signTestToken } from '../support/test-keys.ts';
 import { createTestService, type TestService, vendorEntry, vendorList } from '../support/test-service.ts';
 
@@ -45,7 +45,10 @@ class TwoWays {
     this.service = service;
     this.authorization = authorization;
     this.#counted = counted;
-    const toApp = getRequestListener(service.app.fetch, {
+    // As http-server.ts does it.
+    const fetch = (request: Request, env: HttpBindings | Http2Bindings) =>
+      service.app.fetch(request, { ...env, httpVersion: env.incoming.httpVersion });
+    const toApp = getRequestListener(fetch, {
       hostname: '127.0.0.1',
       errorHandler: () => new Response('not a request', { status: 400 }),
     });
@@ -353,6 +356,17 @@ describe('with CORS origins', () => {
   });
 });
 
+describe('without tracing', () => {
+  it.each([
+    ['00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00', '0af7651916cd43dd8448eb211c80319c'],
+    ['0af7651916cd43dd8448eb211c80319c', undefined],
+  ])('the log line of a hit with the traceparent %s has the trace %s', async (traceparent, traceId) => {
+    const answer = await ways.asCaller({ headers: { traceparent } });
+    expect(answer.isHit).toBe(true);
+    expect(answer.logged).toMatchObject([{ fields: { trace_id: traceId, span_id: undefined } }]);
+  });
+});
+
 describe('with tracing', () => {
   const request = (headers: Readonly<Record<string, string>>): HitRequest => ({
     method: 'GET',
@@ -364,7 +378,7 @@ describe('with tracing', () => {
     const { tracer, spans } = createRecordingTracer();
     const decisions: TraceDecision[] = [];
     const decide = () => {
-      const decision = { isSampled, traceId: `${decisions.length}`.padStart(32, '0') };
+      const decision = { isSampled, traceId: `${decisions.length}`.padStart(32, '0'), isContinued: false };
       decisions.push(decision);
       return decision;
     };
@@ -385,9 +399,26 @@ describe('with tracing', () => {
       expect(spans).toHaveLength(2);
       expect(spans[0]).toEqual(spans[1]);
       expect(spans[0]).toMatchObject({ name: `${method} /imagecaches`, traceparent, isEnded: true });
+      expect(spans[0]?.attributes).toMatchObject({
+        'imagecaches.request_id': 'the-same-for-both',
+        'network.protocol.version': '1.1',
+        'url.path': '/imagecaches',
+        'url.scheme': 'http',
+      });
+      expect(answer.logged).toMatchObject([
+        { fields: { trace_id: '0af7651916cd43dd8448eb211c80319c', span_id: RECORDED_SPAN_ID } },
+      ]);
     }
     // One for each hit: the server that only knows the app asks for none.
     expect(decisions).toHaveLength(2);
+  });
+
+  it('a hit of a name has the name as its query', async () => {
+    const { own, spans } = await traced(true);
+    expect((await own.asCaller({ target: '/imagecaches?name=db' })).isHit).toBe(true);
+    expect(spans).toHaveLength(2);
+    expect(spans[0]).toEqual(spans[1]);
+    expect(spans[0]?.attributes).toMatchObject({ 'url.path': '/imagecaches', 'url.query': 'name=db' });
   });
 
   it('a request that the limit leaves to the app brings its decision', async () => {
@@ -406,6 +437,8 @@ describe('with tracing', () => {
     expect(own.service.app.hits(request({ authorization: own.authorization }))?.status).toBe(200);
     expect(spans).toEqual([]);
     expect(decisions).toHaveLength(1);
+    const { fields } = own.service.logger.lines.at(-1) ?? {};
+    expect(fields).toMatchObject({ trace_id: decisions[0]?.traceId, span_id: undefined });
   });
 
   it('what cannot be a hit is not decided on', async () => {

@@ -47,11 +47,13 @@ async function setUp() {
     {
       ...config.target,
       name: 'north',
+      region: 'cn-north-4',
       upstream: { ...config.target.upstream, endpoint: NORTH },
     },
     {
       ...config.target,
       name: 'south',
+      region: 'cn-south-1',
       upstream: { ...config.target.upstream, endpoint: SOUTH },
     },
   ];
@@ -125,6 +127,10 @@ describe('two targets side by side', () => {
     expect(await series('imagecaches_cache_entries')).toEqual([
       'imagecaches_cache_entries{target="north"} 1',
       'imagecaches_cache_entries{target="south"} 1',
+    ]);
+    expect(await series('imagecaches_image_caches_used')).toEqual([
+      'imagecaches_image_caches_used{target="north",region="cn-north-4"} 1',
+      'imagecaches_image_caches_used{target="south",region="cn-south-1"} 1',
     ]);
     for (const [name, ask] of hits) {
       const hit = ask({

@@ -10,6 +10,11 @@ const DOCS = new URL('../../docs/', import.meta.url);
 const ADDED_METRICS = ['up'];
 const ADDED_LABELS = ['job', 'instance', 'le', 'namespace', 'pod'];
 
+/** As it is held. */
+const LIST = new TextEncoder().encode(
+  JSON.stringify({ image_caches: [{ status: 'Available', expires_at: '2024-12-02T06:32:34.923248Z' }] }),
+);
+
 interface Alert {
   readonly alert: string;
   readonly expr: string;
@@ -52,6 +57,12 @@ beforeAll(async () => {
   metrics.sharedStoreChanged(false, ['OOM']);
   prometheus.connectionOpened('plain');
   target.observeCache(() => ({ entries: 1, bytes: 1 }));
+  target.observeList({
+    region: 'cn-north-4',
+    now: () => 0,
+    elapsed: () => 0,
+    cache: { peekWholeList: () => ({ body: LIST, ageMs: 0 }), refreshWholeList: () => undefined },
+  });
   const text = await prometheus.render();
   const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   exported = {
@@ -89,8 +100,17 @@ describe('expressions for operators', () => {
       expect(selectors.length, alert).toBe(namesIn(expr).metrics.length);
       for (const [, labels] of selectors) expect(labels, alert).toMatch(/^job="imagecaches-bff"/);
       for (const [grouping] of expr.matchAll(/\b(?:by|on) \([^)]*\)/g))
-        expect(grouping, alert).toMatch(/\(namespace, job(?:, instance)?\)/);
+        expect(grouping, alert).toMatch(/\(namespace, job(?:, (?:instance|region))?\)/);
     }
+  });
+
+  it('of what is in the lists are never added up over replicas', () => {
+    const ofLists = alerts.filter(({ expr }) => expr.includes('imagecaches_image_caches'));
+    expect(ofLists).toHaveLength(3);
+    for (const { expr } of ofLists) expect(expr).toMatch(/^max by \(namespace, job, region\) \(/);
+    const shown = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+    for (const expr of shown.filter((each) => /imagecaches_(?:image_caches|list_)/.test(each)))
+      expect(expr).toMatch(/^(?:max|min)(?: by \((?:status, )?region\))? \(/);
   });
 
   it('would be found out if they did not', () => {

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { createRecordingTracer, type RecordedSpan } from '../support/recording-tracer.ts';
+import {
+  createRecordingTracer,
+  RECORDED_SPAN_ID,
+  RECORDED_TRACE_ID,
+  type RecordedSpan,
+} from '../support/recording-tracer.ts';
 import { createTestService, vendorEntry, vendorList } from '../support/test-service.ts';
 
 const CALLERS_TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
@@ -14,7 +19,9 @@ async function setUp(environment: Record<string, string> = {}) {
 describe('the span of a request', () => {
   it('continues the trace of the caller and is the parent of the call upstream that it waits for', async () => {
     const { service, spans } = await setUp();
-    await service.get('/imagecaches?name=web-base', { headers: { traceparent: CALLERS_TRACE } });
+    await service.get('/imagecaches?name=web-base', {
+      headers: { traceparent: CALLERS_TRACE, 'x-request-id': 'mine' },
+    });
     expect(spans).toHaveLength(2);
     const [server, client] = spans as [RecordedSpan, RecordedSpan];
     expect(server).toEqual({
@@ -24,6 +31,12 @@ describe('the span of a request', () => {
         'http.request.method': 'GET',
         'http.route': '/imagecaches',
         'http.response.status_code': 200,
+        'imagecaches.request_id': 'mine',
+        'server.address': '127.0.0.1',
+        'server.port': 8080,
+        'url.path': '/imagecaches',
+        'url.query': 'name=web-base',
+        'url.scheme': 'http',
       },
       traceparent: CALLERS_TRACE,
       parent: undefined,
@@ -38,7 +51,10 @@ describe('the span of a request', () => {
         'http.request.method': 'GET',
         'server.address': 'cce.example.test',
         'server.port': 443,
+        'network.protocol.version': '1.1',
         'http.response.status_code': 200,
+        'imagecaches.request_id': 'mine',
+        'url.full': 'https://cce.example.test/v5/imagecaches?name=web-base',
       },
       traceparent: undefined,
       parent: server,
@@ -70,9 +86,14 @@ describe('the span of a request', () => {
       attributes: { 'http.response.status_code': 502 },
     });
     expect(named('GET /v5/imagecaches')[0]).toMatchObject({
-      failure: 'status',
+      failure: '404',
       attributes: { 'http.response.status_code': 404 },
     });
+    service.upstream = () => {
+      throw new TypeError('fetch failed');
+    };
+    await service.get('/imagecaches');
+    expect(named('GET /v5/imagecaches').at(-1)).toMatchObject({ failure: 'connection' });
     spans.splice(0);
     expect((await service.get('/imagecaches', { headers: { authorization: 'Bearer x' } })).status).toBe(401);
     expect((await service.get('/imagecaches?name=')).status).toBe(400);
@@ -98,13 +119,18 @@ describe('the span of a request', () => {
     expect(spans).toEqual([]);
   });
 
-  it('holds no word that a caller sent', async () => {
+  it('holds no word that a caller sent but the id of the request and a valid name', async () => {
     const { service, spans } = await setUp();
-    await service.get('/imagecaches?name=planted-name', {
-      headers: { 'x-request-id': 'planted-id', 'user-agent': 'planted-agent', baggage: 'planted=1' },
-    });
-    await service.get('/planted-path?planted=1');
-    expect(JSON.stringify(spans.map(({ name, attributes }) => [name, attributes]))).not.toContain('planted');
+    const headers = { 'x-request-id': 'planted.id', 'user-agent': 'planted-agent', baggage: 'planted=1' };
+    await service.get('/imagecaches?name=PLANTED', { headers });
+    await service.get('/imagecaches?name=a&name=planted', { headers });
+    await service.get('/planted-path?planted=1', { headers: { host: 'planted.test' } });
+    expect(spans.map(({ attributes }) => [attributes['url.path'], attributes['url.query']])).toEqual([
+      ['/imagecaches', 'REDACTED'],
+      ['/imagecaches', 'REDACTED'],
+      ['/REDACTED', 'REDACTED'],
+    ]);
+    expect(JSON.stringify(spans.map(({ name, attributes }) => [name, attributes]))).not.toMatch(/planted/i);
   });
 });
 
@@ -149,5 +175,62 @@ describe('the call upstream', () => {
     await service.get('/imagecaches');
     await Promise.all(service.background);
     expect(named('refresh /imagecaches')[0]).toMatchObject({ failure: 'status', isEnded: true });
+  });
+});
+
+describe('the log', () => {
+  const linesOf = (service: Awaited<ReturnType<typeof setUp>>['service']) =>
+    service.logger.lines
+      .filter(({ message }) => message === 'request' || message === 'upstream call')
+      .map(({ message, fields: { requestId, trace_id, span_id } }) => [
+        message,
+        requestId,
+        trace_id,
+        span_id,
+      ]);
+  const CALLERS_TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
+
+  it('names the request, the trace and the span in the lines of requests and of calls upstream', async () => {
+    const { service } = await setUp();
+    await service.get('/imagecaches', { headers: { traceparent: CALLERS_TRACE, 'x-request-id': 'mine' } });
+    expect(linesOf(service)).toEqual([
+      ['upstream call', 'mine', RECORDED_TRACE_ID, RECORDED_SPAN_ID],
+      ['request', 'mine', CALLERS_TRACE_ID, RECORDED_SPAN_ID],
+    ]);
+  });
+
+  it('names the caller’s trace where nothing is traced, of probes too', async () => {
+    const service = await createTestService();
+    const headers = { traceparent: CALLERS_TRACE, 'x-request-id': 'mine' };
+    await service.get('/imagecaches?name=a', { headers });
+    await service.get('/livez', { headers });
+    await service.get('/imagecaches', { headers: { ...headers, traceparent: 'PLANTED' } });
+    expect(linesOf(service)).toEqual([
+      ['upstream call', 'mine', CALLERS_TRACE_ID, undefined],
+      ['request', 'mine', CALLERS_TRACE_ID, undefined],
+      ['request', 'mine', CALLERS_TRACE_ID, undefined],
+      ['upstream call', 'mine', undefined, undefined],
+      ['request', 'mine', undefined, undefined],
+    ]);
+  });
+
+  it('names the first of those who wait for a call, each attempt of it, and who started a refresh', async () => {
+    const service = await createTestService();
+    const answer = Promise.withResolvers<Response>();
+    service.upstream = (_call, index) => (index === 0 ? answer.promise : vendorList(vendorEntry()));
+    const authorization = `Bearer ${await service.token()}`;
+    const get = (id: string) =>
+      service.get('/imagecaches', { headers: { authorization, 'x-request-id': id } });
+    const first = get('first');
+    await service.arrived(1);
+    const second = get('second');
+    answer.resolve(new Response('', { status: 500 }));
+    await service.clock.advance(1000);
+    await Promise.all([first, second]);
+    await service.clock.advance(31_000);
+    await get('third');
+    await Promise.all(service.background);
+    const calls = linesOf(service).filter(([message]) => message === 'upstream call');
+    expect(calls.map(([, requestId]) => requestId)).toEqual(['first', 'first', 'third']);
   });
 });

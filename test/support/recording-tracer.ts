@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { traceIdOf } from '../../src/observability/trace-ids.ts';
 import type { SpanOptions, Tracer } from '../../src/observability/tracing.ts';
 
 export interface RecordedSpan {
@@ -21,6 +22,10 @@ export interface RecordingTracer {
   readonly spans: RecordedSpan[];
 }
 
+/** Trace and span of every request that brings no trace of its own. */
+export const RECORDED_TRACE_ID = 'a'.repeat(32);
+export const RECORDED_SPAN_ID = 'b'.repeat(16);
+
 /** A tracer without OpenTelemetry: it only writes down what the core asks of one. */
 export function createRecordingTracer(): RecordingTracer {
   const spans: RecordedSpan[] = [];
@@ -28,7 +33,7 @@ export function createRecordingTracer(): RecordingTracer {
   return {
     spans,
     tracer: {
-      decide: () => ({ isSampled: true, traceId: undefined }),
+      decide: () => ({ isSampled: true, traceId: RECORDED_TRACE_ID, isContinued: false }),
       inSpan<Result>(options: SpanOptions, work: Parameters<Tracer['inSpan']>[1]): Result {
         const current = options.parentHeaders === undefined ? active.getStore() : undefined;
         const span: RecordedSpan = {
@@ -47,6 +52,10 @@ export function createRecordingTracer(): RecordingTracer {
         };
         const result = active.run(span, () =>
           work({
+            ids: {
+              traceId: traceIdOf(span.traceparent) ?? RECORDED_TRACE_ID,
+              spanId: RECORDED_SPAN_ID,
+            },
             setAttribute: (name, value) => {
               span.attributes[name] = value;
             },

@@ -751,11 +751,13 @@ describe('traces', () => {
       'http.request.method': 'GET',
       'server.address': '::1',
       'server.port': 8080,
+      'network.protocol.version': '1.1',
+      'url.full': 'http://[::1]:8080/v5/imagecaches',
       'http.response.status_code': 500,
     };
     expect(spans).toMatchObject([
-      { kind: 'client', failure: 'status', isEnded: true },
-      { kind: 'client', failure: 'status', isEnded: true },
+      { kind: 'client', failure: '500', isEnded: true },
+      { kind: 'client', failure: '500', isEnded: true },
     ]);
     expect(spans.map((span) => span.attributes)).toEqual([
       attributes,
@@ -769,6 +771,10 @@ describe('traces', () => {
     await client.get('/v5/imagecaches', [['name', 'web']], () => 'value');
     await client.get('/v3/clusters', [], () => 'value');
     expect(spans.map(({ name }) => name)).toEqual(['GET /v5/imagecaches', 'GET /v3/clusters']);
+    expect(spans.map(({ attributes }) => attributes['url.full'])).toEqual([
+      'https://gateway.example.test/cloud/v5/imagecaches?name=web',
+      'https://gateway.example.test/cloud/v3/clusters',
+    ]);
   });
 
   it('have none for an attempt that was not sent', async () => {

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { cceEndpointForRegion, iamEndpointForRegion } from '../../vendor/regions.ts';
+import { cceEndpointForRegion, iamEndpointForRegion, regionOfCceEndpoint } from '../../vendor/regions.ts';
 import { endpoint } from '../forms.ts';
 import type { SettingGroup, Settings } from '../read-settings.ts';
 import { type SettingRows, wholeNumber } from '../setting.ts';
@@ -49,6 +49,8 @@ export interface ProjectLookupConfig {
 }
 
 export interface UpstreamPart {
+  /** CCE_REGION, else what the endpoint's host says of it; undefined where that is no name of the vendor's. */
+  readonly region: string | undefined;
   readonly upstream: {
     /** Scheme, host and port, and a base path where a gateway needs one; no slash at the end. */
     readonly endpoint: string;
@@ -88,10 +90,12 @@ export const upstreamGroup: SettingGroup<UpstreamRows, UpstreamPart> = {
 
   toConfig: (settings) => {
     const { values } = settings;
+    // One of the two is there, and the region is known.
+    const endpoint = values.CCE_ENDPOINT ?? (cceEndpointForRegion(values.CCE_REGION as string) as string);
     return {
+      region: values.CCE_REGION ?? regionOfCceEndpoint(endpoint),
       upstream: {
-        // One of the two is there, and the region is known.
-        endpoint: values.CCE_ENDPOINT ?? (cceEndpointForRegion(values.CCE_REGION as string) as string),
+        endpoint,
         projectId: isProjectLookedUp(settings) ? undefined : values.HUAWEICLOUD_SDK_PROJECT_ID,
         connectTimeoutMs: values.UPSTREAM_CONNECT_TIMEOUT_MS,
         attemptTimeoutMs: values.UPSTREAM_ATTEMPT_TIMEOUT_MS,

@@ -138,10 +138,14 @@ export function createScriptedUpstream(
       return call.gate.promise;
     },
     tracer: {
-      decide: () => ({ isSampled: false, traceId: undefined }),
+      decide: () => ({ isSampled: false, traceId: '', isContinued: false }),
       inSpan({ kind }, work) {
         const before = calls.length;
-        const result = work({ setAttribute: () => undefined, fail: () => undefined });
+        const result = work({
+          ids: { traceId: '', spanId: undefined },
+          setAttribute: () => undefined,
+          fail: () => undefined,
+        });
         const call = calls[before];
         // The work of the span of a call sends it at once, and ends when nobody waits for it any longer.
         if (kind === 'client' && result instanceof Promise && call !== undefined)

@@ -19,6 +19,8 @@ export interface ReceivedSpan {
   readonly status: number;
   readonly links: readonly string[];
   readonly resource: Readonly<Record<string, unknown>>;
+  /** Of the resource, and of the scope. */
+  readonly schemaUrls: readonly (string | undefined)[];
 }
 
 export interface OtlpReceiver {
@@ -42,7 +44,9 @@ interface OtlpAttribute {
 interface OtlpBody {
   readonly resourceSpans: readonly {
     readonly resource: { readonly attributes: readonly OtlpAttribute[] };
+    readonly schemaUrl?: string;
     readonly scopeSpans: readonly {
+      readonly schemaUrl?: string;
       readonly spans: readonly {
         readonly traceId: string;
         readonly spanId: string;
@@ -98,8 +102,8 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
 }
 
 function spansOf({ resourceSpans }: OtlpBody): ReceivedSpan[] {
-  return resourceSpans.flatMap(({ resource, scopeSpans }) =>
-    scopeSpans.flatMap(({ spans }) =>
+  return resourceSpans.flatMap(({ resource, schemaUrl, scopeSpans }) =>
+    scopeSpans.flatMap(({ spans, schemaUrl: schemaUrlOfScope }) =>
       spans.map((span) => ({
         traceId: span.traceId,
         spanId: span.spanId,
@@ -111,6 +115,7 @@ function spansOf({ resourceSpans }: OtlpBody): ReceivedSpan[] {
         status: span.status?.code ?? 0,
         links: (span.links ?? []).map(({ traceId, spanId }) => `${traceId} ${spanId}`),
         resource: valuesOf(resource.attributes),
+        schemaUrls: [schemaUrl, schemaUrlOfScope],
       })),
     ),
   );

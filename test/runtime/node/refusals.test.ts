@@ -46,16 +46,20 @@ describe('what never reaches the app', () => {
     expect(await exchangeRaw(port, `${LIVE}Connection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  it('keeps the id of a request that could be read', async () => {
+  it('keeps the id of a request that could be read, and its trace', async () => {
     const { port, counted, service } = await startHttpService();
+    const id =
+      'X-Request-Id: my-id\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n';
     for (const bytes of [
-      'GET /livez HTTP/1.1\r\nX-Request-Id: my-id\r\n\r\n',
-      `${LIVE}Expect: junk\r\nX-Request-Id: my-id\r\n\r\n`,
-      'CONNECT a:443 HTTP/1.1\r\nHost: a\r\nX-Request-Id: my-id\r\n\r\n',
+      `GET /livez HTTP/1.1\r\n${id}`,
+      `${LIVE}Expect: junk\r\n${id}`,
+      `CONNECT a:443 HTTP/1.1\r\nHost: a\r\n${id}`,
     ])
       expect(await exchangeRaw(port, bytes)).toContain('"instance":"my-id"');
     expect(counted).toHaveLength(3);
-    expect(service.logger.lines.map(({ fields }) => fields.requestId)).toEqual(['my-id', 'my-id', 'my-id']);
+    expect(service.logger.lines.map(({ fields: { requestId, trace_id } }) => [requestId, trace_id])).toEqual(
+      Array(3).fill(['my-id', '0af7651916cd43dd8448eb211c80319c']),
+    );
   });
 });
 

@@ -2,9 +2,13 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createLogger } from '../../../src/runtime/node/telemetry/logger.ts';
 
+const hex = (digits: number) =>
+  fc.option(fc.stringMatching(new RegExp(`^[0-9a-f]{${digits}}$`)), { nil: undefined });
 const word = fc.option(fc.string({ unit: 'binary', maxLength: 60 }), { nil: undefined });
 const members = {
   requestId: fc.stringMatching(/^[A-Za-z0-9_-]{1,128}$/),
+  trace_id: hex(32),
+  span_id: hex(16),
   method: fc.string({ unit: 'binary', maxLength: 60 }),
   route: fc.constantFrom('/imagecaches', 'unmatched'),
   status: fc.integer({ min: 200, max: 599 }),
@@ -24,6 +28,8 @@ const fields = fc.record(members);
 const likely = fc.constantFrom(undefined, 'a', 'é"');
 const likelyFields = fc.record({
   requestId: fc.constantFrom('1', '2'),
+  trace_id: fc.constantFrom(undefined, 'a', 'b'),
+  span_id: fc.constantFrom(undefined, 'c', 'd'),
   method: fc.constantFrom('GET', 'HEAD'),
   route: fc.constantFrom('/imagecaches', 'unmatched'),
   status: fc.constantFrom(200, 304),

@@ -128,8 +128,9 @@ describe('a request', () => {
       traceparent: TRACEPARENT,
       tracestate: 'vendor=PLANTED',
       baggage: 'user=PLANTED',
+      'x-request-id': 'mine',
     };
-    expect((await service.get('/imagecaches', sent)).status).toBe(200);
+    expect((await service.get('/imagecaches?name=web-base', sent)).status).toBe(200);
     await service.stop();
 
     const [server] = named('GET /imagecaches') as [ReceivedSpan];
@@ -140,14 +141,31 @@ describe('a request', () => {
       'http.request.method': 'GET',
       'http.route': '/imagecaches',
       'http.response.status_code': 200,
+      'imagecaches.request_id': 'mine',
+      'network.protocol.version': '1.1',
+      'url.path': '/imagecaches',
+      'url.query': 'name=web-base',
+      'url.scheme': 'http',
     });
     expect(client).toMatchObject({ traceId: TRACE_ID, parentSpanId: server.spanId, kind: 3, status: 0 });
     expect(client.attributes).toEqual({
       'http.request.method': 'GET',
       'server.address': '127.0.0.1',
       'server.port': simulator.port,
+      'network.protocol.version': '1.1',
       'http.response.status_code': 200,
+      'imagecaches.request_id': 'mine',
+      'url.full': `${simulator.url}/v5/imagecaches?name=web-base`,
     });
+    const lines = service
+      .stdout()
+      .split('\n')
+      .filter((line) => /"msg":"(?:upstream call|request)"/.test(line) && line.includes('mine'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines).toMatchObject([
+      { msg: 'upstream call', requestId: 'mine', trace_id: TRACE_ID, span_id: client.spanId },
+      { msg: 'request', requestId: 'mine', trace_id: TRACE_ID, span_id: server.spanId },
+    ]);
     expect(simulator.requests).toHaveLength(1);
     const names = simulator.requests.flatMap(({ headers }) => headers.map(([name]) => name.toLowerCase()));
     expect(names).toContain('authorization');
@@ -196,7 +214,7 @@ describe('a request', () => {
     ]);
     expect(attempts.map(({ attributes }) => attributes['http.request.resend_count'])).toEqual([undefined, 1]);
     for (const { attributes } of attempts)
-      expect(attributes).toMatchObject({ 'http.response.status_code': 500, 'error.type': 'status' });
+      expect(attributes).toMatchObject({ 'http.response.status_code': 500, 'error.type': '500' });
   });
 
   it('that joins the load of another has no part in its trace', async () => {
@@ -240,13 +258,24 @@ describe('the resource', () => {
     expect(spansOfCallers()[0]?.resource).toMatchObject({
       'service.name': 'imagecaches-bff',
       'service.version': expect.stringMatching(/^\d+\.\d+\.\d+/),
+      'service.instance.id': expect.stringMatching(
+        /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+      ),
       'deployment.environment.name': 'staging',
       'telemetry.sdk.name': 'opentelemetry',
     });
-    const renamed = await startService({ OTEL_SERVICE_NAME: 'lists' });
+    const schemaUrl = 'https://opentelemetry.io/schemas/1.45.0';
+    expect(receiver.spans()[0]?.schemaUrls).toEqual([schemaUrl, schemaUrl]);
+    const renamed = await startService({
+      OTEL_SERVICE_NAME: 'lists',
+      OTEL_RESOURCE_ATTRIBUTES: 'service.instance.id=pod-7',
+    });
     await renamed.get('/imagecaches');
     await renamed.stop();
-    expect(spansOfCallers().at(-1)?.resource['service.name']).toBe('lists');
+    expect(spansOfCallers().at(-1)?.resource).toMatchObject({
+      'service.name': 'lists',
+      'service.instance.id': 'pod-7',
+    });
   });
 });
 
@@ -265,7 +294,8 @@ describe('secrets', () => {
       tracestate: 'a=PLANTEDstate',
       baggage: 'a=PLANTEDbaggage',
       'user-agent': 'PLANTEDagent',
-      'x-request-id': 'PLANTEDid',
+      // No id: it has a dot.
+      'x-request-id': 'PLANTED.id',
       cookie: 'PLANTEDcookie',
     };
     simulator.script(
@@ -273,9 +303,10 @@ describe('secrets', () => {
       { answer: { kind: 'respond', status: 200, text: '{"image_caches": PLANTEDjson' }, times: 2 },
       { answer: { kind: 'respond', status: 302, headers: [['Location', 'http://127.0.0.1:1/PLANTED']] } },
     );
-    for (const path of ['a', 'b', 'c', 'd'].map((name) => `/imagecaches?name=planted-name-${name}`))
+    for (const path of ['a', 'b', 'c', 'd'].map((name) => `/imagecaches?name=wanted-${name}`))
       await service.get(path, planted);
     await service.get('/imagecaches?PLANTEDquery=1', planted);
+    await service.get('/imagecaches?name=PLANTED', planted);
     await service.get('/PLANTEDpath', planted);
     await service.get('/imagecaches', { ...planted, authorization: 'Bearer PLANTED.token.x' });
     await service.stop();
@@ -289,6 +320,8 @@ describe('secrets', () => {
     // That something is there to be searched.
     expect(bytes).toContain('GET /v5/imagecaches');
     expect(bytes).toContain('invalid_json');
+    // A valid name, which a log line has too.
+    expect(bytes).toContain('name=wanted-a');
     expect(bytes.toLowerCase()).not.toContain('planted');
     for (const part of token.split('.')) expect(bytes).not.toContain(part);
     expect(service.stdout() + service.stderr()).not.toContain('PLANTEDcollectorKey');

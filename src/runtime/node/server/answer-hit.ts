@@ -18,6 +18,14 @@ class NodeHitRequest implements HitRequest {
     this.target = incoming.url ?? '';
   }
 
+  get scheme(): 'http' | 'https' {
+    return (this.#incoming.socket as { readonly encrypted?: boolean }).encrypted === true ? 'https' : 'http';
+  }
+
+  get httpVersion(): string {
+    return this.#incoming.httpVersion;
+  }
+
   /** Node joins a header that is repeated, and gives only Set-Cookie, which no request has, as a list. */
   get(name: string): string | null {
     const value = this.#incoming.headers[name];

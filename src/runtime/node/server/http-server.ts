@@ -11,7 +11,7 @@ import { canonicalHost } from './canonical-host.ts';
 import { checkTarget } from './check-target.ts';
 import { watchClientErrors } from './client-errors.ts';
 import { type Connections, createConnections } from './connections.ts';
-import { createRefuseUnrouted, endSocket, type RefuseUnrouted } from './unrouted.ts';
+import { createRefuseUnrouted, endSocket, type RefuseUnrouted, type UnroutedRequest } from './unrouted.ts';
 
 /** All request headers together: above a 16 KiB token, so that one over the limit gets its 401 from us. */
 const MAX_HEADER_BYTES = 32_768;
@@ -113,7 +113,11 @@ function createHonoListener(
   { hostname, refuse, decisions }: HonoListenerOptions,
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
   const fetch = (request: Request, env: NodeBindings) =>
-    app.fetch(request, { ...env, traceDecision: decisions.get(env.incoming) });
+    app.fetch(request, {
+      ...env,
+      traceDecision: decisions.get(env.incoming),
+      httpVersion: env.incoming.httpVersion,
+    });
   const listener = getRequestListener((request, env) => fetch(request, env as NodeBindings), {
     hostname: canonicalHost(hostname) ?? 'localhost',
     errorHandler: () => {
@@ -130,12 +134,12 @@ function hasLargeBody({ headers }: IncomingMessage): boolean {
   );
 }
 
-function of({ method, headers }: IncomingMessage): {
-  method: string | undefined;
-  sentId: string | undefined;
-} {
-  const sentId = headers['x-request-id'];
-  return { method, sentId: typeof sentId === 'string' ? sentId : undefined };
+function of({ method, headers }: IncomingMessage): UnroutedRequest {
+  const text = (name: string) => {
+    const value = headers[name];
+    return typeof value === 'string' ? value : undefined;
+  };
+  return { method, sentId: text('x-request-id'), traceparent: text('traceparent') };
 }
 
 function send(outgoing: ServerResponse, { status, headers, body }: RenderedProblem): void {

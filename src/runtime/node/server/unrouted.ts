@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { createRequestRecord } from '../../../http/env.ts';
-import { reportAnswer, UNMATCHED } from '../../../http/observe.ts';
+import { reportAnswer, traceOfCaller, UNMATCHED } from '../../../http/observe.ts';
 import {
   type ProblemCode,
   ProblemError,
@@ -18,6 +18,8 @@ export interface UnroutedRequest {
   readonly method?: string | undefined;
   /** The value of X-Request-Id. */
   readonly sentId?: string | undefined;
+  /** The value of that header. */
+  readonly traceparent?: string | undefined;
 }
 
 /** Refuses requests that never reach the app, as problems that are counted and logged like all other answers. */
@@ -28,11 +30,11 @@ export type RefuseUnrouted = (
 ) => RenderedProblem;
 
 export function createRefuseUnrouted(platform: Pick<Platform, 'logger' | 'metrics'>): RefuseUnrouted {
-  return (code, detail, { method = UNKNOWN_METHOD, sentId } = {}) => {
+  return (code, detail, { method = UNKNOWN_METHOD, sentId, traceparent } = {}) => {
     const headers = code === 'method_not_allowed' ? { allow: 'GET, HEAD' } : {};
     const problem = new ProblemError(code, { ...(detail !== undefined && { detail }), headers });
     const requestId = requestIdFor(sentId);
-    const record = { ...createRequestRecord(), problem };
+    const record = { ...createRequestRecord(), problem, trace: traceOfCaller(traceparent) };
     const answered = { requestId, method, route: UNMATCHED, status: problem.status, ms: 0 };
     reportAnswer(platform, answered, record);
     return renderProblem(problem, requestId);

@@ -4,6 +4,7 @@ import { KNOWN_METHODS } from '../../../http/known-methods.ts';
 import { MEMBERS } from '../../../imagecaches/model.ts';
 import type { BreakerState, CacheOutcome, Metrics, TargetMetrics } from '../../../observability/metrics.ts';
 import type { ConnectionBegin } from '../platform/fetch.ts';
+import { createImageCacheMetrics, type ImageCacheMetrics } from './image-cache-metrics.ts';
 import { type HistogramSeries, TalliedHistogram } from './tallied-histogram.ts';
 
 /** From half a millisecond, where hits lie, to 10 seconds, past the upstream deadline. */
@@ -45,15 +46,19 @@ export function createPrometheusMetrics(version: string): PrometheusMetrics {
     labelNames: ['begin'],
     registers,
   });
+  const imageCaches = createImageCacheMetrics(registry);
   return {
     metrics: {
       requestAnswered: createRequestMetrics(registry),
       ...createSharedStoreMetrics(registers),
-      forTarget: createTargetMetrics(registry),
+      forTarget: createTargetMetrics(registry, imageCaches),
     },
     connectionOpened: (begin) => connections.inc({ begin }),
     contentType: registry.contentType,
-    render: () => registry.metrics(),
+    render: () => {
+      imageCaches.collect();
+      return registry.metrics();
+    },
   };
 }
 
@@ -118,12 +123,16 @@ function createSharedStoreMetrics(
 /** Series of the only target have no label `target`, so that dashboards and alerts need not know of it. */
 type TargetLabels = { readonly target?: string };
 
-function createTargetMetrics(registry: Registry): Metrics['forTarget'] {
+function createTargetMetrics(registry: Registry, imageCaches: ImageCacheMetrics): Metrics['forTarget'] {
   const cache = createCacheMetrics(registry);
   const upstream = createUpstreamMetrics([registry]);
   return (target) => {
     const labels: TargetLabels = metricLabels({ target });
-    return { ...cache(labels), ...upstream(labels) };
+    return {
+      ...cache(labels),
+      ...upstream(labels),
+      observeList: (list) => imageCaches.observe(labels, list),
+    };
   };
 }
 
@@ -204,7 +213,7 @@ function createCacheMetrics(registry: Registry): (labels: TargetLabels) => Cache
 
 type CacheReader = Parameters<TargetMetrics['observeCache']>[0];
 
-type UpstreamMetrics = Omit<TargetMetrics, keyof CacheMetrics>;
+type UpstreamMetrics = Omit<TargetMetrics, keyof CacheMetrics | 'observeList'>;
 
 function createUpstreamMetrics(registers: Registry[]): (labels: TargetLabels) => UpstreamMetrics {
   const calls = new Histogram({

@@ -2,7 +2,7 @@ import type { RequestFields } from '../../../observability/logger.ts';
 
 /**
  * The line of a request as pino writes it: the same members in the same order, to the byte. Requests of one caller
- * repeat but for their id, so everything behind the id of the last line is kept.
+ * repeat but for their ids, so everything behind those of the last line is kept.
  *
  * @param timestamp the member `time` with a comma before it
  */
@@ -12,27 +12,30 @@ export function createRequestRenderer(
   let lastFields: RequestFields | undefined;
   let lastText = '';
   return (level, fields) => {
-    if (lastFields === undefined || !isSameButForId(lastFields, fields)) {
+    if (lastFields === undefined || !isSameButForIds(lastFields, fields)) {
       lastFields = fields;
       // In one piece, which is copied faster than the pieces it was joined from.
-      lastText = Buffer.from(behindId(fields)).toString();
+      lastText = Buffer.from(behindIds(fields)).toString();
     }
-    // The id has no character that JSON would escape.
-    return `{"level":"${level}"${timestamp()},"requestId":"${fields.requestId}${lastText}`;
+    // The ids have no character that JSON would escape.
+    const { requestId, trace_id, span_id } = fields;
+    const trace = trace_id === undefined ? '' : `,"trace_id":"${trace_id}"`;
+    const span = span_id === undefined ? '' : `,"span_id":"${span_id}"`;
+    return `{"level":"${level}"${timestamp()},"requestId":"${requestId}"${trace}${span}${lastText}`;
   };
 }
 
-function behindId(fields: RequestFields): string {
+function behindIds(fields: RequestFields): string {
   const { method, route, status, ms, access, name, cache, subject, issuer, code, reason, claim } = fields;
   const optional = { access, name, cache, subject, issuer, code, reason, claim };
   const members = Object.entries(optional)
     .filter(([, value]) => value !== undefined)
     .map(([member, value]) => `,"${member}":${JSON.stringify(value)}`);
-  const start = `","method":${JSON.stringify(method)},"route":${JSON.stringify(route)},"status":${status},"ms":${ms}`;
+  const start = `,"method":${JSON.stringify(method)},"route":${JSON.stringify(route)},"status":${status},"ms":${ms}`;
   return `${start}${members.join('')},"msg":"request"}\n`;
 }
 
-function isSameButForId(a: RequestFields, b: RequestFields): boolean {
+function isSameButForIds(a: RequestFields, b: RequestFields): boolean {
   return (
     a.ms === b.ms &&
     a.name === b.name &&

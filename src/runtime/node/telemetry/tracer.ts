@@ -1,5 +1,6 @@
 /** Loaded only when traces are wanted: see start-service.ts. Nothing of it is registered for the whole process. */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { randomUUID } from 'node:crypto';
 import {
   type Tracer as ApiTracer,
   type Context,
@@ -38,6 +39,8 @@ import type { Outbound } from '../platform/platform.ts';
 import { createOtlpAgent } from './otlp-agent.ts';
 
 const SERVICE_NAME = 'imagecaches-bff';
+/** The version of the semantic conventions that names and attributes follow. */
+const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.45.0';
 
 /** What is left is sent within this time when the service stops: 2 seconds. Then it is given up. */
 export const FLUSH_TIMEOUT_MS = 2000;
@@ -70,14 +73,23 @@ export async function createNodeTracing(
   const ids = new DecidedIds();
   const provider = new TracerProvider({
     resource: defaultResource()
-      .merge(resourceFromAttributes({ 'service.name': SERVICE_NAME, 'service.version': version }))
+      .merge(
+        resourceFromAttributes(
+          {
+            'service.name': SERVICE_NAME,
+            'service.version': version,
+            'service.instance.id': randomUUID(),
+          },
+          { schemaUrl: SCHEMA_URL },
+        ),
+      )
       .merge(detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] })),
     sampler,
     idGenerator: ids,
     spanProcessors: [new BatchSpanProcessor({ exporter })],
   });
   return {
-    tracer: createTracer(provider.getTracer(SERVICE_NAME, version), sampler, ids),
+    tracer: createTracer(provider.getTracer(SERVICE_NAME, version, { schemaUrl: SCHEMA_URL }), sampler, ids),
     stop: () => stopWithin(FLUSH_TIMEOUT_MS, provider, logger),
   };
 }
@@ -162,7 +174,8 @@ function createTracer(tracer: ApiTracer, sampler: Sampler, ids: DecidedIds): Tra
       const { decision } = sampler.shouldSample(context, traceId, '', SpanKind.SERVER, {}, []);
       return {
         isSampled: decision === SamplingDecision.RECORD_AND_SAMPLED,
-        traceId: parent === undefined ? traceId : undefined,
+        traceId,
+        isContinued: parent !== undefined,
       };
     },
     inSpan<Result>(options: SpanOptions, work: (span: ActiveSpan) => Result): Result {
@@ -171,7 +184,7 @@ function createTracer(tracer: ApiTracer, sampler: Sampler, ids: DecidedIds): Tra
       const cause = options.beginsTrace === true ? trace.getSpanContext(parent) : undefined;
       const context = options.beginsTrace === true ? ROOT_CONTEXT : parent;
       // Taken by startSpan, which waits for nothing.
-      ids.decided = options.decision?.traceId;
+      ids.decided = options.decision?.isContinued === false ? options.decision.traceId : undefined;
       const span = tracer.startSpan(
         options.name,
         {
@@ -205,7 +218,9 @@ function remoteContext(headers: NonNullable<SpanOptions['parentHeaders']>): Cont
 }
 
 function activeSpan(span: Span): ActiveSpan {
+  const { traceId, spanId } = span.spanContext();
   return {
+    ids: { traceId, spanId: span.isRecording() ? spanId : undefined },
     setAttribute(name, value) {
       span.setAttribute(name, value);
     },
