@@ -66,9 +66,9 @@ export function createApp(config: Config, platform: Platform, lifecycle: () => L
 
   app.route('/', health([serving, ...shared.readiness, ...target.readiness], platform));
   app.route('/', imageCaches(lists, shared.byToken, config.refreshScope));
-  const forSdks = imageCaches(lists, shared.byTokenOrSignature, config.refreshScope);
+  const forSdks = imageCaches(lists, shared.asVendor, config.refreshScope);
   app.route('/v5', vendorShaped(forSdks, platform.logger));
-  if (config.sdkClients) app.route('/v3', vendorShaped(projects(shared.byTokenOrSignature), platform.logger));
+  if (config.sdkClients) app.route('/v3', vendorShaped(projects(shared.asVendor), platform.logger));
   if (config.isApiDocumented) {
     app.route('/', openApi(config));
     app.route('/', pageFiles('/docs', platform.docsFiles ?? {}));

@@ -7,6 +7,7 @@ import type { CallerLimits } from '../limits/caller-limits.ts';
 import { limitedNetwork } from '../limits/limited-network.ts';
 import { rateLimited } from '../limits/rate-limited.ts';
 import type { Platform } from '../platform/platform.ts';
+import { authorizationOf } from './bearer.ts';
 import { isSdkAuthorization, type SignatureVerifier, type SignedCaller } from './inbound-signature.ts';
 import { authorise, type Principal } from './principal.ts';
 import type { Authenticator } from './verify-token.ts';
@@ -20,6 +21,8 @@ export interface CallerServices {
   readonly authenticator: Authenticator;
   /** Absent where signed requests are denied like any other bad token. */
   readonly signatures?: SignatureVerifier | undefined;
+  /** Whether the token may come in X-Auth-Token too. Default: no. */
+  readonly takesAuthToken?: boolean;
   readonly limits: CallerLimits;
 }
 
@@ -34,7 +37,7 @@ export interface CallerServices {
  * It throws ProblemError `bad_request`, `unauthenticated`, `forbidden`, `rate_limited` or `keys_unavailable`.
  */
 export function authenticateCaller(
-  { authenticator, signatures, limits: { perPrincipal, failuresPerAddress } }: CallerServices,
+  { authenticator, signatures, takesAuthToken, limits: { perPrincipal, failuresPerAddress } }: CallerServices,
   { limits }: Pick<Config, 'limits'>,
   platform: Pick<Platform, 'elapsed' | 'clientAddress'>,
 ): MiddlewareHandler<CallerEnv> {
@@ -57,7 +60,8 @@ export function authenticateCaller(
     // where the query begins.
     if (c.req.raw.url.includes('#'))
       throw new ProblemError('bad_request', { detail: "a request has no fragment: write '#' as %23" });
-    const authorization = c.req.raw.headers.get('authorization');
+    const { headers } = c.req.raw;
+    const authorization = takesAuthToken ? authorizationOf(headers) : headers.get('authorization');
     if (signatures !== undefined && isSdkAuthorization(authorization)) {
       denyAfterFailures(c);
       return signatures.verify(c.req.raw, addressOf(c));

@@ -226,7 +226,7 @@ describe('GET /openapi.json', () => {
     ]);
     expect(JSON.stringify(served)).not.toContain('signature');
     expect(JSON.stringify(served)).not.toContain('"#/components/schemas/Projects"');
-    expect(Object.keys(served.components.securitySchemes)).toEqual(['token']);
+    expect(Object.keys(served.components.securitySchemes)).toEqual(['token', 'authToken']);
     for (const path of Object.keys(served.paths))
       expect((await service.app.request(path)).status).not.toBe(404);
     expect((await service.app.request('/v3/projects?name=cn-north-4')).status).toBe(404);

@@ -1,10 +1,11 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import { makeImageCaches } from '../../simulator/image-cache-data.ts';
@@ -179,6 +180,26 @@ describe('npm start', () => {
   });
 });
 
+describe('the request that the vendor documents', () => {
+  it('is answered 200 when curl sends it, with a token of ours', async () => {
+    const { url } = await startService();
+    const token = await issuer.sign();
+    const asDocumented = async (...more: string[]) => {
+      const headers = ['Content-Type: application/json', ...more].flatMap((header) => ['-H', header]);
+      const args = ['-sS', '-i', '-X', 'GET', `${url}/v5/imagecaches`, ...headers];
+      return (await promisify(execFile)('curl', args)).stdout;
+    };
+    const answer = await asDocumented(`X-Auth-Token: ${token}`);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(JSON.parse(answer.split('\r\n\r\n')[1] as string).image_caches).toHaveLength(50);
+    const sameTwice = await asDocumented(`X-Auth-Token: ${token}`, `X-Auth-Token: ${token}`);
+    expect(sameTwice).toMatch(/^HTTP\/1\.1 200 /);
+    const other = await issuer.sign({ subject: 'somebody-else' });
+    const two = await asDocumented(`X-Auth-Token: ${token}`, `X-Auth-Token: ${other}`);
+    expect(two).toMatch(/^HTTP\/1\.1 401 /);
+  });
+});
+
 describe('what is sent badly', () => {
   it.each([
     ['a body that nobody wants', 'Content-Length: 10000000\r\n\r\nxxxx'],
@@ -304,6 +325,15 @@ describe('secrets', () => {
     });
     await ask('/imagecaches', { ...withToken, 'x-request-id': token });
     await ask('/imagecaches', { ...withToken, cookie: 'PLANTEDcookie', 'x-security-token': 'PLANTEDheader' });
+    const cloudToken = `MIIPLANTED${'cloudToken'.repeat(100)}`;
+    for (const path of ['/imagecaches', '/v5/imagecaches', '/v3/projects?name=cn-north-4']) {
+      for (const headers of [
+        { 'x-auth-token': cloudToken },
+        { authorization: `Bearer ${cloudToken}` },
+        { ...withToken, 'x-auth-token': `${cloudToken}, ${cloudToken}` },
+      ])
+        await ask(path, headers);
+    }
     await ask('/PLANTEDpath?token=PLANTEDquery', withToken);
     await ask('/imagecaches', withToken, 'POST');
 

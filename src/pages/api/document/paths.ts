@@ -6,13 +6,14 @@ import { problemResponses } from './problem-responses.ts';
 import { content } from './schemas.ts';
 
 const BEARER: Json = { token: [] };
-const SIGNED: Json = { signature: [] };
+/** What callers of the vendor's API may send. */
+const AS_VENDOR: readonly Json[] = [BEARER, { authToken: [] }, { signature: [] }];
 
 const PROJECTS_OPERATION: Json = {
   operationId: 'listProjects',
   tags: ['image caches'],
   summary: 'One made-up project, which SDKs ask for first',
-  security: [BEARER, SIGNED],
+  security: AS_VENDOR,
   parameters: [ref('parameters', 'Region')],
   responses: {
     200: {
@@ -64,7 +65,7 @@ function probe(operationId: string, summary: string, responses: Json): Json {
 
 export const PATHS: Json = {
   '/imagecaches': withHead(listOperation('listImageCaches', 'problem', [BEARER])),
-  '/v5/imagecaches': withHead(listOperation('listImageCachesAsVendor', 'vendor', [BEARER, SIGNED])),
+  '/v5/imagecaches': withHead(listOperation('listImageCachesAsVendor', 'vendor', AS_VENDOR)),
   '/v3/projects': withHead(PROJECTS_OPERATION),
   '/livez': probe('livez', 'Can the process serve?', {
     200: {
