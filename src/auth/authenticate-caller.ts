@@ -10,6 +10,7 @@ import type { Platform } from '../platform/platform.ts';
 import { authorizationOf } from './bearer.ts';
 import { isSdkAuthorization, type SignatureVerifier, type SignedCaller } from './inbound-signature.ts';
 import { authorise, type Principal } from './principal.ts';
+import { resourceMetadataUrl, withResourceMetadata } from './resource-metadata.ts';
 import type { Authenticator } from './verify-token.ts';
 
 /** What a room behind the middleware finds: `c.var.caller`. */
@@ -38,9 +39,10 @@ export interface CallerServices {
  */
 export function authenticateCaller(
   { authenticator, signatures, takesAuthToken, limits: { perPrincipal, failuresPerAddress } }: CallerServices,
-  { limits }: Pick<Config, 'limits'>,
+  { limits, publicUrl }: Pick<Config, 'limits' | 'publicUrl'>,
   platform: Pick<Platform, 'elapsed' | 'clientAddress'>,
 ): MiddlewareHandler<CallerEnv> {
+  const metadataUrl = publicUrl === undefined ? undefined : resourceMetadataUrl(publicUrl);
   const addressOf = (c: Context): string => platform.clientAddress?.(c.req.raw, c.env) ?? 'unknown';
 
   function denyAfterFailures(c: Context): void {
@@ -70,7 +72,7 @@ export function authenticateCaller(
     return { caller: await authenticator.authenticate(authorization, beforeCheck) };
   }
 
-  return createMiddleware<CallerEnv>(async (c, next) => {
+  async function admitCaller(c: Context<CallerEnv>): Promise<void> {
     let proved: Awaited<ReturnType<typeof authenticate>>;
     try {
       proved = await authenticate(c);
@@ -89,6 +91,14 @@ export function authenticateCaller(
     admit?.();
     record.access = 'granted';
     c.set('caller', caller);
+  }
+
+  return createMiddleware<CallerEnv>(async (c, next) => {
+    try {
+      await admitCaller(c);
+    } catch (error) {
+      throw metadataUrl === undefined ? error : withResourceMetadata(error, metadataUrl);
+    }
     await next();
   });
 }

@@ -26,11 +26,24 @@ const COMPACT_JWS = (() => {
  */
 const OPAQUE_TOKEN = /^MII|^[\w+/-]{256,}={0,2}$/;
 
+/** What a caller is told of a token that does not hold: these words, and none of the token's. */
+export type TokenFault =
+  | 'malformed'
+  | 'signed with an unknown key'
+  | 'from the wrong issuer'
+  | 'for the wrong audience'
+  | 'not yet valid'
+  | 'expired';
+
 /** The value of WWW-Authenticate (RFC 6750, section 3). Without an error code when no token was sent. */
-export function bearerChallenge(error?: 'invalid_token' | 'insufficient_scope', scope?: string): string {
+export function bearerChallenge(
+  error?: 'invalid_token' | 'insufficient_scope',
+  { scope, fault }: { readonly scope?: string; readonly fault?: TokenFault } = {},
+): string {
   return [
     `Bearer realm="${REALM}"`,
     ...(error === undefined ? [] : [`error="${error}"`]),
+    ...(fault === undefined ? [] : [`error_description="the token is ${fault}"`]),
     ...(scope === undefined ? [] : [`scope="${scope}"`]),
   ].join(', ');
 }
@@ -38,17 +51,19 @@ export function bearerChallenge(error?: 'invalid_token' | 'insufficient_scope', 
 /**
  * A 401 for a token that was sent but does not hold. Reason and claim go to the log, never to the caller.
  *
+ * @param fault for the caller. What a signature should prove is a fault only once the signature holds.
  * @param claim the name of the claim that failed
  * @param detail for the caller: words that say nothing of the token but its kind
  */
 export function invalidToken(
   reason: string,
+  fault: TokenFault = 'malformed',
   claim?: string,
   detail = 'the token is not valid here',
 ): ProblemError {
   return new ProblemError('unauthenticated', {
     detail,
-    headers: { 'www-authenticate': bearerChallenge('invalid_token') },
+    headers: { 'www-authenticate': bearerChallenge('invalid_token', { fault }) },
     reason,
     claim,
   });
@@ -85,6 +100,7 @@ function denyOpaqueToken(token: string): void {
   if (OPAQUE_TOKEN.test(token))
     throw invalidToken(
       'opaque_token',
+      'malformed',
       undefined,
       "this is no JWT; a token of the cloud's IAM does not hold here: send one of this service's token issuer",
     );

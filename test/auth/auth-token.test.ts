@@ -7,7 +7,8 @@ const SDK_KEYS = JSON.stringify({ keys: [{ ...KEY, subject: 'billing' }] });
 const HOST = 'bff.example.test';
 const LISTS = `https://${HOST}/v5/imagecaches`;
 const PROJECTS = `https://${HOST}/v3/projects?name=cn-north-4`;
-const INVALID_TOKEN = 'Bearer realm="imagecaches", error="invalid_token"';
+const MALFORMED =
+  'Bearer realm="imagecaches", error="invalid_token", error_description="the token is malformed"';
 
 /** As the vendor's IAM makes them: a signed message in base64, with '-' where base64 has '/'. */
 const CLOUD_TOKEN = `MIIPlantedCloudToken${'Zx9-+Q=7'.repeat(400)}`;
@@ -30,7 +31,7 @@ async function signedHeaders(service: TestService, url = LISTS): Promise<Record<
 /** What a denied caller is told. */
 async function expectDenied(response: Response): Promise<string> {
   expect(response.status).toBe(401);
-  expect(response.headers.get('www-authenticate')).toBe(INVALID_TOKEN);
+  expect(response.headers.get('www-authenticate')).toBe(MALFORMED);
   const { error_code: code, error_msg: message } = (await response.json()) as Record<string, string>;
   expect(code).toBe('APIGW.0301');
   return message as string;

@@ -67,6 +67,25 @@ export const PATHS: Json = {
   '/imagecaches': withHead(listOperation('listImageCaches', 'problem', [BEARER])),
   '/v5/imagecaches': withHead(listOperation('listImageCachesAsVendor', 'vendor', AS_VENDOR)),
   '/v3/projects': withHead(PROJECTS_OPERATION),
+  '/.well-known/oauth-protected-resource': withHead({
+    operationId: 'protectedResource',
+    tags: ['image caches'],
+    summary: 'Whose tokens are accepted (RFC 9728)',
+    security: [],
+    responses: {
+      200: {
+        description: 'The issuers and scopes.',
+        headers: headers('X-Request-Id'),
+        content: content('application/json', 'ProtectedResource', {
+          resource: 'https://imagecaches.example.com',
+          resource_name: 'imagecaches-bff',
+          authorization_servers: ['https://login.example.com'],
+          scopes_supported: ['imagecaches:read', 'imagecaches:refresh'],
+          bearer_methods_supported: ['header'],
+        }),
+      },
+    },
+  }),
   '/livez': probe('livez', 'Can the process serve?', {
     200: {
       description: 'It can.',
