@@ -27,6 +27,7 @@ export const PROBLEM_KINDS = {
   upstream_rejected: { status: 502, title: 'The cloud refused this service' },
   upstream_failed: { status: 502, title: 'The cloud gave no usable answer' },
   keys_unavailable: { status: 503, title: 'Tokens cannot be verified at the moment' },
+  credentials_unavailable: { status: 503, title: 'This service has no credential for the cloud' },
   upstream_throttled: { status: 503, title: 'The cloud is throttling this service' },
   overloaded: { status: 503, title: 'Too busy' },
   upstream_timeout: { status: 504, title: 'The cloud did not answer in time' },

@@ -258,7 +258,7 @@ async function currentCredential(credentials: CredentialProvider): Promise<Crede
   try {
     return await credentials.get();
   } catch (error) {
-    throw asNoCredential(error);
+    throw asNoCredential(error, 'credentials_unavailable');
   }
 }
 
@@ -270,13 +270,14 @@ async function projectHeaders(
     const projectId = (await parts.resolveProjectId?.(credential)) ?? configuredId;
     return projectId === undefined ? {} : { 'x-project-id': projectId };
   } catch (error) {
-    throw asNoCredential(error);
+    throw asNoCredential(error, 'upstream_failed');
   }
 }
 
-function asNoCredential(error: unknown): unknown {
+/** @param kind a project id is what IAM fails to give: that is a fault upstream */
+function asNoCredential(error: unknown, kind: 'credentials_unavailable' | 'upstream_failed'): unknown {
   if (!(error instanceof CredentialUnavailableError)) return error;
-  return new UpstreamError('upstream_failed', { reason: 'no_credential' });
+  return new UpstreamError(kind, { reason: 'no_credential' });
 }
 
 /** Sends inside a span, where calls are traced. It opens behind the guards: what they hold back has none. */

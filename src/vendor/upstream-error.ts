@@ -4,6 +4,7 @@ export type UpstreamErrorKind =
   | 'upstream_throttled'
   | 'upstream_failed'
   | 'upstream_timeout'
+  | 'credentials_unavailable'
   | 'overloaded';
 
 /**

@@ -108,10 +108,28 @@ describe('npm start', () => {
     expect(await good.exited).toBe(0);
     expect(good.stdout()).toContain('The configuration is valid.');
     expect(good.stdout() + good.stderr()).not.toContain('PLANTED');
+    expect(good.stdout()).toContain('Credentials: a key pair of the settings (static).\n');
     const bad = start(ENTRY, ['--check'], environment({ AUTH_ISSUER: '' }));
     expect(await bad.exited).toBe(78);
     const unknown = start(ENTRY, ['--chekc'], environment());
     expect(await unknown.exited).toBe(64);
+  });
+
+  it('says with --check why the node is asked for credentials', async () => {
+    const { HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN, ...keyless } =
+      environment();
+    const byDefault = start(ENTRY, ['--check'], keyless);
+    expect(await byDefault.exited).toBe(0);
+    expect(byDefault.stdout()).toContain(
+      'Credentials: the agency of the node (metadata), since no other source is configured: none of ' +
+        'HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN, CLOUD_SDK_AK, CLOUD_SDK_SK (static) ' +
+        'and none of HC_CONTAINER_CREDENTIALS_FULL_URI, HC_CONTAINER_AUTHORIZATION_TOKEN_FILE (pod) is set.\n',
+    );
+    const named = start(ENTRY, ['--check'], { ...keyless, HUAWEICLOUD_CREDENTIALS: 'metadata' });
+    expect(await named.exited).toBe(0);
+    expect(named.stdout()).toContain(
+      'Credentials: the agency of the node (metadata), which HUAWEICLOUD_CREDENTIALS names.\n',
+    );
   });
 
   it('reads secrets from files, and says which file it cannot read', async () => {
