@@ -29,10 +29,20 @@ import { consolePage } from './pages/console/page.ts';
 import { health } from './pages/health.ts';
 import { pageFiles } from './pages/page-files.ts';
 import { projects } from './pages/projects.ts';
+import { protectedResource } from './pages/protected-resource.ts';
 import type { Platform } from './platform/platform.ts';
 
 /** Probes and pages are not traced: there are many, and each says little. */
-const UNTRACED_PATHS = ['/livez', '/readyz', '/openapi.json', '/docs', '/docs/*', '/console', '/console/*'];
+const UNTRACED_PATHS = [
+  '/livez',
+  '/readyz',
+  '/.well-known/*',
+  '/openapi.json',
+  '/docs',
+  '/docs/*',
+  '/console',
+  '/console/*',
+];
 
 export interface App {
   /** Answers a request. Never rejects: every error has become a problem. */
@@ -66,9 +76,10 @@ export function createApp(config: Config, platform: Platform, lifecycle: () => L
 
   app.route('/', health([serving, ...shared.readiness, ...target.readiness], platform));
   app.route('/', imageCaches(lists, shared.byToken, config.refreshScope));
-  const forSdks = imageCaches(lists, shared.byTokenOrSignature, config.refreshScope);
+  const forSdks = imageCaches(lists, shared.asVendor, config.refreshScope);
   app.route('/v5', vendorShaped(forSdks, platform.logger));
-  if (config.sdkClients) app.route('/v3', vendorShaped(projects(shared.byTokenOrSignature), platform.logger));
+  if (config.sdkClients) app.route('/v3', vendorShaped(projects(shared.asVendor), platform.logger));
+  if (config.publicUrl !== undefined) app.route('/', protectedResource(config.publicUrl, config));
   if (config.isApiDocumented) {
     app.route('/', openApi(config));
     app.route('/', pageFiles('/docs', platform.docsFiles ?? {}));

@@ -1,3 +1,4 @@
+import { AUTH_TOKEN_HEADER } from './auth/bearer.ts';
 import type { Principal } from './auth/principal.ts';
 import type { Representation } from './cache/encoded-bodies.ts';
 import type { CacheAnswer } from './cache/list-cache.ts';
@@ -8,8 +9,9 @@ import { matchesEtag } from './http/etag.ts';
 import { reportAnswer, traceOfCaller } from './http/observe.ts';
 import { requestIdFor } from './http/request-id.ts';
 import { queryOf, requestAttributes, serverAttributes } from './http/trace.ts';
+import { VENDOR_VARY } from './http/vendor-shaped.ts';
 import { listHeaders } from './imagecaches/answer-headers.ts';
-import type { ImageCacheLists } from './imagecaches/lists.ts';
+import { IMAGE_CACHES_PATH, type ImageCacheLists } from './imagecaches/lists.ts';
 import { asksForRefresh, type PlainTarget, readPlainTarget } from './imagecaches/query.ts';
 import type { TraceIds } from './observability/trace-ids.ts';
 import type { SpanAttributes, SpanOptions, TraceDecision } from './observability/tracing.ts';
@@ -71,6 +73,7 @@ export function createHits(
   const { metrics } = lists.target.platform;
   const { perPrincipal } = limits;
   const ownAttributes = serverAttributes(config.listen);
+  const vendorVary = `${lists.vary}, ${VENDOR_VARY}`;
   const isCors = config.corsOrigins.length > 0;
 
   function recall(authorization: string | null): Principal | undefined {
@@ -93,7 +96,7 @@ export function createHits(
     const status = isHeld ? 304 : 200;
     const { always, full } = listHeaders(representation, found, {
       isForced: false,
-      vary: lists.vary,
+      vary: isVendorRoute(wanted) ? vendorVary : lists.vary,
       nowMs: startedAtMs,
     });
     const headers = isHeld ? always : full;
@@ -121,6 +124,8 @@ export function createHits(
     if (method !== 'GET' && method !== 'HEAD') return undefined;
     const wanted = readPlainTarget(target);
     if (wanted === undefined || asksForRefresh(request.get('cache-control'))) return undefined;
+    // Two tokens may contradict each other.
+    if (isVendorRoute(wanted) && request.get(AUTH_TOKEN_HEADER) !== null) return undefined;
     const principal = recall(request.get('authorization'));
     if (principal === undefined) return undefined;
     const found = lists.cache.peek(wanted.name);
@@ -145,6 +150,8 @@ export function createHits(
     });
   };
 }
+
+const isVendorRoute = ({ route }: PlainTarget): boolean => route !== IMAGE_CACHES_PATH;
 
 /** The span that http/trace.ts would give the request. */
 function serverSpan(

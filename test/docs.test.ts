@@ -10,6 +10,7 @@ import { FILE_SETTINGS, SETTING_NAMES } from '../src/config/config.ts';
 import { parseIssuers } from '../src/config/documents/issuers.ts';
 import { IMAGE_CACHE_EXAMPLE } from '../src/imagecaches/schema.ts';
 import { createPrometheusMetrics } from '../src/runtime/node/telemetry/metrics.ts';
+import { CCE_REGIONS } from '../src/vendor/regions.ts';
 
 const ROOT = new URL('../', import.meta.url);
 const ROOT_PAGES = [
@@ -101,6 +102,16 @@ describe('the documentation', () => {
     const blocks = blocksOf(await read('docs/callers.md')).filter(({ info }) => info === 'json auth-issuers');
     expect(blocks).toHaveLength(1);
     for (const { text } of blocks) expect(parseIssuers(text)).toHaveLength(5);
+  });
+
+  it('has the regions that the service knows, and the one permission that it needs', async () => {
+    const blocks = blocksOf(await read('docs/cloud.md'));
+    const blockOf = (wanted: string) => blocks.find(({ info }) => info === wanted)?.text ?? '';
+    expect(blockOf('text regions').trim().split(/\s+/)).toEqual([...CCE_REGIONS]);
+    expect(JSON.parse(blockOf('json iam-policy'))).toEqual({
+      Version: '5.0',
+      Statement: [{ Effect: 'Allow', Action: ['cce:imageCache:list'] }],
+    });
   });
 
   it('has values that the chart takes', async () => {

@@ -52,6 +52,7 @@ export const TEXT_PATTERNS: Readonly<Partial<Record<SettingName, string>>> = {
   AUTH_SCOPE: SCOPE,
   AUTH_REFRESH_SCOPE: SCOPE,
   AUTH_SCOPE_CLAIM: listOf(VISIBLE_ITEM),
+  PUBLIC_URL: `[Hh][Tt][Tt][Pp][Ss]://${HOST}(/[A-Za-z0-9_/.~-]*)?`,
   CORS_ORIGINS: listOf(String.raw`https?://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:(${PORT}))?`),
   SDK_PUBLIC_HOST: String.raw`[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?`,
   TRUSTED_PROXIES: listOf(`none|${NETWORK}`),

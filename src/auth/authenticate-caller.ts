@@ -7,8 +7,10 @@ import type { CallerLimits } from '../limits/caller-limits.ts';
 import { limitedNetwork } from '../limits/limited-network.ts';
 import { rateLimited } from '../limits/rate-limited.ts';
 import type { Platform } from '../platform/platform.ts';
+import { authorizationOf } from './bearer.ts';
 import { isSdkAuthorization, type SignatureVerifier, type SignedCaller } from './inbound-signature.ts';
 import { authorise, type Principal } from './principal.ts';
+import { resourceMetadataUrl, withResourceMetadata } from './resource-metadata.ts';
 import type { Authenticator } from './verify-token.ts';
 
 /** What a room behind the middleware finds: `c.var.caller`. */
@@ -20,6 +22,8 @@ export interface CallerServices {
   readonly authenticator: Authenticator;
   /** Absent where signed requests are denied like any other bad token. */
   readonly signatures?: SignatureVerifier | undefined;
+  /** Whether the token may come in X-Auth-Token too. Default: no. */
+  readonly takesAuthToken?: boolean;
   readonly limits: CallerLimits;
 }
 
@@ -34,10 +38,11 @@ export interface CallerServices {
  * It throws ProblemError `bad_request`, `unauthenticated`, `forbidden`, `rate_limited` or `keys_unavailable`.
  */
 export function authenticateCaller(
-  { authenticator, signatures, limits: { perPrincipal, failuresPerAddress } }: CallerServices,
-  { limits }: Pick<Config, 'limits'>,
+  { authenticator, signatures, takesAuthToken, limits: { perPrincipal, failuresPerAddress } }: CallerServices,
+  { limits, publicUrl }: Pick<Config, 'limits' | 'publicUrl'>,
   platform: Pick<Platform, 'elapsed' | 'clientAddress'>,
 ): MiddlewareHandler<CallerEnv> {
+  const metadataUrl = publicUrl === undefined ? undefined : resourceMetadataUrl(publicUrl);
   const addressOf = (c: Context): string => platform.clientAddress?.(c.req.raw, c.env) ?? 'unknown';
 
   function denyAfterFailures(c: Context): void {
@@ -57,7 +62,8 @@ export function authenticateCaller(
     // where the query begins.
     if (c.req.raw.url.includes('#'))
       throw new ProblemError('bad_request', { detail: "a request has no fragment: write '#' as %23" });
-    const authorization = c.req.raw.headers.get('authorization');
+    const { headers } = c.req.raw;
+    const authorization = takesAuthToken ? authorizationOf(headers) : headers.get('authorization');
     if (signatures !== undefined && isSdkAuthorization(authorization)) {
       denyAfterFailures(c);
       return signatures.verify(c.req.raw, addressOf(c));
@@ -66,7 +72,7 @@ export function authenticateCaller(
     return { caller: await authenticator.authenticate(authorization, beforeCheck) };
   }
 
-  return createMiddleware<CallerEnv>(async (c, next) => {
+  async function admitCaller(c: Context<CallerEnv>): Promise<void> {
     let proved: Awaited<ReturnType<typeof authenticate>>;
     try {
       proved = await authenticate(c);
@@ -85,6 +91,14 @@ export function authenticateCaller(
     admit?.();
     record.access = 'granted';
     c.set('caller', caller);
+  }
+
+  return createMiddleware<CallerEnv>(async (c, next) => {
+    try {
+      await admitCaller(c);
+    } catch (error) {
+      throw metadataUrl === undefined ? error : withResourceMetadata(error, metadataUrl);
+    }
     await next();
   });
 }

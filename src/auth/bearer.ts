@@ -3,6 +3,9 @@ import { ProblemError } from '../http/problem.ts';
 /** Longer tokens are refused before anything looks into them: 16 KiB. */
 export const MAX_TOKEN_BYTES = 16_384;
 
+/** Where callers of the vendor's API send their token. */
+export const AUTH_TOKEN_HEADER = 'x-auth-token';
+
 const REALM = 'imagecaches';
 
 /** In any case (RFC 9110, section 11.1), and at least one space. */
@@ -17,11 +20,30 @@ const COMPACT_JWS = (() => {
   return new RegExp(`^(?=[^.]+\\.[^.]+\\.[^.]+$)${segment}\\.${segment}\\.${segment}$`);
 })();
 
+/**
+ * Tokens that are no JWT, as those of the vendor's IAM: a signed message (RFC 5652) in base64, whose length makes it begin
+ * so, or other base64 of some length.
+ */
+const OPAQUE_TOKEN = /^MII|^[\w+/-]{256,}={0,2}$/;
+
+/** What a caller is told of a token that does not hold: these words, and none of the token's. */
+export type TokenFault =
+  | 'malformed'
+  | 'signed with an unknown key'
+  | 'from the wrong issuer'
+  | 'for the wrong audience'
+  | 'not yet valid'
+  | 'expired';
+
 /** The value of WWW-Authenticate (RFC 6750, section 3). Without an error code when no token was sent. */
-export function bearerChallenge(error?: 'invalid_token' | 'insufficient_scope', scope?: string): string {
+export function bearerChallenge(
+  error?: 'invalid_token' | 'insufficient_scope',
+  { scope, fault }: { readonly scope?: string; readonly fault?: TokenFault } = {},
+): string {
   return [
     `Bearer realm="${REALM}"`,
     ...(error === undefined ? [] : [`error="${error}"`]),
+    ...(fault === undefined ? [] : [`error_description="the token is ${fault}"`]),
     ...(scope === undefined ? [] : [`scope="${scope}"`]),
   ].join(', ');
 }
@@ -29,12 +51,19 @@ export function bearerChallenge(error?: 'invalid_token' | 'insufficient_scope', 
 /**
  * A 401 for a token that was sent but does not hold. Reason and claim go to the log, never to the caller.
  *
+ * @param fault for the caller. What a signature should prove is a fault only once the signature holds.
  * @param claim the name of the claim that failed
+ * @param detail for the caller: words that say nothing of the token but its kind
  */
-export function invalidToken(reason: string, claim?: string): ProblemError {
+export function invalidToken(
+  reason: string,
+  fault: TokenFault = 'malformed',
+  claim?: string,
+  detail = 'the token is not valid here',
+): ProblemError {
   return new ProblemError('unauthenticated', {
-    detail: 'the token is not valid here',
-    headers: { 'www-authenticate': bearerChallenge('invalid_token') },
+    detail,
+    headers: { 'www-authenticate': bearerChallenge('invalid_token', { fault }) },
     reason,
     claim,
   });
@@ -59,9 +88,41 @@ export function readBearerToken(authorization: string | null): string {
     throw invalidToken('not_a_bearer_token');
   let start = SCHEME.length;
   while (authorization[start] === ' ') start += 1;
-  // A header is Latin-1, so characters are bytes here.
-  if (authorization.length - start > MAX_TOKEN_BYTES) throw invalidToken('token_too_long');
-  return authorization.slice(start);
+  const token = authorization.slice(start);
+  denyOpaqueToken(token);
+  // A header is Latin-1: characters are bytes here.
+  if (token.length > MAX_TOKEN_BYTES) throw invalidToken('token_too_long');
+  return token;
+}
+
+/** Before anything looks into it or keeps it: it may have power in the cloud. */
+function denyOpaqueToken(token: string): void {
+  if (OPAQUE_TOKEN.test(token))
+    throw invalidToken(
+      'opaque_token',
+      'malformed',
+      undefined,
+      "this is no JWT; a token of the cloud's IAM does not hold here: send one of this service's token issuer",
+    );
+}
+
+/**
+ * The Authorization header of a request where X-Auth-Token is accepted too, as the vendor's API does. The same token may be
+ * sent several times; any other Authorization beside it contradicts it, a signature as well.
+ *
+ * @returns null when neither is sent
+ * @throws ProblemError `unauthenticated`
+ */
+export function authorizationOf(headers: Pick<Headers, 'get'>): string | null {
+  const authorization = headers.get('authorization');
+  const sent = headers.get(AUTH_TOKEN_HEADER);
+  if (!sent) return authorization;
+  // Header fields of one name arrive joined by commas, which no token has.
+  const tokens = sent.split(',').map((part) => part.trim());
+  tokens.forEach(denyOpaqueToken);
+  if (authorization) tokens.push(readBearerToken(authorization));
+  if (new Set(tokens).size > 1) throw invalidToken('tokens_differ');
+  return SCHEME + tokens[0];
 }
 
 /** @throws ProblemError `unauthenticated` when this cannot be a signed token at all */

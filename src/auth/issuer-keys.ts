@@ -127,7 +127,8 @@ export function createIssuerKeys(
         if (keys.failures > 0) throw unavailable('unknown_key_while_issuer_fails');
         const reloaded = keys.current() ?? held;
         if (reloaded !== held) outcome = await tryAll(reloaded);
-        if (outcome.found === undefined && !outcome.isKnown) throw invalidToken('unknown_key');
+        if (outcome.found === undefined && !outcome.isKnown)
+          throw invalidToken('unknown_key', 'signed with an unknown key');
       }
       return outcome.found;
     },

@@ -82,7 +82,7 @@ export function authorise({ refusal }: Principal): void {
     reason === 'missing_scope'
       ? {
           detail: `the token lacks the scope '${refusal.scopes}'`,
-          headers: { 'www-authenticate': bearerChallenge('insufficient_scope', refusal.scopes) },
+          headers: { 'www-authenticate': bearerChallenge('insufficient_scope', { scope: refusal.scopes }) },
           reason,
           claim,
         }

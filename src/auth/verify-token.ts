@@ -65,7 +65,11 @@ export function createAuthenticator(
     const { header, iss } = readUnverified(token);
     const issuer = issuers.get(iss as string);
     if (issuer === undefined)
-      throw invalidToken(iss === undefined ? 'claim_missing' : 'unknown_issuer', 'iss');
+      throw invalidToken(
+        iss === undefined ? 'claim_missing' : 'unknown_issuer',
+        'from the wrong issuer',
+        'iss',
+      );
     const claims = await verifySignatureAndClaims(token, header, issuer);
     const principal = principalFrom(claims, issuer.config);
     // JWT times are seconds, ours are milliseconds; jwtVerify has made sure that exp is a number.
@@ -85,7 +89,8 @@ export function createAuthenticator(
       requiredClaims: ['exp'],
       currentDate: new Date(deps.now()),
     };
-    if (!config.algorithms.includes(header.alg)) throw invalidToken('ERR_JOSE_ALG_NOT_ALLOWED');
+    if (!config.algorithms.includes(header.alg))
+      throw invalidToken('ERR_JOSE_ALG_NOT_ALLOWED', 'signed with an unknown key');
     const claims = await keys.tryEach(header, async (key) => {
       try {
         return (await jwtVerify(token, key, options)).payload;
@@ -97,7 +102,8 @@ export function createAuthenticator(
         return undefined;
       }
     });
-    if (claims === undefined) throw invalidToken('ERR_JWS_SIGNATURE_VERIFICATION_FAILED');
+    if (claims === undefined)
+      throw invalidToken('ERR_JWS_SIGNATURE_VERIFICATION_FAILED', 'signed with an unknown key');
     assertAudience(claims, config);
     return claims;
   }
@@ -137,20 +143,25 @@ function readUnverified(token: string): {
   }
 }
 
-/** What one of jose's errors is called in the log. */
+/**
+ * What one of jose's errors is called in the log, and told to the caller. Claims are looked at after the signature: whoever
+ * reads that a token is expired holds one that the issuer signed.
+ */
 function denialOf(error: errors.JOSEError): ProblemError {
   const { claim, reason } = error as Partial<errors.JWTClaimValidationFailed>;
   if (claim === undefined) return invalidToken(error.code);
-  if (reason !== 'check_failed') return invalidToken(`claim_${reason}`, claim);
-  return invalidToken(claim === 'exp' ? 'expired' : 'not_yet_valid', claim);
+  if (reason !== 'check_failed') return invalidToken(`claim_${reason}`, 'malformed', claim);
+  return claim === 'exp'
+    ? invalidToken('expired', 'expired', claim)
+    : invalidToken('not_yet_valid', 'not yet valid', claim);
 }
 
 /** One of the audiences must be the claim, or in it where it is an array (RFC 7519, section 4.1.3). */
 function assertAudience(claims: JWTPayload, { audiences, audienceClaim = 'aud' }: IssuerConfig): void {
   const found = claimAt(claims, audienceClaim);
-  if (found === undefined) throw invalidToken('claim_missing', audienceClaim);
+  if (found === undefined) throw invalidToken('claim_missing', 'for the wrong audience', audienceClaim);
   if (![found].flat().some((one) => audiences.includes(one as string)))
-    throw invalidToken('claim_wrong', audienceClaim);
+    throw invalidToken('claim_wrong', 'for the wrong audience', audienceClaim);
 }
 
 function principalFrom(claims: JWTPayload, config: IssuerConfig): Principal {

@@ -14,6 +14,7 @@ export type ProblemCode =
   | 'upstream_rejected'
   | 'upstream_failed'
   | 'keys_unavailable'
+  | 'credentials_unavailable'
   | 'upstream_throttled'
   | 'overloaded'
   | 'upstream_timeout';

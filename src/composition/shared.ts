@@ -16,8 +16,8 @@ export interface Shared {
   readonly limits: CallerLimits;
   /** Admits callers with a bearer token. */
   readonly byToken: MiddlewareHandler<CallerEnv>;
-  /** Admits callers with a bearer token or the signature of one of the vendor's SDKs. */
-  readonly byTokenOrSignature: MiddlewareHandler<CallerEnv>;
+  /** Admits callers as the vendor does: with a token, in X-Auth-Token too, or the signature of one of its SDKs. */
+  readonly asVendor: MiddlewareHandler<CallerEnv>;
   readonly readiness: readonly ReadinessCheck[];
 }
 
@@ -33,7 +33,11 @@ export function createShared(config: Config, platform: Platform): Shared {
     authenticator,
     limits,
     byToken: authenticateCaller({ authenticator, limits }, config, platform),
-    byTokenOrSignature: authenticateCaller({ authenticator, signatures, limits }, config, platform),
+    asVendor: authenticateCaller(
+      { authenticator, signatures, takesAuthToken: true, limits },
+      config,
+      platform,
+    ),
     readiness: [
       {
         name: 'keys',

@@ -44,6 +44,8 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   AUTH_REFRESH_SCOPE: 'the scope of those who may force a refresh',
   AUTH_SCOPE_CLAIM: 'the claims where scopes stand, by name or path',
   AUTH_ISSUERS: 'issuers beside or in place of `AUTH_ISSUER`; see callers.md',
+  PUBLIC_URL:
+    'the URL by which callers know the service; with it 401 answers and a document name the issuers, see callers.md',
   CORS_ORIGINS: 'exact origins whose pages may call',
   SDK_KEYS: 'key pairs for SDK clients, made by `npm run keys`; its changes are followed',
   SDK_PUBLIC_HOST: 'a host that SDK clients may have signed besides the one that arrives',

@@ -6,6 +6,8 @@ const LINK_LOCAL_HOSTS = /^(?:169\.254(?:\.\d{1,3}){2}|\[fe[89ab][0-9a-f]:[0-9a-
 export const SECURE_URL_RULE = 'an https URL, or http on loopback, without user name, password or fragment';
 export const NODE_URL_RULE =
   'an https URL, or http on loopback or a link-local address, without user name, password or fragment';
+export const PUBLIC_URL_RULE =
+  "an https URL without user name, password, fragment or query, with letters, digits and '-._~' in its path";
 export const HTTP_URL_RULE = 'an http or https URL without user name, password, fragment or query';
 
 /** https anywhere, http on this machine only: keys and signatures must not cross a network in clear. */
@@ -14,6 +16,13 @@ export function isSecureUrl(text: string): boolean {
   const url = new URL(text);
   if (url.username !== '' || url.password !== '' || url.hash !== '') return false;
   return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK_HOSTS.test(url.hostname));
+}
+
+/** The URL of this service. Routes are made of its path, so that has no sign that could mean something there. */
+export function isPublicUrl(text: string): boolean {
+  if (!isSecureUrl(text)) return false;
+  const { protocol, pathname } = new URL(text);
+  return protocol === 'https:' && /^[\w/.~-]+$/.test(pathname);
 }
 
 /** The same, and http to link-local addresses: they lead no further than the node. */

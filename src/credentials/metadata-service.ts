@@ -53,9 +53,9 @@ export const metadataService: CredentialSource<MetadataCredentialConfig> = {
   name: 'the agency of the node',
   remedy:
     'Check that the node has an agency, and that 169.254.169.254 can be reached. Elsewhere set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK.',
-  create({ endpoint }, platform) {
+  create({ endpoint, passedOver }, platform) {
     const load = createMetadataServiceSource(endpoint, platform);
-    return createRefreshingProvider({ source: 'metadata', load }, platform);
+    return createRefreshingProvider({ source: 'metadata', load, notSet: passedOver }, platform);
   },
 };
 

@@ -26,6 +26,8 @@ export const RELOAD_PAUSE_MS = 5000;
 export interface RefreshingProviderOptions {
   /** For the log, such as `metadata`. */
   readonly source: string;
+  /** For the log of a failure: settings that would have chosen another source, by its name. Default: none. */
+  readonly notSet?: Readonly<Record<string, readonly string[]>>;
   /** Asks the source once, within a time of its own. May reject with anything. */
   readonly load: () => Promise<Credential>;
 }
@@ -38,7 +40,7 @@ export interface RefreshingProviderOptions {
  * used until 10 seconds before it expires. Callers who find none share one load.
  */
 export function createRefreshingProvider(
-  { source, load }: RefreshingProviderOptions,
+  { source, load, notSet = {} }: RefreshingProviderOptions,
   platform: Pick<
     TargetPlatform,
     'now' | 'elapsed' | 'random' | 'waitUntil' | 'createSingleFlight' | 'logger' | 'metrics'
@@ -81,7 +83,8 @@ export function createRefreshingProvider(
       onFailed(error, failures) {
         const usable = credentials.current() !== undefined;
         const fields = { source, failures, usable, error: describeError(error) };
-        logger.warn(fields, 'the credential could not be refreshed');
+        const hint = Object.keys(notSet).length === 0 ? {} : { notSet };
+        logger.warn({ ...fields, ...hint }, 'the credential could not be refreshed');
       },
     },
     platform,

@@ -6,7 +6,7 @@ import type { Logger } from '../observability/logger.ts';
 import { UpstreamError } from '../vendor/upstream-error.ts';
 import type { AppEnv } from './env.ts';
 import { UNMATCHED } from './observe.ts';
-import { ProblemError, problemOfStatus, problemResponse } from './problem.ts';
+import { PROBLEM_KINDS, ProblemError, problemOfStatus, problemResponse } from './problem.ts';
 
 /** How a problem goes out: as problem+json, or as the vendor's clients expect it. */
 export type ProblemForm = (problem: ProblemError, requestId: string) => Response;
@@ -71,10 +71,9 @@ function respondWith(c: Context<AppEnv>, problem: ProblemError, form: ProblemFor
 export function problemFor(error: unknown, requestId: string, logger: Logger): ProblemError {
   if (error instanceof ProblemError) return error;
   if (error instanceof UpstreamError) {
-    const isWaitKnown = error.kind === 'upstream_throttled' || error.kind === 'overloaded';
     return new ProblemError(error.kind, {
       reason: error.reason,
-      ...(isWaitKnown ? { retryAfterSeconds: error.retryAfterSeconds ?? 1 } : {}),
+      ...(PROBLEM_KINDS[error.kind].status === 503 && { retryAfterSeconds: error.retryAfterSeconds ?? 1 }),
     });
   }
   if (error instanceof HTTPException && error.status < 500) return problemOfStatus(error.status);

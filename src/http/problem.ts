@@ -27,6 +27,7 @@ export const PROBLEM_KINDS = {
   upstream_rejected: { status: 502, title: 'The cloud refused this service' },
   upstream_failed: { status: 502, title: 'The cloud gave no usable answer' },
   keys_unavailable: { status: 503, title: 'Tokens cannot be verified at the moment' },
+  credentials_unavailable: { status: 503, title: 'This service has no credential for the cloud' },
   upstream_throttled: { status: 503, title: 'The cloud is throttling this service' },
   overloaded: { status: 503, title: 'Too busy' },
   upstream_timeout: { status: 504, title: 'The cloud did not answer in time' },
@@ -39,13 +40,13 @@ export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
 
 export interface ProblemErrorOptions {
   /** Shown to the caller. Never build it from a token, a credential or anything that came from upstream. */
-  readonly detail?: string;
+  readonly detail?: string | undefined;
   /** Response headers that the problem needs, such as WWW-Authenticate or Allow. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Becomes Retry-After, rounded up to whole seconds, at least 1. */
   readonly retryAfterSeconds?: number;
   /** For the log only: a short word of our own that tells two causes with the same code apart. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
   /** For the log only: the claims that failed, by the names that the settings or the RFCs have for them; never a value. */
   readonly claim?: string | undefined;
   /** Another status than the table has for the code. Default: the table's. */

@@ -27,8 +27,8 @@ interface HeaderMemo {
   readonly headers: ListHeaders;
 }
 
-/** The headers of the last hit of each representation: they change once a second, or twice. */
-const hitHeaders = new WeakMap<Representation, HeaderMemo>();
+/** The headers of the last hit of each representation, by Vary: they change once a second, or twice. */
+const hitHeaders = new WeakMap<Representation, Record<string, HeaderMemo>>();
 
 /** The headers of a list: ETag, Age, Cache-Control, Cache-Status, Vary, and those of every answer. */
 export function listHeaders(
@@ -44,11 +44,13 @@ export function listHeaders(
     makeHeaders(representation, vary, ageSeconds, ttlSeconds, cacheStatus(answer, ttlSeconds, isForced));
   // All that is served at once, stale lists too: in an outage every answer is one.
   if (answer.forwarded !== undefined || answer.stored) return make();
-  const memo = hitHeaders.get(representation);
+  const memos = hitHeaders.get(representation) ?? {};
+  const memo = memos[vary];
   if (memo?.outcome === outcome && memo.ttlSeconds === ttlSeconds && memo.ageSeconds === ageSeconds)
     return memo.headers;
   const headers = make();
-  hitHeaders.set(representation, { outcome, ttlSeconds, ageSeconds, headers });
+  memos[vary] = { outcome, ttlSeconds, ageSeconds, headers };
+  hitHeaders.set(representation, memos);
   return headers;
 }
 

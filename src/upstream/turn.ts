@@ -74,7 +74,7 @@ async function currentCredential(credentials: CredentialProvider): Promise<Crede
   try {
     return await credentials.get();
   } catch (error) {
-    throw asNoCredential(error);
+    throw asNoCredential(error, 'credentials_unavailable');
   }
 }
 
@@ -86,14 +86,15 @@ async function projectHeaders(
     const projectId = (await parts.resolveProjectId?.(credential)) ?? configuredId;
     return projectId === undefined ? {} : { 'x-project-id': projectId };
   } catch (error) {
-    throw asNoCredential(error);
+    throw asNoCredential(error, 'upstream_failed');
   }
 }
 
-function asNoCredential(error: unknown): unknown {
+/** @param kind a project id is what IAM fails to give: that is a fault upstream */
+function asNoCredential(error: unknown, kind: 'credentials_unavailable' | 'upstream_failed'): unknown {
   if (!(error instanceof CredentialUnavailableError)) return error;
   // IAM, or the vendor to another replica, has rejected the key, which is left alone for a while.
   if (error.code === 'project_refused' || error.code === 'project_left_alone')
     return new UpstreamError('upstream_rejected', { reason: 'locked_out' });
-  return new UpstreamError('upstream_failed', { reason: 'no_credential' });
+  return new UpstreamError(kind, { reason: 'no_credential' });
 }

@@ -6,6 +6,7 @@ export type UpstreamErrorKind =
   | 'upstream_throttled'
   | 'upstream_failed'
   | 'upstream_timeout'
+  | 'credentials_unavailable'
   | 'overloaded';
 
 /**

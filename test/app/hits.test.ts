@@ -192,6 +192,14 @@ describe('a hit is answered as the app would', () => {
     ['gzip', { headers: { 'accept-encoding': 'gzip' } }, 200, true],
     ['an unknown coding', { headers: { 'accept-encoding': 'zstd' } }, 200, true],
     ['the vendor path', { target: '/v5/imagecaches' }, 200, true],
+    ['X-Auth-Token, which means nothing there', { headers: { 'x-auth-token': 'x' } }, 200, true],
+    [
+      'two tokens at the vendor path',
+      { target: '/v5/imagecaches', headers: { 'x-auth-token': 'x' } },
+      401,
+      false,
+    ],
+    ['no token twice', { target: '/v5/imagecaches', headers: { 'x-auth-token': '' } }, 200, false],
     ['an id that is none', { headers: { 'x-request-id': 'the-same-for-both' } }, 200, true],
     ['another cache directive', { headers: { 'cache-control': 'max-age=0' } }, 200, true],
     ['no-cache without the scope', { headers: { 'cache-control': 'no-cache' } }, 200, false],
@@ -217,6 +225,25 @@ describe('a hit is answered as the app would', () => {
     ['a host that is none', { headers: { host: 'a b' } }, 400, false],
   ])('for %s', async (_name, sent, status, isHit) => {
     expect(await ways.asCaller(sent)).toMatchObject({ status, isHit });
+  });
+
+  it('at the vendor path with a Vary of its own, whichever path was asked for before', async () => {
+    const headers = { 'x-auth-token': ways.authorization.slice(7) };
+    for (const [target, vary] of [
+      ['/imagecaches', 'Authorization, Accept-Encoding'],
+      ['/v5/imagecaches', 'Authorization, Accept-Encoding, X-Auth-Token'],
+      ['/imagecaches', 'Authorization, Accept-Encoding'],
+    ] as const) {
+      const plain = await ways.asCaller({ target });
+      expect(plain).toMatchObject({ status: 200, isHit: true, headers: { vary } });
+      const { headers: held } = await ways.asCaller({ target, headers: { 'if-none-match': '*' } });
+      expect(held.vary).toBe(vary);
+    }
+    // The token twice is for the app, and the same answer.
+    const twice = await ways.asCaller({ target: '/v5/imagecaches', headers });
+    expect(twice).toMatchObject({ status: 200, isHit: false });
+    expect(twice.headers.vary).toBe('Authorization, Accept-Encoding, X-Auth-Token');
+    expect(await ways.ask({ target: '/v5/imagecaches', headers })).toMatchObject({ status: 200 });
   });
 
   it('and an app that is asked without a token answers 401', async () => {
@@ -352,6 +379,8 @@ describe('with CORS origins', () => {
       expect(answer.headers['access-control-allow-origin']).toBe(allowed);
       expect(answer.headers['access-control-expose-headers']).toContain('etag');
       expect(answer.headers.vary).toBe('Authorization, Accept-Encoding, Origin');
+      const { headers: vendor } = await own.asCaller({ ...sent, target: '/v5/imagecaches' });
+      expect(vendor.vary).toBe('Authorization, Accept-Encoding, X-Auth-Token, Origin');
     }
   });
 });

@@ -5,9 +5,26 @@ import { createTestService, type TestService } from '../support/test-service.ts'
 import { KEY_SET, SUBJECT } from './raw-token.ts';
 
 export const NO_TOKEN_CHALLENGE = 'Bearer realm="imagecaches"';
-export const INVALID_TOKEN_CHALLENGE = 'Bearer realm="imagecaches", error="invalid_token"';
+export const MALFORMED_CHALLENGE = invalidTokenChallenge('malformed');
 export const SCOPE_CHALLENGE =
   'Bearer realm="imagecaches", error="insufficient_scope", scope="imagecaches:read"';
+
+/** What the challenge says of a token, by the reason in the log; of any other reason that it is malformed (docs/callers.md). */
+const TOLD: Readonly<Record<string, string>> = {
+  expired: 'expired',
+  not_yet_valid: 'not yet valid',
+  unknown_issuer: 'from the wrong issuer',
+  'claim_missing iss': 'from the wrong issuer',
+  'claim_missing aud': 'for the wrong audience',
+  'claim_wrong aud': 'for the wrong audience',
+  unknown_key: 'signed with an unknown key',
+  ERR_JOSE_ALG_NOT_ALLOWED: 'signed with an unknown key',
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'signed with an unknown key',
+};
+
+export function invalidTokenChallenge(fault: string): string {
+  return `Bearer realm="imagecaches", error="invalid_token", error_description="the token is ${fault}"`;
+}
 
 /** The same for every request, so that answers can be compared byte for byte. */
 const REQUEST_ID = 'attack';
@@ -87,15 +104,19 @@ export function theRefusal(): Promise<Pick<Answer, 'status' | 'headers' | 'body'
   return refusal;
 }
 
-/** 401, to the byte what any other bad token gets; the cause is one word, in the log only. */
+/** 401, to the byte what any other bad token gets, but for a few words of a fixed list; the cause is one word, in the log only. */
 export async function expectRefused(wanted: Attempt): Promise<Answer> {
   const answer = await attempt(wanted);
   expect(answer.status).toBe(401);
-  expect(answer.headers['www-authenticate']).toBe(INVALID_TOKEN_CHALLENGE);
+  const { subject, issuer, reason, claim } = logged(answer);
+  const challenge = invalidTokenChallenge(TOLD[`${reason} ${claim}`] ?? TOLD[`${reason}`] ?? 'malformed');
   const { status, headers, body } = answer;
-  expect({ status, headers, body }).toEqual(await theRefusal());
+  const refusal = await theRefusal();
+  expect({ status, headers, body }).toEqual({
+    ...refusal,
+    headers: { ...refusal.headers, 'www-authenticate': challenge },
+  });
   expect(answer.service.calls).toHaveLength(0);
-  const { subject, issuer, reason } = logged(answer);
   expect({ subject, issuer }).toEqual({ subject: undefined, issuer: undefined });
   expect(reason).toMatch(/^[A-Za-z_]{3,64}$/);
   return answer;

@@ -9,7 +9,7 @@ import {
   expectAsked,
   expectForbidden,
   expectRefused,
-  INVALID_TOKEN_CHALLENGE,
+  MALFORMED_CHALLENGE,
   theRefusal,
 } from './attack-harness.ts';
 import {
@@ -74,7 +74,7 @@ describe('what every refused token gets', () => {
     expect(headers).toMatchObject({
       'cache-control': 'no-store',
       'content-type': 'application/problem+json',
-      'www-authenticate': INVALID_TOKEN_CHALLENGE,
+      'www-authenticate': MALFORMED_CHALLENGE,
     });
     expect(JSON.parse(body)).toEqual({
       type: 'urn:imagecaches-bff:problem:unauthenticated',
@@ -958,7 +958,7 @@ describe('the answer to HEAD', () => {
   it('is as closed as the one to GET', async () => {
     const answer = await attempt({ method: 'HEAD', headers: bearer('x') });
     expect(answer.status).toBe(401);
-    expect(answer.headers['www-authenticate']).toBe(INVALID_TOKEN_CHALLENGE);
+    expect(answer.headers['www-authenticate']).toBe(MALFORMED_CHALLENGE);
     expect(answer.body).toBe('');
   });
 });

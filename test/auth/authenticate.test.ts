@@ -23,7 +23,9 @@ function bearer(token: string): RequestInit {
 }
 
 const otherKey = createTestKey('RS256', 'kid-RS256');
-const INVALID_TOKEN = 'Bearer realm="imagecaches", error="invalid_token"';
+/** The challenge of a token that does not hold; what it says is of a fixed list (docs/callers.md). */
+const invalidToken = (fault: string) =>
+  `Bearer realm="imagecaches", error="invalid_token", error_description="the token is ${fault}"`;
 
 describe('bearer tokens', () => {
   it('asks for a token, without an error code, when none is sent', async () => {
@@ -53,24 +55,59 @@ describe('bearer tokens', () => {
 
   it.each<
     [
-      string,
-      (at: { nowMs: number; seconds: number; good: Parameters<typeof signTestToken>[0] }) => Promise<string>,
+      name: string,
+      fault: string,
+      make: (at: {
+        nowMs: number;
+        seconds: number;
+        good: Parameters<typeof signTestToken>[0];
+      }) => Promise<string>,
     ]
   >([
     [
       'expired for longer than the tolerance',
+      'expired',
       ({ good, nowMs, seconds }) => signTestToken(good, nowMs, { exp: seconds - 31 }),
     ],
-    ['without exp', ({ good, nowMs }) => signTestToken(good, nowMs, { exp: undefined })],
-    ['not valid yet', ({ good, nowMs, seconds }) => signTestToken(good, nowMs, { nbf: seconds + 31 })],
-    ['for another audience', ({ good, nowMs }) => signTestToken(good, nowMs, { aud: 'imagecaches2' })],
-    ['without audience', ({ good, nowMs }) => signTestToken(good, nowMs, { aud: undefined })],
-    ['of another issuer', ({ good, nowMs }) => signTestToken(good, nowMs, { iss: `${TEST_ISSUER}/` })],
-    ['without issuer', ({ good, nowMs }) => signTestToken(good, nowMs, { iss: undefined })],
-    ['signed by another key under a known key id', async ({ nowMs }) => signTestToken(await otherKey, nowMs)],
-    ['with an unknown key id', ({ good, nowMs }) => signTestToken({ ...good, kid: 'made-up' }, nowMs)],
+    ['without exp', 'malformed', ({ good, nowMs }) => signTestToken(good, nowMs, { exp: undefined })],
+    [
+      'not valid yet',
+      'not yet valid',
+      ({ good, nowMs, seconds }) => signTestToken(good, nowMs, { nbf: seconds + 31 }),
+    ],
+    [
+      'for another audience',
+      'for the wrong audience',
+      ({ good, nowMs }) => signTestToken(good, nowMs, { aud: 'imagecaches2' }),
+    ],
+    [
+      'without audience',
+      'for the wrong audience',
+      ({ good, nowMs }) => signTestToken(good, nowMs, { aud: undefined }),
+    ],
+    [
+      'of another issuer',
+      'from the wrong issuer',
+      ({ good, nowMs }) => signTestToken(good, nowMs, { iss: `${TEST_ISSUER}/` }),
+    ],
+    [
+      'without issuer',
+      'from the wrong issuer',
+      ({ good, nowMs }) => signTestToken(good, nowMs, { iss: undefined }),
+    ],
+    [
+      'signed by another key under a known key id',
+      'signed with an unknown key',
+      async ({ nowMs }) => signTestToken(await otherKey, nowMs),
+    ],
+    [
+      'with an unknown key id',
+      'signed with an unknown key',
+      ({ good, nowMs }) => signTestToken({ ...good, kid: 'made-up' }, nowMs),
+    ],
     [
       'unsecured',
+      'malformed',
       async () =>
         new UnsecuredJWT({})
           .setIssuer(TEST_ISSUER)
@@ -80,6 +117,7 @@ describe('bearer tokens', () => {
     ],
     [
       'signed with the public key as a shared secret',
+      'signed with an unknown key',
       async ({ good, seconds }) =>
         new SignJWT({ scope: 'imagecaches:read' })
           .setProtectedHeader({ alg: 'HS256', kid: good.kid })
@@ -90,18 +128,25 @@ describe('bearer tokens', () => {
     ],
     [
       'an algorithm that is not pinned',
+      'signed with an unknown key',
       async ({ nowMs }) => signTestToken(await createTestKey('RS512', 'kid-RS256'), nowMs),
     ],
-    ['no JWT', async () => 'abc'],
-    ['two segments', async () => 'e30.e30'],
-    ['five segments', async () => 'e30.e30.e30.e30.e30'],
-  ])('refuses a token: %s', async (_name, make) => {
+    [
+      'expired, not yet valid and for another audience, but not signed by the issuer',
+      'signed with an unknown key',
+      async ({ nowMs, seconds }) =>
+        signTestToken(await otherKey, nowMs, { exp: seconds - 31, nbf: seconds + 31, aud: 'other' }),
+    ],
+    ['no JWT', 'malformed', async () => 'abc'],
+    ['two segments', 'malformed', async () => 'e30.e30'],
+    ['five segments', 'malformed', async () => 'e30.e30.e30.e30.e30'],
+  ])('refuses a token: %s', async (_name, fault, make) => {
     const service = await createTestService();
     const nowMs = service.clock.now();
     const token = await make({ nowMs, seconds: Math.floor(nowMs / 1000), good: service.key });
     const response = await service.get('/imagecaches', bearer(token));
     expect(response.status).toBe(401);
-    expect(response.headers.get('www-authenticate')).toBe(INVALID_TOKEN);
+    expect(response.headers.get('www-authenticate')).toBe(invalidToken(fault));
     expect(service.calls).toHaveLength(0);
   });
 
@@ -117,7 +162,7 @@ describe('bearer tokens', () => {
     const service = await createTestService();
     const response = await service.get('/imagecaches', { headers: { authorization } });
     expect(response.status).toBe(401);
-    expect(response.headers.get('www-authenticate')).toBe(INVALID_TOKEN);
+    expect(response.headers.get('www-authenticate')).toBe(invalidToken('malformed'));
   });
 
   it('tolerates 30 seconds of clock difference and no more', async () => {

@@ -134,7 +134,7 @@ describe('keys that are revoked as soon as they are replaced', () => {
       const { deps } = realDependencies();
       const provider = createCredentialProvider(
         source === 'metadata'
-          ? { source, endpoint: simulator.url }
+          ? { source, endpoint: simulator.url, passedOver: {} }
           : { source, uri: `${simulator.url}/v1/credentials`, tokenFile: '/token' },
         { ...deps, readTextFile: async () => 'simulator-pod-identity-token' },
       );

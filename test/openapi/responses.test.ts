@@ -100,7 +100,10 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 const seen = new Set<string>();
 
 function serviceFor({ settings = {}, deps = {} }: Scenario): Promise<TestService> {
-  return createTestService({ SDK_KEYS, SDK_KEYS_FILE: '/keys.json', ...settings }, deps);
+  return createTestService(
+    { SDK_KEYS, SDK_KEYS_FILE: '/keys.json', PUBLIC_URL: 'https://imagecaches.example.com', ...settings },
+    deps,
+  );
 }
 
 async function ask(method: string, path: string, scenario: Scenario): Promise<Response> {
@@ -169,6 +172,7 @@ describe('the API document', () => {
     const service = await serviceFor({ status: 200 });
     await service.app.warm();
     for (const [path, lifecycle, status] of [
+      ['/.well-known/oauth-protected-resource', 'serving', 200],
       ['/livez', 'serving', 200],
       ['/readyz', 'serving', 200],
       ['/readyz', 'draining', 503],
@@ -226,7 +230,8 @@ describe('GET /openapi.json', () => {
     ]);
     expect(JSON.stringify(served)).not.toContain('signature');
     expect(JSON.stringify(served)).not.toContain('"#/components/schemas/Projects"');
-    expect(Object.keys(served.components.securitySchemes)).toEqual(['token']);
+    expect(JSON.stringify(served)).not.toContain('ProtectedResource');
+    expect(Object.keys(served.components.securitySchemes)).toEqual(['token', 'authToken']);
     for (const path of Object.keys(served.paths))
       expect((await service.app.request(path)).status).not.toBe(404);
     expect((await service.app.request('/v3/projects?name=cn-north-4')).status).toBe(404);

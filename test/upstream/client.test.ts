@@ -638,7 +638,8 @@ describe('the credential', () => {
       warm: async () => undefined,
     };
     const { ask, calls, logger, measured } = setUp({ credentials: provider });
-    for (let call = 0; call < 20; call += 1) expect(await ask()).toBe('upstream_failed no_credential');
+    for (let call = 0; call < 20; call += 1)
+      expect(await ask()).toBe('credentials_unavailable no_credential');
     expect(calls).toHaveLength(0);
     expect(logger.lines).toEqual([]);
     expect(measured.filter(([name]) => name === 'breaker')).toEqual([]);
@@ -793,7 +794,7 @@ describe('traces', () => {
         warm: async () => undefined,
       },
     });
-    expect(await keyless.ask()).toBe('upstream_failed no_credential');
+    expect(await keyless.ask()).toBe('credentials_unavailable no_credential');
     expect(keyless.spans).toEqual([]);
   });
 

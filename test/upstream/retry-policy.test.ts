@@ -38,6 +38,7 @@ const FAILURES: readonly [
   ['upstream_failed', 'redirect', { status: 302 }, undefined, false, 'failure'],
   ['upstream_failed', 'redirect', {}, undefined, false, 'failure'],
   ['upstream_failed', 'body_too_large', {}, undefined, false, 'failure'],
+  ['credentials_unavailable', 'no_credential', {}, undefined, false, 'neutral'],
   ['upstream_failed', 'no_credential', {}, undefined, false, 'neutral'],
   ['overloaded', 'breaker_open', { retryAfterSeconds: 5 }, undefined, true, 'neutral'],
   ['overloaded', 'too_many_in_flight', { retryAfterSeconds: 1 }, undefined, true, 'neutral'],

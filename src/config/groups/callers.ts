@@ -11,6 +11,7 @@ import {
 import {
   claimName,
   documentOf,
+  endpoint,
   filePath,
   listOf,
   SCOPE_RULE,
@@ -20,7 +21,7 @@ import {
 } from '../forms.ts';
 import type { SettingGroup, SettingValues } from '../read-settings.ts';
 import type { SettingRows } from '../setting.ts';
-import { isOrigin, SECURE_URL_RULE } from '../urls.ts';
+import { isOrigin, isPublicUrl, PUBLIC_URL_RULE, SECURE_URL_RULE } from '../urls.ts';
 
 const REFRESH_SCOPE = 'imagecaches:refresh';
 
@@ -61,6 +62,11 @@ const ROWS = {
     file: 'usual',
     hasOwnFaults: true,
   },
+  PUBLIC_URL: {
+    form: endpoint(isPublicUrl),
+    rule: PUBLIC_URL_RULE,
+    example: 'https://imagecaches.example.com',
+  },
   CORS_ORIGINS: {
     form: listOf(z.string().refine(isOrigin)),
     rule: 'one or more origins, comma-separated: scheme, host and port as a browser sends them',
@@ -74,6 +80,8 @@ export interface CallersPart {
   readonly issuers: readonly IssuerConfig[];
   /** Who has it may force a refresh. */
   readonly refreshScope: string;
+  /** The URL by which callers know the service, without a slash at the end. Undefined: it does not describe itself. */
+  readonly publicUrl: string | undefined;
   /** Web pages of these origins may call; none: none. */
   readonly corsOrigins: readonly string[];
 }
@@ -92,6 +100,7 @@ export const callersGroup: SettingGroup<CallerRows, CallersPart> = {
   toConfig: ({ values }) => ({
     issuers: [...toOwnIssuer(values), ...(values.AUTH_ISSUERS ?? [])],
     refreshScope: values.AUTH_REFRESH_SCOPE,
+    publicUrl: values.PUBLIC_URL,
     corsOrigins: values.CORS_ORIGINS ?? [],
   }),
 };

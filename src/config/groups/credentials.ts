@@ -2,7 +2,7 @@ import type { SettingGroup, Settings } from '../read-settings.ts';
 import { choice, type SettingRows } from '../setting.ts';
 import { type MetadataCredentialConfig, metadataSource } from './credentials/metadata-source.ts';
 import { type PodCredentialConfig, podSource } from './credentials/pod-source.ts';
-import type { CredentialSource } from './credentials/source.ts';
+import type { CredentialSource, PassedOver } from './credentials/source.ts';
 import { type StaticCredentialConfig, staticSource } from './credentials/static-source.ts';
 
 /** Where credentials come from. To add a source, add it here, to SOURCES and to ROWS: the compiler insists. */
@@ -11,7 +11,9 @@ type SourceName = CredentialConfig['source'];
 
 /** In the order in which `auto` looks for them; the last one is always there. */
 const SOURCES = { static: staticSource, pod: podSource, metadata: metadataSource } satisfies {
-  readonly [Name in SourceName]: { toConfig(settings: never): Extract<CredentialConfig, { source: Name }> };
+  readonly [Name in SourceName]: {
+    toConfig(settings: never, passedOver: PassedOver): Extract<CredentialConfig, { source: Name }>;
+  };
 };
 const SOURCE_NAMES = Object.keys(SOURCES) as SourceName[];
 
@@ -41,7 +43,9 @@ export const credentialsGroup: SettingGroup<CredentialRows, CredentialsPart> = {
     }
   },
 
-  toConfig: (settings) => ({ credentials: SOURCES[usedSource(settings)].toConfig(settings) }),
+  toConfig: (settings) => ({
+    credentials: SOURCES[usedSource(settings)].toConfig(settings, passedOver(settings)),
+  }),
 };
 
 /** A source as the group sees it, which gives each one all rows to read. */
@@ -52,4 +56,11 @@ export function usedSource(settings: Settings<CredentialRows>): SourceName {
   const wanted = settings.values.HUAWEICLOUD_CREDENTIALS;
   if (wanted !== 'auto') return wanted;
   return SOURCE_NAMES.find((name) => SOURCES[name].isOffered(settings)) as SourceName;
+}
+
+/** The sources that `auto` has looked for in vain. */
+function passedOver(settings: Settings<CredentialRows>): PassedOver {
+  if (settings.values.HUAWEICLOUD_CREDENTIALS !== 'auto') return {};
+  const names = SOURCE_NAMES.slice(0, SOURCE_NAMES.indexOf(usedSource(settings)));
+  return Object.fromEntries(names.map((name) => [name, Object.keys(SOURCES[name].rows)]));
 }

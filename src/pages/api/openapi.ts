@@ -6,22 +6,40 @@ import type { AppEnv } from '../../http/env.ts';
 import { matchesEtag } from '../../http/etag.ts';
 import document from './openapi.json' with { type: 'json' };
 
+type Members = Readonly<Record<string, object>>;
+
+interface ApiDocument {
+  readonly paths: Members;
+  readonly components: Readonly<Record<'schemas' | 'parameters' | 'securitySchemes', Members>>;
+}
+
 interface PathItem {
   readonly [method: string]: { readonly security?: readonly object[] } & object;
 }
 
 /** The document without what this configuration does not serve. */
-export function documentFor({ sdkClients }: Pick<Config, 'sdkClients'>): object {
-  if (sdkClients !== undefined) return document;
-  const { '/v3/projects': _projects, ...paths } = document.paths;
-  const { signature: _signature, ...securitySchemes } = document.components.securitySchemes;
-  const { Projects: _schema, ...schemas } = document.components.schemas;
-  const { Region: _region, ...parameters } = document.components.parameters;
-  return {
-    ...document,
-    paths: Object.fromEntries(Object.entries(paths).map(([path, item]) => [path, withoutSignature(item)])),
-    components: { ...document.components, schemas, parameters, securitySchemes },
-  };
+export function documentFor({ sdkClients, publicUrl }: Pick<Config, 'sdkClients' | 'publicUrl'>): object {
+  let { paths, components }: ApiDocument = document;
+  if (publicUrl === undefined) {
+    paths = without(paths, '/.well-known/oauth-protected-resource');
+    components = { ...components, schemas: without(components.schemas, 'ProtectedResource') };
+  }
+  if (sdkClients === undefined) {
+    paths = Object.fromEntries(
+      Object.entries(without(paths, '/v3/projects')).map(([path, item]) => [path, withoutSignature(item)]),
+    );
+    components = {
+      ...components,
+      schemas: without(components.schemas, 'Projects'),
+      parameters: without(components.parameters, 'Region'),
+      securitySchemes: without(components.securitySchemes, 'signature'),
+    };
+  }
+  return { ...document, paths, components };
+}
+
+function without(members: Members, name: string): Members {
+  return Object.fromEntries(Object.entries(members).filter(([member]) => member !== name));
 }
 
 function withoutSignature(item: object): PathItem {
@@ -34,7 +52,7 @@ function withoutSignature(item: object): PathItem {
 }
 
 /** `GET /openapi.json`: OpenAPI 3.1 of what this service answers, for anyone. */
-export function openApi(config: Pick<Config, 'sdkClients'>): Hono<AppEnv> {
+export function openApi(config: Pick<Config, 'sdkClients' | 'publicUrl'>): Hono<AppEnv> {
   /** Made by the first request, and kept as a value: a promise would belong to that request. */
   let made: { readonly body: Uint8Array<ArrayBuffer>; readonly etag: string } | undefined;
   return new Hono<AppEnv>().get('/openapi.json', async (c) => {

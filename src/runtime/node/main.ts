@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { type Config, ConfigError, parseConfig } from '../../config/config.ts';
 import { describeError } from '../../observability/describe-error.ts';
+import { describeCredentialChoice } from './credential-choice.ts';
 import { authority } from './platform/authority.ts';
 import { readSettingFiles } from './platform/read-setting-files.ts';
 import { type RunningService, startService } from './server/start-service.ts';
@@ -26,7 +27,9 @@ export async function main(onStop: (stop: () => Promise<void>) => void): Promise
   const config = loadConfig();
   if (config === undefined) return;
   if (check) {
-    process.stdout.write(`The configuration is valid. Upstream: ${config.target.upstream.endpoint}\n`);
+    const { upstream, credentials } = config.target;
+    process.stdout.write(`The configuration is valid. Upstream: ${upstream.endpoint}\n`);
+    process.stdout.write(`Credentials: ${describeCredentialChoice(credentials)}.\n`);
     return;
   }
   await run(config, onStop);

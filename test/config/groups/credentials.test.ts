@@ -10,7 +10,19 @@ describe('credentials', () => {
     HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: '/token',
   };
   const pod = { source: 'pod', uri: POD.HC_CONTAINER_CREDENTIALS_FULL_URI, tokenFile: '/token' };
-  const metadata = { source: 'metadata', endpoint: 'http://169.254.169.254' };
+  const named = { source: 'metadata', endpoint: 'http://169.254.169.254', passedOver: {} };
+  /** By the name of each source the settings that would have chosen it. */
+  const passedOver = {
+    static: [
+      'HUAWEICLOUD_SDK_AK',
+      'HUAWEICLOUD_SDK_SK',
+      'HUAWEICLOUD_SDK_SECURITY_TOKEN',
+      'CLOUD_SDK_AK',
+      'CLOUD_SDK_SK',
+    ],
+    pod: ['HC_CONTAINER_CREDENTIALS_FULL_URI', 'HC_CONTAINER_AUTHORIZATION_TOKEN_FILE'],
+  };
+  const metadata = { ...named, passedOver };
 
   it.each([
     ['static where keys are set', {}, 'static'],
@@ -19,7 +31,7 @@ describe('credentials', () => {
     ['else metadata', KEYLESS, metadata],
     ['auto is the default', { ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'auto' }, metadata],
     ['pod when told so', { ...KEYLESS, ...POD, HUAWEICLOUD_CREDENTIALS: 'pod' }, pod],
-    ['metadata when told so', { ...KEYLESS, ...POD, HUAWEICLOUD_CREDENTIALS: 'metadata' }, metadata],
+    ['metadata when told so', { ...KEYLESS, ...POD, HUAWEICLOUD_CREDENTIALS: 'metadata' }, named],
     ['static when told so', { ...POD, HUAWEICLOUD_CREDENTIALS: 'static' }, 'static'],
   ])('%s', (_name, environment, expected) => {
     const { credentials } = parsed(environment).target;

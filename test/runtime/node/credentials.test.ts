@@ -103,6 +103,50 @@ describe('temporary credentials', () => {
   });
 });
 
+describe('with no credential settings, where there is no metadata service', () => {
+  /** Nothing listens there. */
+  const NOWHERE = 'http://127.0.0.1:1';
+  const UNSET = ['HUAWEICLOUD_SDK_AK', 'CLOUD_SDK_SK', 'HC_CONTAINER_CREDENTIALS_FULL_URI'];
+
+  it('callers get a 503 of its own, and the log names what is not set', async () => {
+    const { url, printed, stdout } = await startService({ HUAWEICLOUD_METADATA_ENDPOINT: NOWHERE });
+    await printed(/"msg":"the credential could not be refreshed"/);
+    for (const path of ['/imagecaches', '/v5/imagecaches']) {
+      const headers = { authorization: `Bearer ${await issuer.sign()}` };
+      const response = await fetch(url + path, { headers });
+      expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
+      const body = await response.json();
+      if (path === '/imagecaches')
+        expect(body).toMatchObject({ code: 'credentials_unavailable', status: 503 });
+      else expect(body).toMatchObject({ error_code: 'IMAGECACHES.credentials_unavailable' });
+    }
+    expect(upstream()).toEqual([]);
+    await printed(/"code":"credentials_unavailable","reason":"no_credential".*"msg":"request"/);
+    const lines = stdout()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { msg: string; notSet?: Record<string, string[]> });
+    const start = lines.find(({ msg }) =>
+      msg.startsWith('credentials come from the metadata service, since'),
+    );
+    const failure = lines.find(({ msg }) => msg === 'the credential could not be refreshed');
+    expect(Object.keys(failure?.notSet ?? {})).toEqual(['static', 'pod']);
+    for (const name of UNSET) {
+      expect(start?.msg).toContain(name);
+      expect(JSON.stringify(failure?.notSet)).toContain(name);
+    }
+  });
+
+  it('and says nothing of settings where the metadata service is what was asked for', async () => {
+    const { printed, stdout } = await startService({
+      HUAWEICLOUD_METADATA_ENDPOINT: NOWHERE,
+      HUAWEICLOUD_CREDENTIALS: 'metadata',
+    });
+    await printed(/"msg":"the credential could not be refreshed"/);
+    expect(stdout()).not.toMatch(/notSet|credentials come from/);
+  });
+});
+
 describe('the project id', () => {
   it('is looked up at the start with auto', async () => {
     const { url } = await startService({

@@ -1,10 +1,11 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import { makeImageCaches } from '../../simulator/image-cache-data.ts';
@@ -110,10 +111,28 @@ describe('npm start', () => {
     expect(await good.exited).toBe(0);
     expect(good.stdout()).toContain('The configuration is valid.');
     expect(good.stdout() + good.stderr()).not.toContain('PLANTED');
+    expect(good.stdout()).toContain('Credentials: a key pair of the settings (static).\n');
     const bad = start(ENTRY, ['--check'], environment({ AUTH_ISSUER: '' }));
     expect(await bad.exited).toBe(78);
     const unknown = start(ENTRY, ['--chekc'], environment());
     expect(await unknown.exited).toBe(64);
+  });
+
+  it('says with --check why the node is asked for credentials', async () => {
+    const { HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN, ...keyless } =
+      environment();
+    const byDefault = start(ENTRY, ['--check'], keyless);
+    expect(await byDefault.exited).toBe(0);
+    expect(byDefault.stdout()).toContain(
+      'Credentials: the agency of the node (metadata), since no other source is configured: none of ' +
+        'HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN, CLOUD_SDK_AK, CLOUD_SDK_SK (static) ' +
+        'and none of HC_CONTAINER_CREDENTIALS_FULL_URI, HC_CONTAINER_AUTHORIZATION_TOKEN_FILE (pod) is set.\n',
+    );
+    const named = start(ENTRY, ['--check'], { ...keyless, HUAWEICLOUD_CREDENTIALS: 'metadata' });
+    expect(await named.exited).toBe(0);
+    expect(named.stdout()).toContain(
+      'Credentials: the agency of the node (metadata), which HUAWEICLOUD_CREDENTIALS names.\n',
+    );
   });
 
   it('reads secrets from files, and says which file it cannot read', async () => {
@@ -179,6 +198,26 @@ describe('npm start', () => {
       ({ headers }) => headers.find(([header]) => header.toLowerCase() === 'host')?.[1],
     );
     expect(hosts).toEqual([`127.0.0.1:${simulator.port}`, `127.0.0.1:${simulator.port}`]);
+  });
+});
+
+describe('the request that the vendor documents', () => {
+  it('is answered 200 when curl sends it, with a token of ours', async () => {
+    const { url } = await startService();
+    const token = await issuer.sign();
+    const asDocumented = async (...more: string[]) => {
+      const headers = ['Content-Type: application/json', ...more].flatMap((header) => ['-H', header]);
+      const args = ['-sS', '-i', '-X', 'GET', `${url}/v5/imagecaches`, ...headers];
+      return (await promisify(execFile)('curl', args)).stdout;
+    };
+    const answer = await asDocumented(`X-Auth-Token: ${token}`);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(JSON.parse(answer.split('\r\n\r\n')[1] as string).image_caches).toHaveLength(50);
+    const sameTwice = await asDocumented(`X-Auth-Token: ${token}`, `X-Auth-Token: ${token}`);
+    expect(sameTwice).toMatch(/^HTTP\/1\.1 200 /);
+    const other = await issuer.sign({ subject: 'somebody-else' });
+    const two = await asDocumented(`X-Auth-Token: ${token}`, `X-Auth-Token: ${other}`);
+    expect(two).toMatch(/^HTTP\/1\.1 401 /);
   });
 });
 
@@ -307,6 +346,15 @@ describe('secrets', () => {
     });
     await ask('/imagecaches', { ...withToken, 'x-request-id': token });
     await ask('/imagecaches', { ...withToken, cookie: 'PLANTEDcookie', 'x-security-token': 'PLANTEDheader' });
+    const cloudToken = `MIIPLANTED${'cloudToken'.repeat(100)}`;
+    for (const path of ['/imagecaches', '/v5/imagecaches', '/v3/projects?name=cn-north-4']) {
+      for (const headers of [
+        { 'x-auth-token': cloudToken },
+        { authorization: `Bearer ${cloudToken}` },
+        { ...withToken, 'x-auth-token': `${cloudToken}, ${cloudToken}` },
+      ])
+        await ask(path, headers);
+    }
     await ask('/PLANTEDpath?token=PLANTEDquery', withToken);
     await ask('/imagecaches', withToken, 'POST');
 

@@ -37,6 +37,7 @@ const RESULTS = [
   'upstream_throttled',
   'upstream_rejected',
   'overloaded',
+  'credentials_unavailable',
 ];
 
 const failWith = (status: number, headers: Record<string, string> = {}) =>
@@ -319,7 +320,7 @@ describe('calls upstream', () => {
     });
     // The metadata service has no credential to give.
     service.upstream = () => new Response('', { status: 500 });
-    expect((await service.get('/imagecaches')).status).toBe(502);
+    expect((await service.get('/imagecaches')).status).toBe(503);
     const sample = await service.scrape();
     for (const result of RESULTS)
       expect(sample(`upstream_call_duration_seconds_count{result="${result}"}`)).toBeUndefined();

@@ -1,7 +1,7 @@
 import { endpoint } from '../../forms.ts';
 import type { SettingRows } from '../../setting.ts';
 import { isSecureOnNode, NODE_URL_RULE } from '../../urls.ts';
-import type { CredentialSource } from './source.ts';
+import type { CredentialSource, PassedOver } from './source.ts';
 
 /** The link-local address of every node's metadata service (core/auth/internal/metadata_accessor.go). */
 const METADATA_ENDPOINT = 'http://169.254.169.254';
@@ -20,6 +20,8 @@ export interface MetadataCredentialConfig {
   readonly source: 'metadata';
   /** Scheme, host and port; no slash at the end. */
   readonly endpoint: string;
+  /** What is not set, and would have been another source; empty where HUAWEICLOUD_CREDENTIALS names this one. */
+  readonly passedOver: PassedOver;
 }
 
 export const metadataSource: CredentialSource<typeof ROWS, MetadataCredentialConfig> = {
@@ -33,5 +35,9 @@ export const metadataSource: CredentialSource<typeof ROWS, MetadataCredentialCon
       report('HUAWEICLOUD_METADATA_ENDPOINT', `is of no use: the credentials are ${used}; remove it`);
   },
 
-  toConfig: ({ values }) => ({ source: 'metadata', endpoint: values.HUAWEICLOUD_METADATA_ENDPOINT }),
+  toConfig: ({ values }, passedOver) => ({
+    source: 'metadata',
+    endpoint: values.HUAWEICLOUD_METADATA_ENDPOINT,
+    passedOver,
+  }),
 };

@@ -37,6 +37,12 @@ const SECURITY_SCHEMES: Json = {
     description:
       'A token of a configured issuer, for the configured audience, with the scope `imagecaches:read`.',
   },
+  authToken: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-Auth-Token',
+    description: 'The same token, where the API of the vendor has its own.',
+  },
   signature: {
     type: 'apiKey',
     in: 'header',

@@ -35,9 +35,9 @@ const HEADERS = {
     example: '5',
   },
   'WWW-Authenticate': {
-    description: 'What is missing (RFC 6750).',
-    schema: { type: 'string', pattern: '^Bearer' },
-    example: 'Bearer error="invalid_token"',
+    description: 'What is missing (RFC 6750), and with PUBLIC_URL where the issuers are listed (RFC 9728).',
+    schema: { type: 'string', pattern: '^(Bearer realm|SDK-HMAC-SHA256)' },
+    example: 'Bearer realm="imagecaches", error="invalid_token", error_description="the token is expired"',
   },
   RateLimit: {
     description: 'What is left of the limit, and when more is.',

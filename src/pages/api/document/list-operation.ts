@@ -15,6 +15,7 @@ const LIST_CODES: readonly ProblemCode[] = [
   'upstream_rejected',
   'upstream_failed',
   'keys_unavailable',
+  'credentials_unavailable',
   'upstream_throttled',
   'overloaded',
   'upstream_timeout',

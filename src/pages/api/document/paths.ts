@@ -6,13 +6,14 @@ import { problemResponses } from './problem-responses.ts';
 import { content } from './schemas.ts';
 
 const BEARER: Json = { token: [] };
-const SIGNED: Json = { signature: [] };
+/** What callers of the vendor's API may send. */
+const AS_VENDOR: readonly Json[] = [BEARER, { authToken: [] }, { signature: [] }];
 
 const PROJECTS_OPERATION: Json = {
   operationId: 'listProjects',
   tags: ['image caches'],
   summary: 'One made-up project, which SDKs ask for first',
-  security: [BEARER, SIGNED],
+  security: AS_VENDOR,
   parameters: [ref('parameters', 'Region')],
   responses: {
     200: {
@@ -64,8 +65,27 @@ function probe(operationId: string, summary: string, responses: Json): Json {
 
 export const PATHS: Json = {
   '/imagecaches': withHead(listOperation('listImageCaches', 'problem', [BEARER])),
-  '/v5/imagecaches': withHead(listOperation('listImageCachesAsVendor', 'vendor', [BEARER, SIGNED])),
+  '/v5/imagecaches': withHead(listOperation('listImageCachesAsVendor', 'vendor', AS_VENDOR)),
   '/v3/projects': withHead(PROJECTS_OPERATION),
+  '/.well-known/oauth-protected-resource': withHead({
+    operationId: 'protectedResource',
+    tags: ['image caches'],
+    summary: 'Whose tokens are accepted (RFC 9728)',
+    security: [],
+    responses: {
+      200: {
+        description: 'The issuers and scopes.',
+        headers: headers('X-Request-Id'),
+        content: content('application/json', 'ProtectedResource', {
+          resource: 'https://imagecaches.example.com',
+          resource_name: 'imagecaches-bff',
+          authorization_servers: ['https://login.example.com'],
+          scopes_supported: ['imagecaches:read', 'imagecaches:refresh'],
+          bearer_methods_supported: ['header'],
+        }),
+      },
+    },
+  }),
   '/livez': probe('livez', 'Can the process serve?', {
     200: {
       description: 'It can.',

@@ -36,6 +36,14 @@ const ProjectsSchema = z.strictObject({
   links: z.strictObject({}),
 });
 
+const ProtectedResourceSchema = z.strictObject({
+  resource: z.string().describe('The URL of the service.'),
+  resource_name: z.string(),
+  authorization_servers: z.array(z.string()).min(1).optional().describe('Issuers, by the claim iss.'),
+  scopes_supported: z.array(z.string()).min(1),
+  bearer_methods_supported: z.array(z.literal('header')).length(1),
+});
+
 const LiveSchema = z.strictObject({
   status: z.literal('ok'),
   version: z.string().describe('Of the service: a semantic version.'),
@@ -71,6 +79,7 @@ export const SCHEMA_COMPONENTS = {
   Problem: schemaOf(ProblemSchema),
   VendorError: schemaOf(VendorErrorSchema),
   Projects: schemaOf(ProjectsSchema),
+  ProtectedResource: schemaOf(ProtectedResourceSchema),
   Live: schemaOf(LiveSchema),
   Ready: schemaOf(ReadySchema),
   Unready: schemaOf(UnreadySchema),

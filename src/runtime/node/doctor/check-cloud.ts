@@ -14,6 +14,7 @@ import { MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES } from '../../../upstream/exchange
 import { parseUpstreamFailure } from '../../../vendor/read-failure.ts';
 import { REJECTION_CAUSES, type Rejection } from '../../../vendor/rejection.ts';
 import { UpstreamError } from '../../../vendor/upstream-error.ts';
+import { nothingElseIsSet } from '../credential-choice.ts';
 import { codeOf, STEP_TIMEOUT_MS, within } from './check-network.ts';
 import { failed, type Outcome, ok, skipped, warning } from './findings.ts';
 
@@ -88,11 +89,12 @@ export interface CredentialReport {
 
 /** The credential of the configured source and its expiry, with the last four characters of the access key id. */
 export async function getCredential(config: Config, deps: Platform): Promise<CredentialReport> {
-  const { name, remedy } = CREDENTIAL_SOURCES[config.target.credentials.source];
+  const { credentials } = config.target;
+  const { name, remedy } = CREDENTIAL_SOURCES[credentials.source];
   try {
     const credential = await within(
       Promise.resolve(
-        createCredentialProvider(config.target.credentials, {
+        createCredentialProvider(credentials, {
           ...deps,
           metrics: deps.metrics.forTarget(undefined),
         }).get(),
@@ -105,8 +107,10 @@ export async function getCredential(config: Config, deps: Platform): Promise<Cre
     const lastFour = credential.accessKeyId.slice(-4);
     return { outcome: ok(`${name}, access key id …${lastFour}, ${until}`), credential };
   } catch (error) {
+    const nothingElse = nothingElseIsSet(credentials);
+    const also = nothingElse === undefined ? '' : `, and ${nothingElse}`;
     return {
-      outcome: failed(`${name} gives no credential (${codeOf(error)})`, remedy),
+      outcome: failed(`${name} gives no credential (${codeOf(error)})${also}`, remedy),
       credential: undefined,
     };
   }

@@ -6,6 +6,7 @@ import type { Lifecycle } from '../../../composition/readiness.ts';
 import type { Config } from '../../../config/config.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import { nothingElseIsSet } from '../credential-choice.ts';
 import { authority } from '../platform/authority.ts';
 import { createNodePlatform, type NodePlatform } from '../platform/platform.ts';
 import type { RedisStore } from '../redis/create-redis-store.ts';
@@ -94,7 +95,14 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
     throw error;
   }
   const { port } = server.address() as AddressInfo;
-  logger.info({ host, port, upstream: config.target.upstream.endpoint }, 'listening');
+  const { upstream, credentials } = config.target;
+  const nothingElse = nothingElseIsSet(credentials);
+  if (nothingElse !== undefined)
+    logger.info(
+      { source: credentials.source },
+      `credentials come from the metadata service, since ${nothingElse}`,
+    );
+  logger.info({ host, port, upstream: upstream.endpoint }, 'listening');
   const warmed = app.warm().then(() => {
     if (lifecycle === 'starting') lifecycle = 'serving';
   });

@@ -215,6 +215,14 @@ describe('the doctor', () => {
     );
   });
 
+  it('names what is not set, when only the node is left to ask', async () => {
+    const { HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, ...rest } = settings();
+    const { code, output } = await run({ ...rest, HUAWEICLOUD_METADATA_ENDPOINT: 'http://127.0.0.1:1' }, []);
+    expect(code).toBe(1);
+    expect(output).toContain('and no other source is configured: none of HUAWEICLOUD_SDK_AK,');
+    expect(output).toContain('HC_CONTAINER_AUTHORIZATION_TOKEN_FILE (pod) is set');
+  });
+
   it('finds a file that is not there', async () => {
     const { HUAWEICLOUD_SDK_SK, ...rest } = settings();
     const { code, output } = await run({ ...rest, HUAWEICLOUD_SDK_SK_FILE: join(folder, 'none') });
