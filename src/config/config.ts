@@ -1,4 +1,4 @@
-import { networkGroup } from '#settings-of-node';
+import { networkGroup, tlsGroup } from '#settings-of-node';
 import { ConfigError, type ConfigFault } from './config-error.ts';
 import { type CachePart, cacheGroup } from './groups/cache.ts';
 import { type CallersPart, callersGroup } from './groups/callers.ts';
@@ -11,6 +11,7 @@ import { type ObservabilityPart, observabilityGroup } from './groups/observabili
 import { type PagesPart, pagesGroup } from './groups/pages.ts';
 import { type SdkClientsPart, sdkClientsGroup } from './groups/sdk-clients.ts';
 import { type ShutdownPart, shutdownGroup } from './groups/shutdown.ts';
+import type { TlsPart } from './groups/tls.ts';
 import { type UpstreamPart, upstreamGroup } from './groups/upstream.ts';
 import { readSettings } from './read-settings.ts';
 import type { Setting } from './setting.ts';
@@ -25,6 +26,7 @@ export type { SharedStoreConfig } from './groups/fleet.ts';
 export type { ProxyConfig } from './groups/network.ts';
 export type { TracingConfig } from './groups/observability.ts';
 export type { SdkClientsConfig } from './groups/sdk-clients.ts';
+export type { TlsConfig } from './groups/tls.ts';
 
 /** One account, region and project of the vendor. */
 export interface TargetConfig extends UpstreamPart, CredentialsPart, CachePart {
@@ -34,6 +36,7 @@ export interface TargetConfig extends UpstreamPart, CredentialsPart, CachePart {
 
 export interface Config
   extends ListenPart,
+    TlsPart,
     NetworkPart,
     CallersPart,
     SdkClientsPart,
@@ -48,6 +51,7 @@ export interface Config
 /** In the order of the documentation. A group's contradictions are reported after those of the groups before it. */
 const GROUPS = [
   listenGroup,
+  tlsGroup,
   upstreamGroup,
   networkGroup,
   credentialsGroup,
@@ -63,6 +67,7 @@ const GROUPS = [
 
 const ROWS = {
   ...listenGroup.rows,
+  ...tlsGroup.rows,
   ...upstreamGroup.rows,
   ...networkGroup.rows,
   ...credentialsGroup.rows,
@@ -108,6 +113,7 @@ export function parseConfig(
   if (reported.length > 0) throw new ConfigError(reported);
   return deepFreeze<Config>({
     ...listenGroup.toConfig(settings),
+    ...tlsGroup.toConfig(settings),
     ...networkGroup.toConfig(settings),
     target: {
       name: undefined,

@@ -9,6 +9,10 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   PORT: 'the port for callers',
   METRICS_PORT: 'the port of metrics; `0` turns them off',
   MAX_CONNECTIONS: 'most connections of callers at once; past it, idle ones make room for new ones',
+  TLS_CERT_FILE:
+    'the certificate of the port for callers, which then speaks TLS; its changes are followed; see tls.md',
+  TLS_KEY_FILE: 'the key of that certificate; its changes are followed',
+  TLS_CLIENT_CA_FILE: 'authorities of which each client must show a certificate; their changes are followed',
   CCE_REGION: 'upstream, by its region; the label region of metrics',
   CCE_ENDPOINT: 'upstream, by its URL, which wins over the region; http only on loopback',
   HUAWEICLOUD_SDK_PROJECT_ID: 'the project id, sent when set; `auto` asks IAM',

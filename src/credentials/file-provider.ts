@@ -1,5 +1,6 @@
 import { createLastGood } from '../outbound/last-good.ts';
 import { describeOutboundError, OutboundError } from '../outbound/outbound-error.ts';
+import { readUntilTwoAgree } from '../outbound/read-until-two-agree.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
@@ -11,8 +12,6 @@ export const CHECK_INTERVAL_MS = 1000;
 export const SETTLE_MS = 2000;
 /** A reading that takes longer, as on a mount that hangs, is given up: 1 second. */
 export const READ_TIMEOUT_MS = 1000;
-/** Readings in a row until two agree; after that the next check tries again. */
-export const MAX_READINGS = 4;
 
 const MEMBERS = ['accessKeyId', 'secretAccessKey', 'securityToken'] as const;
 
@@ -62,7 +61,7 @@ export function createFileProvider(
   }
 
   async function load(): Promise<Credential> {
-    const readStable = () => readUntilTwoAgree(readFiles, held());
+    const readStable = () => readUntilTwoAgree(readFiles, held(), isSameCredential);
     const credential = await runWithin(READ_TIMEOUT_MS, platform.schedule, readStable).catch((cause) => {
       throw new OutboundError('unreadable', { cause });
     });
@@ -115,19 +114,4 @@ export function createFileProvider(
     usable: () => true,
     warm: async () => undefined,
   };
-}
-
-/** Undefined when no two readings in a row agree. What is held needs no second one. */
-async function readUntilTwoAgree(
-  readFiles: () => Promise<Credential>,
-  held: Credential,
-): Promise<Credential | undefined> {
-  let last = await readFiles();
-  for (let count = 1; count < MAX_READINGS; count += 1) {
-    if (isSameCredential(last, held)) return last;
-    const next = await readFiles();
-    if (isSameCredential(next, last)) return next;
-    last = next;
-  }
-  return undefined;
 }

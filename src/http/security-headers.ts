@@ -2,7 +2,8 @@ import { secureHeaders } from 'hono/secure-headers';
 
 /**
  * On every answer: nothing here is a page, and no browser should take it for one, run it or show it in a frame
- * (OWASP Secure Headers Project, for APIs). Strict-Transport-Security is for the proxy that ends TLS.
+ * (OWASP Secure Headers Project, for APIs). Strict-Transport-Security is for a proxy that ends TLS:
+ * it holds for every port of a host, that of metrics included.
  */
 export const SECURITY_HEADERS = Object.freeze({
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",

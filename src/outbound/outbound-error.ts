@@ -11,7 +11,8 @@ import { describeError, type ErrorDescription } from '../observability/describe-
  * - `token_file_unreadable`, `token_file_invalid`: the pod's token cannot be read.
  * - `expired`: the credential that came has already expired, or our clock is wrong.
  * - `unreadable`: a file cannot be read, or not in time. `changing`: no two readings of it agree.
- * - `not_a_credential`, `not_a_key_document`: a file holds something else.
+ * - `not_a_credential`, `not_a_key_document`, `not_a_certificate`, `not_a_key`: a file holds something else.
+ * - `key_mismatch`, `not_usable`: a private key is that of another certificate, or OpenSSL does not use the pair.
  */
 export class OutboundError extends Error {
   /** As it is logged; searches and alerts of operators may look for it. */

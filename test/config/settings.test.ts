@@ -84,6 +84,7 @@ describe('defaults', () => {
       },
     ]);
     expect(others).toEqual({
+      tls: undefined,
       network: { httpsProxy: undefined, httpProxy: undefined, noProxy: [] },
       refreshScope: 'imagecaches:refresh',
       corsOrigins: [],

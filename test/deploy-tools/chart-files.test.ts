@@ -80,6 +80,37 @@ describe('files of the pod', () => {
     expect(volumeMounts).toContainEqual({ name: 'tmp', mountPath: '/tmp' });
   });
 
+  it.each<[string, object, object, string[]]>([
+    ['the least', {}, { port: 'http' }, []],
+    [
+      'TLS',
+      { TLS_CERT_FILE: `${MOUNTED}/tls/tls.crt`, TLS_KEY_FILE: `${MOUNTED}/tls/tls.key` },
+      { port: 'http', scheme: 'HTTPS' },
+      ['web-tls'],
+    ],
+    [
+      'certificates of clients',
+      { TLS_CLIENT_CA_FILE: `${MOUNTED}/client-ca/ca.crt` },
+      { port: 'metrics' },
+      ['web-tls', 'client-ca'],
+    ],
+  ])(
+    'are those of TLS where it is on, and probes ask where they are answered: %s',
+    async (name, files, asked, mounted) => {
+      const { the } = await renderChart(tools, VALUES[name] as object);
+      const deployment = the('Deployment');
+      const { startupProbe, livenessProbe, readinessProbe } = container(deployment);
+      expect(startupProbe.httpGet).toEqual({ path: '/livez', ...asked });
+      expect(livenessProbe.httpGet).toEqual({ path: '/livez', ...asked });
+      expect(readinessProbe.httpGet).toEqual({ path: '/readyz', ...asked });
+      expect(environmentOf(deployment)).toMatchObject(files);
+      const { volumes } = deployment.spec.template.spec;
+      const tls = (volumes as Volume[]).filter(({ name: of }) => /^(?:tls|client-ca)$/.test(of));
+      const sources = tls.map(({ secret, configMap }) => secret?.secretName ?? configMap?.name);
+      expect(sources).toEqual(mounted);
+    },
+  );
+
   it('leave the key set to the document of issuers where there is one', async () => {
     const jwks = { configMapName: 'jwks' };
     const { the } = await renderChart(tools, {
@@ -106,6 +137,22 @@ describe('files of the pod', () => {
       'the name credentials is taken',
     ],
     ['a mount of no volume', { extraVolumeMounts: [{ name: 'a', mountPath: '/a' }] }, 'no volume a'],
+    [
+      'authorities of clients without TLS',
+      { tls: { clientCa: { secretName: 'a' } } },
+      'no use without tls.secretName',
+    ],
+    [
+      'authorities of clients in two places',
+      { tls: { secretName: 'a', clientCa: { secretName: 'a', configMapName: 'b' } } },
+      'tls.clientCa.configMapName contradicts',
+    ],
+    [
+      'certificates of clients without a port for probes',
+      { tls: { secretName: 'a', clientCa: { secretName: 'a' } }, metrics: { port: 0 } },
+      'tls.clientCa needs metrics.port',
+    ],
+    ['TLS past the probes', { extraEnv: [{ name: 'TLS_CERT_FILE', value: '/x' }] }, 'set by tls'],
     ['headers for no collector', { otlpHeaders: { secretName: 'a' } }, 'OTEL_EXPORTER_OTLP_ENDPOINT'],
   ])('are refused: %s', async (_what, values, word) => {
     expect(

@@ -146,6 +146,11 @@ export const VALUES: Readonly<Record<string, object>> = {
     extraVolumes: [{ name: 'tmp', emptyDir: {} }],
     extraVolumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
   },
+  TLS: { settings: SETTINGS, tls: { secretName: 'web-tls' } },
+  'certificates of clients': {
+    settings: SETTINGS,
+    tls: { secretName: 'web-tls', clientCa: { configMapName: 'client-ca', key: 'all.crt' } },
+  },
   'the agency of the node, issuers in a Secret, no policy': {
     settings: { CCE_REGION: 'cn-north-4' },
     credentials: { source: 'metadata' },

@@ -197,12 +197,12 @@ describe('the chart', () => {
     const { properties, additionalProperties } = schema.properties.settings;
     expect(additionalProperties).toBe(false);
     const allowed = Object.keys(properties);
-    const managed = ['HOST', 'PORT', 'METRICS_PORT', 'HUAWEICLOUD_CREDENTIALS'];
+    const managed = /^(?:HOST|PORT|METRICS_PORT|HUAWEICLOUD_CREDENTIALS|TLS_.*)$/;
     const secret = FILE_SETTINGS.filter(
       (name) => !/^(?:HUAWEICLOUD_SDK_PROJECT_ID|HTTPS?_PROXY)$/.test(name),
     );
     const expected = SETTING_NAMES.filter(
-      (name) => !managed.includes(name) && !secret.includes(name as never) && !/^[a-z]/.test(name),
+      (name) => !managed.test(name) && !secret.includes(name as never) && !/^[a-z]/.test(name),
     );
     expect(allowed.filter((name) => SETTING_NAMES.includes(name)).sort()).toEqual([...expected].sort());
   });

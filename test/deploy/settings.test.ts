@@ -170,7 +170,10 @@ describe("the settings in the chart's schema", () => {
   });
 
   it('take no setting that holds a secret, and none that the chart sets', () => {
-    const set = ['HOST', 'PORT', 'METRICS_PORT', 'HUAWEICLOUD_CREDENTIALS', 'AUTH_ISSUERS'];
+    const set = [
+      ...['HOST', 'PORT', 'METRICS_PORT', 'HUAWEICLOUD_CREDENTIALS', 'AUTH_ISSUERS'],
+      ...['TLS_CERT_FILE', 'TLS_KEY_FILE', 'TLS_CLIENT_CA_FILE'],
+    ];
     const secret = [
       ...['HUAWEICLOUD_SDK_AK', 'HUAWEICLOUD_SDK_SK', 'HUAWEICLOUD_SDK_SECURITY_TOKEN'],
       ...['CLOUD_SDK_AK', 'CLOUD_SDK_SK', 'SDK_KEYS', 'REDIS_URL'],

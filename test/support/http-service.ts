@@ -43,7 +43,7 @@ export async function startHttpService(options: Partial<HttpServerOptions> = {})
   closing.push(server);
   const { port } = server.address() as AddressInfo;
   const miss = `GET /imagecaches HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${await service.token()}\r\n`;
-  return { service, counted, port, miss, asked: asked.promise, answer: gate.resolve };
+  return { service, server, counted, port, miss, asked: asked.promise, answer: gate.resolve };
 }
 
 /** A request without its last line. */

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 
 export interface RawConnection {
   readonly socket: net.Socket;
@@ -11,9 +12,13 @@ export interface RawConnection {
   readonly closed: Promise<string>;
 }
 
-/** A connection without any HTTP of a library. Texts are bytes: Latin-1. */
-export function connectRaw(port: number, host = '127.0.0.1'): RawConnection {
-  const socket = net.connect({ port, host });
+/**
+ * A connection without any HTTP of a library. Texts are bytes: Latin-1.
+ *
+ * @param tls with it TLS is spoken. Default: none
+ */
+export function connectRaw(port: number, host = '127.0.0.1', tls?: ConnectionOptions): RawConnection {
+  const socket = tls === undefined ? net.connect({ port, host }) : connectTls({ port, host, ...tls });
   let received = '';
   const listeners = new Set<() => void>();
   socket.setEncoding('latin1');
@@ -43,8 +48,13 @@ export function connectRaw(port: number, host = '127.0.0.1'): RawConnection {
 }
 
 /** All bytes that come for those that are sent, until the connection is closed. */
-export function exchangeRaw(port: number, text: string, host?: string): Promise<string> {
-  const connection = connectRaw(port, host);
+export function exchangeRaw(
+  port: number,
+  text: string,
+  host?: string,
+  tls?: ConnectionOptions,
+): Promise<string> {
+  const connection = connectRaw(port, host, tls);
   connection.send(text);
   return connection.closed;
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { SettingGroup } from '../read-settings.ts';
 import { type SettingRows, wholeNumber } from '../setting.ts';
-import { DEFAULT_HOST, DEFAULT_PORT } from './listen-defaults.ts';
+import { DEFAULT_HOST, DEFAULT_METRICS_PORT, DEFAULT_PORT } from './listen-defaults.ts';
 
 const MAX_PORT = 65_535;
 
@@ -13,7 +13,7 @@ const ROWS = {
     default: DEFAULT_HOST,
   },
   PORT: wholeNumber(0, MAX_PORT, DEFAULT_PORT),
-  METRICS_PORT: wholeNumber(0, MAX_PORT, 9090),
+  METRICS_PORT: wholeNumber(0, MAX_PORT, DEFAULT_METRICS_PORT),
   MAX_CONNECTIONS: wholeNumber(10, 1_000_000, 2000),
 } satisfies SettingRows;
 

@@ -3,3 +3,4 @@
  * Worker's bundle to src/runtime/worker/no-settings-of-node.ts.
  */
 export { networkGroup } from './network.ts';
+export { tlsGroup } from './tls.ts';

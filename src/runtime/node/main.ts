@@ -6,6 +6,8 @@ import { authority } from './platform/authority.ts';
 import { readSettingFiles } from './platform/read-setting-files.ts';
 import { type RunningService, startService } from './server/start-service.ts';
 import { createLogger } from './telemetry/logger.ts';
+import { readTlsFiles } from './tls/tls-files.ts';
+import { warningOf } from './tls/tls-material.ts';
 
 const EX_CONFIG = 78;
 /** A stuck reader of the log does not keep the process: 2 seconds. */
@@ -30,6 +32,8 @@ export async function main(onStop: (stop: () => Promise<void>) => void): Promise
     const { upstream, credentials } = config.target;
     process.stdout.write(`The configuration is valid. Upstream: ${upstream.endpoint}\n`);
     process.stdout.write(`Credentials: ${describeCredentialChoice(credentials)}.\n`);
+    const warning = config.tls && warningOf(readTlsFiles(config.tls), Date.now());
+    if (warning !== undefined) process.stdout.write(`Warning: TLS_CERT_FILE ${warning}\n`);
     return;
   }
   await run(config, onStop);

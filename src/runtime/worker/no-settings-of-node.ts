@@ -5,3 +5,9 @@ export const networkGroup = {
   rows: {},
   toConfig: () => ({ network: { httpsProxy: undefined, httpProxy: undefined, noProxy: [] } }),
 } as unknown as typeof ofNode.networkGroup;
+
+/** In place of TLS, which the platform ends. */
+export const tlsGroup = {
+  rows: {},
+  toConfig: () => ({ tls: undefined }),
+} as unknown as typeof ofNode.tlsGroup;

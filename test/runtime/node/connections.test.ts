@@ -1,114 +1,14 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import net, { type AddressInfo, type Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
-import {
-  type Connections,
-  type ConnectionsOptions,
-  createConnections,
-} from '../../../src/runtime/node/server/connections.ts';
+import net, { type Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
 import {
   connectionKey,
   readUnacknowledgedBytes,
-  type UnacknowledgedBytes,
 } from '../../../src/runtime/node/server/unacknowledged-bytes.ts';
 import { connectRaw } from '../../support/raw-connection.ts';
-import { createRecordingLogger } from '../../support/recording-logger.ts';
+import { cleanups, GET, isFull, scripted, start } from './connections-harness.ts';
 
 const SECOND = 1000;
-/** More than the system takes for one connection: 64 MiB. */
-const LARGE = Buffer.alloc(67_108_864, 'x');
-const GET = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
-
-const cleanups: (() => void | Promise<void>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-interface Started {
-  readonly connections: Connections;
-  readonly port: number;
-  readonly lines: ReturnType<typeof createRecordingLogger>['lines'];
-  /** Moves elapsed time to so many milliseconds after the start, and checks. */
-  readonly checkAt: (ms: number) => Promise<void>;
-  /** Opens a connection that reads nothing; resolves with both of its ends. */
-  readonly open: (host?: string) => Promise<{ client: Socket; server: Socket }>;
-  /** Resolves when a request has come; the answers to `/held` are given by hand. */
-  readonly held: (count: number) => Promise<ServerResponse[]>;
-}
-
-async function start(options: Partial<ConnectionsOptions> = {}, host = '127.0.0.1'): Promise<Started> {
-  let nowMs = 0;
-  const logger = createRecordingLogger();
-  const server: Server = createServer({ keepAliveTimeout: 60_000 });
-  const connections = createConnections(server, { max: 100, logger, elapsed: () => nowMs, ...options });
-  const held: ServerResponse[] = [];
-  const waiters: { count: number; resolve: (held: ServerResponse[]) => void }[] = [];
-  const answer = ({ url }: IncomingMessage, outgoing: ServerResponse) => {
-    if (url !== '/held') {
-      outgoing.end(url === '/large' ? LARGE : 'small');
-      return;
-    }
-    held.push(outgoing);
-    for (const waiter of waiters) if (held.length >= waiter.count) waiter.resolve(held);
-  };
-  server.on('request', (incoming, outgoing) => connections.inTurn(incoming, outgoing, answer));
-  await new Promise<void>((resolve) => server.listen(0, host, resolve));
-  cleanups.push(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  const { port } = server.address() as AddressInfo;
-  return {
-    connections,
-    port,
-    lines: logger.lines,
-    checkAt: async (ms) => {
-      nowMs = ms;
-      await connections.check();
-    },
-    open: async (address = '127.0.0.1') => {
-      const accepted = once(server, 'connection') as Promise<[Socket]>;
-      const client = net.connect({ port, host: address }).pause();
-      client.on('error', () => undefined);
-      cleanups.push(() => void client.destroy());
-      const [socket] = await accepted;
-      return { client, server: socket };
-    },
-    held: (count) =>
-      new Promise((resolve) => {
-        if (held.length >= count) resolve(held);
-        else waiters.push({ count, resolve });
-      }),
-  };
-}
-
-/** Resolves when the system takes no more of what is written. */
-async function isFull(socket: Socket): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const look = () => {
-    if (socket.writableNeedDrain) resolve();
-    else setImmediate(look);
-  };
-  look();
-  await promise;
-}
-
-/** What the system says, by hand. */
-function scripted() {
-  const script = { bytes: 0, reads: 0 };
-  let key = '';
-  return {
-    script,
-    watch: (socket: Socket) => {
-      key = connectionKey(socket);
-    },
-    readUnacknowledged: async (): Promise<UnacknowledgedBytes> => {
-      script.reads += 1;
-      return new Map(script.bytes === 0 ? [] : [[key, script.bytes]]);
-    },
-  };
-}
 
 describe('a client that takes nothing of its answer', () => {
   it.each([

@@ -130,12 +130,19 @@ the file and the variable that names the file, if one does.
 {{- end -}}
 {{- $jwks := "" -}}
 {{- if eq (include "imagecaches-bff.jwksIsOfIssuer" .) "true" -}}{{- $jwks = "AUTH_JWKS_FILE" -}}{{- end -}}
+{{- with .Values.tls.secretName -}}
+{{- $items := list
+  (dict "key" "tls.crt" "path" "tls.crt" "variable" "TLS_CERT_FILE")
+  (dict "key" "tls.key" "path" "tls.key" "variable" "TLS_KEY_FILE") -}}
+{{- $files = append $files (dict "name" "tls" "secretName" . "items" $items) -}}
+{{- end -}}
 {{- range $file := list
   (dict "name" "issuers" "from" $issuers "path" "issuers.json" "variable" "AUTH_ISSUERS_FILE")
   (dict "name" "jwks" "from" .Values.jwks "path" "jwks.json" "variable" $jwks)
   (dict "name" "sdk-keys" "from" .Values.sdkKeys "path" "keys.json" "variable" "SDK_KEYS_FILE")
   (dict "name" "redis" "from" .Values.redis "path" "url" "variable" "REDIS_URL_FILE")
   (dict "name" "ca" "from" .Values.caBundle "path" "ca.crt" "variable" "NODE_EXTRA_CA_CERTS")
+  (dict "name" "client-ca" "from" .Values.tls.clientCa "path" "ca.crt" "variable" "TLS_CLIENT_CA_FILE")
 -}}
 {{- if or $file.from.secretName $file.from.configMapName -}}
 {{- $item := dict "key" $file.from.key "path" $file.path "variable" $file.variable -}}
@@ -181,6 +188,17 @@ the file and the variable that names the file, if one does.
 {{- /* Not empty where clients with a key pair may call. */ -}}
 {{- define "imagecaches-bff.hasSdkKeys" -}}
 {{- or .Values.sdkKeys.secretName .Values.sdkKeys.configMapName | default "" -}}
+{{- end -}}
+
+{{- /* What a probe asks: with TLS by HTTPS, and where clients need a certificate, which no kubelet has, the port of metrics. */ -}}
+{{- define "imagecaches-bff.probePort" -}}
+{{- if or .Values.tls.clientCa.configMapName .Values.tls.clientCa.secretName -}}
+port: metrics
+{{- else if .Values.tls.secretName -}}
+port: http, scheme: HTTPS
+{{- else -}}
+port: http
+{{- end -}}
 {{- end -}}
 
 {{- /* Where to listen: on IPv6 and, where there is one, IPv4 where the Service has addresses of IPv6. */ -}}

@@ -134,6 +134,24 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.tls.clientCa -}}
+{{- if and .configMapName .secretName -}}
+{{- $faults = append $faults "tls.clientCa.configMapName contradicts tls.clientCa.secretName; set only one of them" -}}
+{{- end -}}
+{{- if or .configMapName .secretName -}}
+{{- if not $.Values.tls.secretName -}}
+{{- $faults = append $faults "tls.clientCa is of no use without tls.secretName" -}}
+{{- end -}}
+{{- if not $.Values.metrics.port -}}
+{{- $faults = append $faults "tls.clientCa needs metrics.port: probes have no certificate, and ask there" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if and (hasPrefix "TLS_" .name) (not $.Values.tls.secretName) -}}
+{{- $faults = append $faults (printf "extraEnv: %s is set by tls, so that probes know of it" .name) -}}
+{{- end -}}
+{{- end -}}
 {{- $seen := list -}}
 {{- range include "imagecaches-bff.env" . | fromJsonArray -}}
 {{- if has .name $seen -}}

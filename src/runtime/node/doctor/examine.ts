@@ -9,6 +9,7 @@ import { readSettingFiles } from '../platform/read-setting-files.ts';
 import { checkIssuer, checkSdkKeys, checkToken } from './check-callers.ts';
 import { askGateway, callCce, findProject, getCredential } from './check-cloud.ts';
 import { checkConnection, checkDns, checkPort, codeOf } from './check-network.ts';
+import { checkTls } from './check-tls.ts';
 import { type Finding, failed, type Outcome, ok, skipped } from './findings.ts';
 
 /** Told of each check as it begins, and of what came of it. */
@@ -74,6 +75,8 @@ export async function examine(
         const start = await createNamespace([known.target])();
         return (await import('./check-redis.ts')).checkRedis(sharedStore, start);
       });
+    const { tls } = known;
+    if (tls !== undefined) await check('TLS', () => checkTls(tls, Date.now()));
     await check('port', () => checkPort('PORT', listen.host, listen.port));
     await check('metrics port', () => checkPort('METRICS_PORT', listen.host, metrics.port));
   } finally {

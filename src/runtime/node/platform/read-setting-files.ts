@@ -1,13 +1,17 @@
 import { type ConfigFault, FILE_SETTINGS } from '../../../config/config.ts';
+import { faultsOfTlsFiles } from '../tls/tls-files.ts';
 import { readTextFileSync } from './read-text-file.ts';
 
 export interface SettingsWithFiles {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** A file that cannot be read, or NAME and NAME_FILE both set: for parseConfig to list with the others. */
+  /** A file that cannot be read or used, or NAME and NAME_FILE both set: for parseConfig to list with the others. */
   readonly faults: readonly ConfigFault[];
 }
 
-/** Resolves `NAME_FILE`: the environment with each such setting read from its file. Never throws. */
+/**
+ * Resolves `NAME_FILE`: the environment with each such setting read from its file. Files of TLS, which stay files, are
+ * checked. Never throws.
+ */
 export function readSettingFiles(environment: NodeJS.ProcessEnv): SettingsWithFiles {
   const resolved: Record<string, string | undefined> = { ...environment };
   const faults: ConfigFault[] = [];
@@ -25,5 +29,5 @@ export function readSettingFiles(environment: NodeJS.ProcessEnv): SettingsWithFi
       faults.push({ setting: `${name}_FILE`, fault: `names a file that cannot be read (${code})` });
     }
   }
-  return { environment: resolved, faults };
+  return { environment: resolved, faults: [...faults, ...faultsOfTlsFiles(environment)] };
 }

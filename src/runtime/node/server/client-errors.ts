@@ -8,6 +8,8 @@ const PROBLEMS: Readonly<Record<string, ProblemCode>> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
 };
 const TIMEOUT = 'ERR_HTTP_REQUEST_TIMEOUT';
+/** How the codes of Node's HTTP parser begin. What else goes wrong is TCP or TLS. */
+const OF_PARSER = 'HPE_';
 /** Something came after a request that asked to close the connection. */
 const AFTER_CLOSE = 'HPE_CLOSED_CONNECTION';
 
@@ -18,7 +20,7 @@ export interface ClientErrors {
 
 /**
  * Refuses what Node cannot read, and what does not arrive in time, after the answers that are due on the connection (RFC
- * 9112, section 9.3.2).
+ * 9112, section 9.3.2). A connection that fails beneath HTTP, such as in a TLS handshake, is closed without an answer.
  */
 export function watchClientErrors(
   server: Server,
@@ -38,7 +40,8 @@ export function watchClientErrors(
   server.on('clientError', (error: NodeJS.ErrnoException, duplex) => {
     const socket = duplex as Socket;
     const { code = '' } = error;
-    if (!socket.writable || code === 'ECONNRESET') {
+    const isHttp = code === TIMEOUT || code.startsWith(OF_PARSER);
+    if (!socket.writable || !isHttp) {
       if (!connections.isEnding(socket)) socket.destroy();
       return;
     }

@@ -5,7 +5,10 @@ import { connectionKey, type UnacknowledgedBytes } from './unacknowledged-bytes.
 
 /** One connection of a client, with what its bound and its checks need to know. Times are elapsed milliseconds. */
 export class Connection {
+  /** What is read from and written to. */
   readonly socket: Socket;
+  /** What the system knows: with TLS the socket beneath. */
+  readonly tcp: Socket;
   readonly turns: Turns;
   readonly key: string;
   /** What its client is counted under. */
@@ -24,11 +27,12 @@ export class Connection {
   #takenAt = 0;
   #unacknowledged: number | undefined;
 
-  constructor(socket: Socket, nowMs: number, waitingChanged: (by: number) => void) {
+  constructor(socket: Socket, nowMs: number, waitingChanged: (by: number) => void, tcp: Socket = socket) {
     this.socket = socket;
+    this.tcp = tcp;
     this.turns = new Turns(socket, waitingChanged);
-    this.key = connectionKey(socket);
-    this.network = limitedNetwork(socket.remoteAddress ?? '');
+    this.key = connectionKey(tcp);
+    this.network = limitedNetwork(tcp.remoteAddress ?? '');
     this.#progressAtMs = nowMs;
   }
 

@@ -1,9 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { type TLSSocket, Server as TlsServer } from 'node:tls';
 import type { Platform } from '../../../platform/platform.ts';
 import { Connection } from './connection.ts';
 import type { AnswerRequest } from './turns.ts';
-import { readUnacknowledgedBytes } from './unacknowledged-bytes.ts';
+import { connectionKey, readUnacknowledgedBytes } from './unacknowledged-bytes.ts';
 
 /** A client that takes nothing of its answer for this time is cut off: 30 seconds. */
 const STALL_MS = 30_000;
@@ -15,6 +16,8 @@ const SPARE_MS = 5000;
 const LINGER_MS = 5000;
 /** Time for a request that was kept waiting to arrive completely: 15 seconds. */
 const LATE_MS = 15_000;
+/** A client has left in the middle of its handshake: nothing is wrong with TLS. */
+const LEFT = 'ECONNRESET';
 /** Interval at which all of this is checked: 2 seconds. */
 const CHECK_MS = 2000;
 /** Pipelined requests that wait on all connections together, at up to 3 KiB each. */
@@ -48,6 +51,8 @@ export interface Connections {
  * Bounds what clients can hold of a server: how many connections, one answer on each, and 30 seconds for a client that takes
  * nothing. Where connections are scarce, one that does not work makes room: of the network that has most, one without a
  * request before one that idles, and that before one that does not take its answer; the least lately used first.
+ *
+ * With TLS a connection counts from the start of its handshake, whose time the server bounds, as one without a request.
  */
 export function createConnections(server: Server, options: ConnectionsOptions): Connections {
   const connections = new ServerConnections(server, options);
@@ -71,6 +76,10 @@ class ServerConnections {
   readonly #elapsed: Platform['elapsed'];
   readonly #open = new Map<Socket, Connection>();
   readonly #byNetwork = new Map<string, Set<Connection>>();
+  /** Connections before the end of their TLS handshake, by their keys. */
+  readonly #handshakes = new Map<string, Connection>();
+  /** Handshakes that failed since the last check, by code. */
+  #failedHandshakes: Record<string, number> = {};
   #uses = 0;
   #waiting = 0;
   #isChecking = false;
@@ -82,6 +91,10 @@ class ServerConnections {
     this.#options = options;
     this.#elapsed = options.elapsed;
     server.on('connection', (socket: Socket) => this.#accept(socket));
+    if (server instanceof TlsServer) {
+      server.on('secureConnection', (socket) => this.#secure(socket));
+      server.on('tlsClientError', (error, socket) => this.#countFailed(error, socket));
+    }
     const timer = setInterval(() => void this.check(), CHECK_MS).unref();
     server.on('close', () => clearInterval(timer));
   }
@@ -117,11 +130,30 @@ class ServerConnections {
       socket.destroy();
       return;
     }
-    this.use(socket);
+    const connection = this.use(socket);
+    if (this.#server instanceof TlsServer) this.#handshakes.set(connection.key, connection);
   }
 
-  #remember(socket: Socket): Connection {
-    const connection = new Connection(socket, this.#elapsed(), (by) => this.#countWaiting(by));
+  /** After its handshake a connection is that of the socket that encrypts. */
+  #secure(socket: TLSSocket): void {
+    const handshake = this.#handshakes.get(connectionKey(socket));
+    if (handshake === undefined) {
+      // It made room for another one.
+      socket.destroy();
+      return;
+    }
+    this.#forget(handshake);
+    this.#remember(socket, handshake.tcp).lastUse = handshake.lastUse;
+  }
+
+  #countFailed({ code = 'unknown' }: NodeJS.ErrnoException, { authorizationError }: TLSSocket): void {
+    // A client whose certificate is refused is told nothing by Node, and looks as if it had left.
+    const reason = typeof authorizationError === 'string' ? authorizationError : code;
+    if (reason !== LEFT) this.#failedHandshakes[reason] = (this.#failedHandshakes[reason] ?? 0) + 1;
+  }
+
+  #remember(socket: Socket, tcp?: Socket): Connection {
+    const connection = new Connection(socket, this.#elapsed(), (by) => this.#countWaiting(by), tcp);
     this.#open.set(socket, connection);
     const ofNetwork = this.#byNetwork.get(connection.network);
     if (ofNetwork === undefined) this.#byNetwork.set(connection.network, new Set([connection]));
@@ -132,6 +164,7 @@ class ServerConnections {
 
   #forget(connection: Connection): void {
     this.#open.delete(connection.socket);
+    if (this.#handshakes.get(connection.key) === connection) this.#handshakes.delete(connection.key);
     const ofNetwork = this.#byNetwork.get(connection.network);
     ofNetwork?.delete(connection);
     if (ofNetwork?.size === 0) this.#byNetwork.delete(connection.network);
@@ -170,6 +203,8 @@ class ServerConnections {
         connection.observe(nowMs);
         this.#endOverdue(connection, nowMs);
       }
+      // Nobody who has not finished a handshake is waited for when the server closes.
+      if (!this.#server.listening) for (const { tcp } of this.#handshakes.values()) tcp.destroy();
       await this.#cutStalled(nowMs);
       this.#report();
     } finally {
@@ -207,14 +242,18 @@ class ServerConnections {
       if (connection.stalledMs(nowMs) < STALL_MS) continue;
       cut += 1;
       // A reset frees what the system holds. An answer that the system has as a whole may still arrive.
-      if (connection.isUnsent) connection.socket.resetAndDestroy();
+      if (connection.isUnsent) connection.tcp.resetAndDestroy();
       else connection.socket.destroy();
     }
     if (cut > 0) this.#options.logger.info({ connections: cut }, 'clients that take no answer were cut off');
   }
 
-  /** One line for all that happened since the last check. */
+  /** One line for each kind of what happened since the last check. */
   #report(): void {
+    if (Object.keys(this.#failedHandshakes).length > 0) {
+      this.#options.logger.info({ reasons: this.#failedHandshakes }, 'TLS handshakes failed');
+      this.#failedHandshakes = {};
+    }
     if (this.#madeRoom + this.#refused === 0) return;
     const counts = { max: this.#options.max, ended: this.#madeRoom, refused: this.#refused };
     this.#options.logger.warn(counts, 'too many connections: idle ones were ended');

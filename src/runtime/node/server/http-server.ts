@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as HttpsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import type { App } from '../../../app.ts';
@@ -6,6 +7,7 @@ import { answer } from '../../../http/answer.ts';
 import type { RenderedProblem } from '../../../http/problem.ts';
 import type { TracedBindings } from '../../../http/trace.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import type { TlsMaterial } from '../tls/tls-material.ts';
 import { answerHit, type TraceDecisions } from './answer-hit.ts';
 import { canonicalHost } from './canonical-host.ts';
 import { checkTarget } from './check-target.ts';
@@ -20,6 +22,8 @@ const MAX_BODY_BYTES = 65_536;
 
 /** Times that clients have, in milliseconds, by their names in Node. */
 const TIMES = {
+  /** For the handshake of TLS: 5 seconds. */
+  handshakeTimeout: 5000,
   /** For a client to send its headers: 10 seconds. */
   headersTimeout: 10_000,
   /** For a client to send its whole request: 15 seconds. */
@@ -37,6 +41,8 @@ export interface HttpServerOptions {
   readonly isDraining: () => boolean;
   /** Most connections at once. */
   readonly maxConnections: number;
+  /** What TLS is spoken with; with authorities of clients each client needs a certificate. Default: no TLS. */
+  readonly tls?: TlsMaterial | undefined;
   /** Other times than those of the contract, for tests. */
   readonly times?: Partial<typeof TIMES>;
 }
@@ -44,13 +50,13 @@ export interface HttpServerOptions {
 /** The server that callers reach: it bounds what a client may send and hold and how long it may take, and leads to the app. */
 export function createHttpServer(
   app: Pick<App, 'fetch' | 'hits'>,
-  { hostname, isDraining, maxConnections, times }: HttpServerOptions,
+  { hostname, isDraining, maxConnections, tls, times }: HttpServerOptions,
   platform: Pick<Platform, 'logger' | 'metrics' | 'elapsed'>,
-): Server {
+): Server | HttpsServer {
   const refuse = createRefuseUnrouted(platform);
   const decisions: TraceDecisions = new WeakMap();
   const throughHono = createHonoListener(app, { hostname, refuse, decisions });
-  const server = createServer({
+  const options = {
     maxHeaderSize: MAX_HEADER_BYTES,
     ...TIMES,
     ...times,
@@ -60,7 +66,17 @@ export function createHttpServer(
     requireHostHeader: false,
     // No events of a body that is not there. Nothing here reads one.
     optimizeEmptyRequests: true,
-  });
+  };
+  const server: Server | HttpsServer =
+    tls === undefined
+      ? createServer(options)
+      : createTlsServer({
+          ...options,
+          ...tls.context,
+          // A client without a certificate of these authorities does not get as far as a request.
+          requestCert: tls.texts.clientCa !== undefined,
+          rejectUnauthorized: true,
+        });
   const connections = createConnections(server, {
     max: maxConnections,
     logger: platform.logger,

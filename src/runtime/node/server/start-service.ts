@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import packageJson from '../../../../package.json' with { type: 'json' };
-import { createApp } from '../../../app.ts';
+import { type App, createApp } from '../../../app.ts';
 import type { Lifecycle } from '../../../composition/readiness.ts';
 import type { Config } from '../../../config/config.ts';
 import type { Logger } from '../../../observability/logger.ts';
@@ -13,6 +13,8 @@ import type { RedisStore } from '../redis/create-redis-store.ts';
 import { createPrometheusMetrics, type PrometheusMetrics } from '../telemetry/metrics.ts';
 import { type MetricsServer, startMetricsServer } from '../telemetry/metrics-server.ts';
 import type { NodeTracing } from '../telemetry/tracer.ts';
+import { followTlsFiles } from '../tls/follow-tls-files.ts';
+import { readTlsFiles } from '../tls/tls-files.ts';
 import { createHttpServer } from './http-server.ts';
 import { createMutedLogger } from './muted-logger.ts';
 
@@ -24,7 +26,7 @@ const IDLE_CHECK_MS = 50;
 const BACKGROUND_MS = 1000;
 
 export interface RunningService {
-  /** Where it listens, such as http://127.0.0.1:8080. */
+  /** Where it listens, such as http://127.0.0.1:8080, or https with TLS. */
   readonly url: string;
   readonly port: number;
   /** Resolves when it has tried to get its issuers' keys and its credential; then it says so when it is ready. */
@@ -53,6 +55,7 @@ interface Opened {
  */
 export async function startService(config: Config, logger: Logger): Promise<RunningService> {
   let lifecycle: Lifecycle = 'starting';
+  const tls = config.tls && readTlsFiles(config.tls);
   const prometheus = createPrometheusMetrics(VERSION);
   const { logger: ofWork, mute } = createMutedLogger(logger);
   const node = createNodePlatform(config, {
@@ -83,10 +86,11 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
       hostname: authority(host),
       isDraining: () => lifecycle === 'draining',
       maxConnections: config.listen.maxConnections,
+      tls,
     },
     platform,
   );
-  const metricsServer = await openMetrics(prometheus, config, logger);
+  const metricsServer = await openMetrics(prometheus, config, logger, app);
   try {
     await listen(server, config.listen);
   } catch (error) {
@@ -94,6 +98,7 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
     await metricsServer?.stop();
     throw error;
   }
+  if (config.tls && tls && 'setSecureContext' in server) followTlsFiles(server, config.tls, tls, platform);
   const { port } = server.address() as AddressInfo;
   const { upstream, credentials } = config.target;
   const nothingElse = nothingElseIsSet(credentials);
@@ -109,7 +114,7 @@ export async function startService(config: Config, logger: Logger): Promise<Runn
 
   let stopping: Promise<void> | undefined;
   return {
-    url: `http://${authority(host, port)}`,
+    url: `${tls === undefined ? 'http' : 'https'}://${authority(host, port)}`,
     port,
     warmed,
     stop: () => {
@@ -176,10 +181,11 @@ async function openMetrics(
   prometheus: PrometheusMetrics,
   { listen: { host }, metrics: { port, isDefault } }: Config,
   logger: Logger,
+  app: Pick<App, 'request'>,
 ): Promise<MetricsServer | undefined> {
   if (port === 0) return undefined;
   try {
-    const server = await startMetricsServer(prometheus, { host, port }, logger);
+    const server = await startMetricsServer(prometheus, { host, port }, logger, (path) => app.request(path));
     logger.info({ host, port }, 'metrics');
     return server;
   } catch (error) {
