@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../../deploy/demo/token-issuer.ts';
+import { signRequest } from '../../../../src/signing/sign-request.ts';
 import { type Simulator, startSimulator } from '../../../simulator/simulator.ts';
 import { freePort } from '../../../support/free-port.ts';
 import { exchangeRaw } from '../../../support/raw-connection.ts';
@@ -172,6 +173,28 @@ describe('a service with TLS', () => {
     expect(await service.exited).toBe(0);
     await Promise.all([idle, silent]);
     expect(service.stdout()).not.toContain('the grace time is over');
+  });
+});
+
+describe('a request that an SDK signed', () => {
+  it('is let in over TLS, by the host that it signed', async () => {
+    const pair = { accessKeyId: 'LKBILLING0001', secretAccessKey: 'local+secret/0123456789abcdefghijklmnop' };
+    const SDK_KEYS = JSON.stringify({ keys: [{ ...pair, subject: 'billing' }] });
+    const { port } = await serve({ ...files(), SDK_KEYS });
+    for (const [host, sent, status] of [
+      ['localhost', 'localhost', 200],
+      [`localhost:${port}`, `localhost:${port}`, 200],
+      ['localhost:443', 'localhost:443', 200],
+      ['localhost', 'other.test', 401],
+    ] as const) {
+      const url = new URL(`https://${host}/v5/imagecaches`);
+      const unsigned = { method: 'GET', url, headers: { host } };
+      const { headers } = await signRequest(unsigned, pair, { nowMs: Date.now() });
+      const lines = Object.entries({ ...headers, host: sent }).map(([name, value]) => `${name}: ${value}`);
+      const head = ['GET /v5/imagecaches HTTP/1.1', ...lines, 'Connection: close'].join('\r\n');
+      const answer = await exchangeRaw(port, `${head}\r\n\r\n`, HOST, trust);
+      expect([sent, answer.slice(0, 12)]).toEqual([sent, `HTTP/1.1 ${status}`]);
+    }
   });
 });
 
