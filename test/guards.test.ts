@@ -168,6 +168,33 @@ describe('documented interfaces only', () => {
   });
 });
 
+/** A Worker's bundle keeps no names of functions and classes, so what reads them would log others there. */
+const NAMED_BY_CLASS =
+  /\bconstructor\??\.name\b|class \w+ extends \w*Error\b(?![^{]*\{[^}]*? readonly name = ')/;
+
+describe('names do not depend on those of functions and classes', () => {
+  it('in any file of src', async () => {
+    const files = (await readdir(join(ROOT, 'src'), { recursive: true })).filter((file) =>
+      file.endsWith('.ts'),
+    );
+    const found: string[] = [];
+    for (const file of files)
+      if (NAMED_BY_CLASS.test(await readFile(join(ROOT, 'src', file), 'utf8'))) found.push(file);
+    expect(found).toEqual([]);
+  });
+
+  it.each([
+    'error.constructor.name',
+    'class OddError extends Error {}',
+    'class Odd extends TypeError { code = 1; }',
+  ])('it would find %s', (line) => {
+    expect(line).toMatch(NAMED_BY_CLASS);
+    expect("class OddError extends Error {\n  override readonly name = 'OddError';\n}").not.toMatch(
+      NAMED_BY_CLASS,
+    );
+  });
+});
+
 /** Two files stand at the root of src; every other file is in a room. */
 describe('the root of src', () => {
   it('holds the app and the one way past it', async () => {

@@ -31,6 +31,7 @@ interface KeyDocument {
 }
 
 class CommandError extends Error {
+  override readonly name = 'CommandError';
   readonly exitCode: number;
   constructor(message: string, exitCode = EX_DATAERR) {
     super(message);
