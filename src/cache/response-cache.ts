@@ -160,7 +160,7 @@ export class ResponseCache {
   /** True when no refresh of the key would begin now: it pauses, or one is under way. */
   isRefreshHeldBack(key: string): boolean {
     const entry = this.#held.peek(key);
-    // The second mark stands in for the flight where flights are not shared.
+    // The second mark saves joining a flight that nobody would wait for.
     return (
       entry !== undefined && (this.isPaused(entry) || this.#platform.elapsed() < entry.refreshingUntilMs)
     );

@@ -2,10 +2,10 @@ import { waitUntil } from 'cloudflare:workers';
 import type { Config } from '../../config/config.ts';
 import { NO_METRICS } from '../../observability/metrics.ts';
 import type { Platform } from '../../platform/platform.ts';
-import { createSeparateFlight } from '../../platform/single-flight.ts';
 import { createEdgeEntries, type EdgeCache, isKvNamespace } from './edge-entries.ts';
 import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
+import { createPolledFlight } from './polled-flight.ts';
 
 /** The name under which a KV namespace is bound, where lists are to be shared across places. */
 const KV_BINDING = 'IMAGECACHES_KV';
@@ -26,7 +26,7 @@ export function createWorkerPlatform(config: Config, bindings: Readonly<Record<s
     random: Math.random,
     readTextFile: () => Promise.reject(new Error('there are no files')),
     waitUntil,
-    createSingleFlight: createSeparateFlight,
+    createSingleFlight: () => createPolledFlight(platform),
     clientAddress: (request) => request.headers.get('cf-connecting-ip') ?? undefined,
     logger: createConsoleLogger(config.logLevel, Date.now),
     metrics: NO_METRICS,

@@ -1,13 +1,13 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { SharedEntries, SharedEntry } from '../../../src/fleet/entries.ts';
-import { createSeparateFlight } from '../../../src/platform/single-flight.ts';
 import {
   createEdgeEntries,
   type EdgeCache,
   isKvNamespace,
   type KvNamespace,
 } from '../../../src/runtime/worker/edge-entries.ts';
+import { createSeparateFlight } from '../../support/separate-flight.ts';
 import { createTestService, vendorEntry, vendorList } from '../../support/test-service.ts';
 
 /** Cache API and KV together are waited for 200 ms at most (docs/workers.md). */
