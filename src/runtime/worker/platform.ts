@@ -27,6 +27,7 @@ export function createWorkerPlatform(config: Config, bindings: Readonly<Record<s
     readTextFile: () => Promise.reject(new Error('there are no files')),
     waitUntil,
     createSingleFlight: () => createPolledFlight(platform),
+    isStartedByRequests: true,
     clientAddress: (request) => request.headers.get('cf-connecting-ip') ?? undefined,
     logger: createConsoleLogger(config.logLevel, Date.now),
     metrics: NO_METRICS,
