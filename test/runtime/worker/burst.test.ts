@@ -56,7 +56,14 @@ afterAll(async () => {
 });
 
 async function startWorker(script: string): Promise<void> {
-  const bindings = { ...simulator.environment, ...issuer.environment, RATE_LIMIT_PER_MINUTE: '0' };
+  const bindings = {
+    ...simulator.environment,
+    ...issuer.environment,
+    RATE_LIMIT_PER_MINUTE: '0',
+    // No call times out while a test holds it.
+    UPSTREAM_ATTEMPT_TIMEOUT_MS: '50000',
+    UPSTREAM_DEADLINE_MS: '100000',
+  };
   worker = await startWorkerd(script, bindings, bundle.compatibilityDate, FRONT);
 }
 
