@@ -182,7 +182,7 @@ export class ResponseCache {
   /** True when no refresh of the key would begin now: it pauses, or one is under way. */
   isRefreshHeldBack(key: string): boolean {
     const entry = this.#held.peek(key);
-    // The second mark stands in for the flight where flights are not shared.
+    // The second mark saves joining a flight that nobody would wait for.
     return (
       entry !== undefined && (this.isPaused(entry) || this.#platform.elapsed() < entry.refreshingUntilMs)
     );
@@ -273,9 +273,10 @@ export class ResponseCache {
     if (previous !== undefined) noteLoadBegun(previous, askedAtMs);
     // Asked after each wait: what is held may be newer by then.
     const isWanted = (load: FleetLoad): boolean =>
-      isForced
+      this.#isNewest(source, load.begunAtMs) &&
+      (isForced
         ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS && load.storedAtMs >= this.#heldSinceMs(source)
-        : elapsed() < this.#freshUntilMs(load) && load.storedAtMs > this.#heldSinceMs(source);
+        : elapsed() < this.#freshUntilMs(load) && load.storedAtMs > this.#heldSinceMs(source));
     const turn = this.#fleetLoads && (await this.#fleetLoads.take(source, isWanted));
     if (turn !== undefined && 'loaded' in turn)
       return { response: await this.#adopt(source, turn), isShared: true };
@@ -320,8 +321,7 @@ export class ResponseCache {
     const { loaded, begunAtMs, storedAtMs } = load;
     const response = await this.#toSharedResponse(load);
     if (this.#rejected !== undefined && storedAtMs > this.#rejected.lastMs) this.#rejected = undefined;
-    this.#hold(source, response, loaded, begunAtMs);
-    return response;
+    return this.#holdNewest(source, response, loaded, begunAtMs);
   }
 
   /**
@@ -366,7 +366,13 @@ export class ResponseCache {
     return isEmpty ? this.#options.emptyTtlMs : this.#options.ttlMs;
   }
 
-  /** Holds what was loaded here, unless what is held comes from a load that began later. @returns what is held then */
+  /** Whether nothing is held from a load that began later. */
+  #isNewest({ key }: EntrySource, begunAtMs: number): boolean {
+    const held = this.#held.peek(key);
+    return held === undefined || held.begunAtMs <= begunAtMs;
+  }
+
+  /** Holds what was loaded, unless what is held comes from a load that began later. @returns what is held then */
   #holdNewest(
     source: EntrySource,
     response: CachedResponse,
@@ -374,7 +380,7 @@ export class ResponseCache {
     begunAtMs: number,
   ): CachedResponse {
     const held = this.#held.peek(source.key);
-    if (held !== undefined && held.begunAtMs > begunAtMs) return held.response;
+    if (held !== undefined && !this.#isNewest(source, begunAtMs)) return held.response;
     this.#hold(source, response, loaded, begunAtMs);
     return response;
   }

@@ -2,10 +2,7 @@ import type { Platform } from '../platform/platform.ts';
 import type { Flight } from '../platform/single-flight.ts';
 import { OutboundError } from './outbound-error.ts';
 
-/**
- * Where flights are separate, a load that has not ended after this time counts as lost, and a renewal may begin: 30
- * seconds. Joined flights have one load at a time; it ends by its own time limit.
- */
+/** A load that has not ended after this time counts as lost, and a renewal may begin: 30 seconds. */
 export const LOAD_LOST_MS = 30_000;
 
 /** All durations are in milliseconds. */
@@ -75,8 +72,9 @@ export type LastGoodPlatform = Pick<Platform, 'elapsed' | 'waitUntil' | 'createS
 
 /**
  * Looks after a value that somebody else provides. Everyone who asks meanwhile joins one load, in the single flight of
- * the runtime; where flights are separate, a mark with a time keeps callers from renewing a value that is being renewed.
- * No promise is kept between calls.
+ * the runtime; a mark with a time keeps callers from renewing a value that is being renewed. Loads overlap where one that
+ * seemed lost was taken over: the newest good one counts, and failures together count as one. No promise is kept between
+ * calls.
  */
 export function createLastGood<Value>(
   options: LastGoodOptions<Value>,

@@ -44,8 +44,10 @@ export interface Platform {
   readonly readTextFile: (path: string) => Promise<string>;
   /** Keeps the runtime alive until background work ends. The promise never rejects. */
   readonly waitUntil: (promise: Promise<unknown>) => void;
-  /** Joins concurrent work where the runtime lets one request wait for another, else starts it each time. */
+  /** Lets concurrent requests share work, in the way that the runtime allows. */
   readonly createSingleFlight: () => SingleFlight;
+  /** True where nothing runs before the first request, so that a probe is the first to load what the service needs. */
+  readonly isStartedByRequests?: boolean;
   /** The address of the client, past the proxies that are trusted; absent: not known. */
   readonly clientAddress?: (request: ClientRequest, env: unknown) => string | undefined;
   /** The store that replicas share; absent where each instance is alone. */

@@ -11,7 +11,7 @@ export interface SingleFlight {
 }
 
 /**
- * One piece of work per key at a time, shared by everyone who asks meanwhile. The work belongs to nobody:
+ * One piece of work per key at a time, shared by everyone who asks meanwhile, where a promise may be shared. The work belongs to nobody:
  * a caller that leaves neither stops it nor takes it along, and it is forgotten as soon as it settles, so a
  * failure is never remembered.
  */
@@ -30,15 +30,5 @@ export function createSharedFlight(): SingleFlight {
       promise.then(forget, forget);
       return { promise, joined: false };
     },
-  };
-}
-
-/**
- * For runtimes where a promise made by one request may never settle for another (Cloudflare Workers):
- * everyone does the work alone.
- */
-export function createSeparateFlight(): SingleFlight {
-  return {
-    run: (_key, work) => ({ promise: (async () => work())(), joined: false }),
   };
 }

@@ -12,7 +12,7 @@ type Bindings = Readonly<Record<string, unknown>>;
  */
 let isolateFetch: App['fetch'] | undefined;
 
-function createIsolateApp(bindings: Bindings): App['fetch'] {
+function createIsolateApp(bindings: Bindings, url: string): App['fetch'] {
   const config = parseConfig(bindings);
   if (config.target.credentials.source !== 'static') {
     throw new ConfigError([
@@ -32,7 +32,7 @@ function createIsolateApp(bindings: Bindings): App['fetch'] {
       { setting: 'REDIS_URL', fault: 'is not for Workers; bind a KV namespace as IMAGECACHES_KV instead' },
     ]);
   }
-  return createApp(config, createWorkerPlatform(config, bindings), () => 'serving').fetch;
+  return createApp(config, createWorkerPlatform(config, bindings, url), () => 'serving').fetch;
 }
 
 /** A Worker cannot refuse to start: every request is answered 500, and the log says what is wrong, without a value. */
@@ -44,7 +44,7 @@ function misconfigured(error: ConfigError): Response {
 export default {
   fetch(request: Request, bindings: Bindings, context: unknown): Promise<Response> | Response {
     try {
-      isolateFetch ??= createIsolateApp(bindings);
+      isolateFetch ??= createIsolateApp(bindings, request.url);
       return isolateFetch(request, bindings, context as never);
     } catch (error) {
       if (error instanceof ConfigError) return misconfigured(error);

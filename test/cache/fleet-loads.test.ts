@@ -203,6 +203,32 @@ describe('a fleet that shares', () => {
     expect(await short.read('a')).toMatchObject({ outcome: 'shared', freshMs: 20 * SECOND });
   });
 
+  it('takes in nothing whose load began before that of what it holds, though it was stored later', async () => {
+    const { clock, store, createInstance } = setUp();
+    const one = createInstance();
+    const begunBeforeMs = clock.now() - 1;
+    expect(await one.read('a')).toMatchObject({ text: 'a=1' });
+    await clock.advance(SECOND);
+    const slow = {
+      body: encode('a=slow'),
+      begunAtMs: begunBeforeMs,
+      storedAtMs: clock.now(),
+      freshUntilMs: clock.now() + HOUR,
+    };
+    store.entries.set('imagecaches/a', slow);
+    await clock.advance(30 * SECOND - 1);
+    expect(await one.read('a')).toMatchObject({ text: 'a=1', outcome: 'stale' });
+    await settle();
+    expect(await one.read('a')).toMatchObject({ text: 'a=2', outcome: 'hit' });
+    // One that began later is taken.
+    await clock.advance(SECOND);
+    store.entries.set('imagecaches/a', { ...slow, begunAtMs: clock.now(), storedAtMs: clock.now() });
+    await clock.advance(29 * SECOND);
+    await one.read('a');
+    await settle();
+    expect(await one.read('a')).toMatchObject({ text: 'a=slow', outcome: 'hit' });
+  });
+
   it('is not confused by an instance whose clock is ahead', async () => {
     const { createInstance } = setUp();
     const ahead = createInstance({}, 20 * SECOND);

@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LoadedBody } from '../../src/cache/cached-response.ts';
 import { type CacheAnswer, createListCache } from '../../src/cache/list-cache.ts';
-import { createSeparateFlight, createSharedFlight } from '../../src/platform/single-flight.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 import { createMemorySharedStore } from '../support/memory-shared-store.ts';
+import { createSeparateFlight } from '../support/separate-flight.ts';
 import { CONFIG, DOWN, HOUR, LIST, loaded, MINUTE, nameOf, REJECTED, SECOND } from './cache-harness.ts';
 
 type Mode = 'up' | 'empty' | 'down' | 'rejected';

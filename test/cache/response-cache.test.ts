@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { LoadedBody } from '../../src/cache/cached-response.ts';
 import { isRefreshDue } from '../../src/cache/early-refresh.ts';
 import { pauseAfterFailures } from '../../src/outbound/backoff.ts';
-import { createSeparateFlight, createSharedFlight } from '../../src/platform/single-flight.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
+import { createSeparateFlight } from '../support/separate-flight.ts';
 import { DOWN, failWith, HOUR, loaded, MINUTE, REJECTED, SECOND, setUp } from './cache-harness.ts';
 
 describe('fresh', () => {
@@ -73,7 +74,7 @@ describe('single flight', () => {
     expect(await read('a')).toMatchObject({ outcome: 'miss', text: 'fine' });
   });
 
-  it('loads for each caller where promises may not be shared', async () => {
+  it('answers each of several loads that overlap', async () => {
     const { read, loads } = setUp({ flight: createSeparateFlight });
     const answers = await Promise.all([read('a'), read('a')]);
     expect(loads).toHaveLength(2);

@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CredentialUnavailableError, isSameCredential } from '../../src/credentials/provider.ts';
 import { createRefreshingProvider } from '../../src/credentials/refreshing-provider.ts';
-import { createSeparateFlight, createSharedFlight } from '../../src/platform/single-flight.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import type { Credential } from '../../src/signing/credential.ts';
 import { settle } from '../support/fake-clock.ts';
+import { createSeparateFlight } from '../support/separate-flight.ts';
 import { createProviderDependencies, createScriptedSource, plantedCredential } from './scripted-source.ts';
 
 /** A credential is not used in its last 10 seconds. */

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { createLastGood, type LastGoodOptions } from '../../src/outbound/last-good.ts';
 import { OutboundError } from '../../src/outbound/outbound-error.ts';
-import { createSeparateFlight, createSharedFlight } from '../../src/platform/single-flight.ts';
+import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { createProviderDependencies, createScriptedSource } from '../credentials/scripted-source.ts';
 import { settle } from '../support/fake-clock.ts';
+import { createSeparateFlight } from '../support/separate-flight.ts';
 
 const LOST_MS = 30_000;
 /** 1, 2, 4 and 8 seconds, then 8. */
@@ -78,7 +79,7 @@ describe('without a value', () => {
     expect(events).toEqual(['loaded a, was undefined']);
   });
 
-  it('where flights are separate everyone loads alone, and nobody waits for the load of another', async () => {
+  it('where loads overlap everyone is answered by the own one', async () => {
     const { lastGood, source, background } = setUp({}, createSeparateFlight);
     const hanging = lastGood.get() as Promise<Entry>;
     const second = lastGood.get() as Promise<Entry>;
@@ -356,7 +357,7 @@ describe('a load that does not end', () => {
     expect(lastGood.get()).toEqual({ text: 'second' });
   });
 
-  it('is lost where flights are separate: another renewal begins after 30 seconds', async () => {
+  it('is lost where loads may overlap: another renewal begins after 30 seconds', async () => {
     const { lastGood, source, clock, begin, answer, background } = setUp(
       { renewAfterMs: () => 50_000 },
       createSeparateFlight,
@@ -400,7 +401,7 @@ describe('a load that does not end', () => {
   );
 });
 
-describe('where flights are separate', () => {
+describe('where loads overlap', () => {
   it('loads that fail together count as one failure, and one that succeeds among them counts', async () => {
     const { lastGood, source, events } = setUp({}, createSeparateFlight);
     const callers = Array.from({ length: 4 }, () => lastGood.get());

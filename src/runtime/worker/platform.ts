@@ -2,18 +2,30 @@ import { waitUntil } from 'cloudflare:workers';
 import type { Config } from '../../config/config.ts';
 import { NO_METRICS } from '../../observability/metrics.ts';
 import type { Platform } from '../../platform/platform.ts';
-import { createSeparateFlight } from '../../platform/single-flight.ts';
 import { createEdgeEntries, type EdgeCache, isKvNamespace } from './edge-entries.ts';
 import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
+import { createPolledFlight } from './polled-flight.ts';
 
 /** The name under which a KV namespace is bound, where lists are to be shared across places. */
 const KV_BINDING = 'IMAGECACHES_KV';
 
-/** What the core needs from a Worker. It holds values and never a promise that another request would wait for. */
-export function createWorkerPlatform(config: Config, bindings: Readonly<Record<string, unknown>>): Platform {
+/** A cache of our own: what is in the default one may be found by requests that reach no Worker. */
+const CACHE_NAME = 'imagecaches-bff';
+
+/**
+ * What the core needs from a Worker. It holds values and never a promise that another request would wait for.
+ *
+ * @param url of a request: its host is the Worker's own
+ */
+export function createWorkerPlatform(
+  config: Config,
+  bindings: Readonly<Record<string, unknown>>,
+  url: string,
+): Platform {
   const kv = bindings[KV_BINDING];
-  const cache = (caches as unknown as { readonly default?: EdgeCache }).default;
+  const openCache = (): Promise<EdgeCache> => caches.open(CACHE_NAME);
+  const origin = `https://${new URL(url).host}`;
   const platform: Platform = {
     // Not unbound: the global fetch heeds its this.
     fetch: (url, init) => fetch(url, init),
@@ -26,7 +38,8 @@ export function createWorkerPlatform(config: Config, bindings: Readonly<Record<s
     random: Math.random,
     readTextFile: () => Promise.reject(new Error('there are no files')),
     waitUntil,
-    createSingleFlight: createSeparateFlight,
+    createSingleFlight: () => createPolledFlight(platform),
+    isStartedByRequests: true,
     clientAddress: (request) => request.headers.get('cf-connecting-ip') ?? undefined,
     logger: createConsoleLogger(config.logLevel, Date.now),
     metrics: NO_METRICS,
@@ -35,7 +48,10 @@ export function createWorkerPlatform(config: Config, bindings: Readonly<Record<s
     ...platform,
     fleet: {
       openEntries: (options) =>
-        createEdgeEntries({ cache, kv: isKvNamespace(kv) ? kv : undefined, ...options }, platform),
+        createEdgeEntries(
+          { openCache, origin, kv: isKvNamespace(kv) ? kv : undefined, ...options },
+          platform,
+        ),
     },
   };
 }

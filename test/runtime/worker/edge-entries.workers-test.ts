@@ -1,20 +1,22 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { SharedEntries, SharedEntry } from '../../../src/fleet/entries.ts';
-import { createSeparateFlight } from '../../../src/platform/single-flight.ts';
 import {
   createEdgeEntries,
   type EdgeCache,
   isKvNamespace,
   type KvNamespace,
 } from '../../../src/runtime/worker/edge-entries.ts';
+import { createSeparateFlight } from '../../support/separate-flight.ts';
 import { createTestService, vendorEntry, vendorList } from '../../support/test-service.ts';
 
 /** Cache API and KV together are waited for 200 ms at most (docs/workers.md). */
 const EDGE_TIMEOUT_MS = 200;
 
+const ORIGIN = 'https://lists.example.test';
+
 /** The real Cache API and the real KV of workerd. */
-const CACHE = (caches as unknown as { readonly default: EdgeCache }).default;
+const CACHE: EdgeCache = await caches.open('test');
 const KV = env.IMAGECACHES_KV as KvNamespace;
 
 let runs = 0;
@@ -44,7 +46,14 @@ function open({
     invalid += 1;
   };
   const entries = createEdgeEntries(
-    { cache, kv, namespace: async () => namespace, keepStaleMs, reportInvalid },
+    {
+      openCache: cache && (async () => cache),
+      origin: ORIGIN,
+      kv,
+      namespace: async () => namespace,
+      keepStaleMs,
+      reportInvalid,
+    },
     {
       now,
       elapsed: now,
@@ -112,15 +121,17 @@ describe('entries at the edge', () => {
     expect(texts).toEqual(['old', 'new']);
   });
 
-  it('are kept until they could serve nobody, and in KV for the 60 seconds that it demands', async () => {
+  it('are kept until they could serve nobody, and in KV for 10 minutes at least', async () => {
     const kept: number[] = [];
     const cached: (string | null)[] = [];
     const kv: KvNamespace = {
-      ...KV,
+      getWithMetadata: async () => ({ value: null, metadata: null }),
+      delete: async () => undefined,
       put: async (_key, _value, { expirationTtl }) => void kept.push(expirationTtl),
     };
     const cache: EdgeCache = {
-      ...CACHE,
+      match: async () => undefined,
+      delete: async () => false,
       put: async (_url, { headers }) => void cached.push(headers.get('cache-control')),
     };
     const nowMs = 1_767_323_045_000;
@@ -133,8 +144,61 @@ describe('entries at the edge', () => {
       const entries = open({ cache, kv, now: () => nowMs, keepStaleMs });
       await put(entries, 'web', { ...entry('x', nowMs), freshUntilMs: nowMs + freshMs });
     }
-    expect(kept).toEqual([60, 60, 61, 3930]);
+    expect(kept).toEqual([600, 600, 600, 3930]);
     expect(cached).toEqual(['max-age=1', 'max-age=60', 'max-age=61', 'max-age=3930']);
+  });
+
+  it('replace only what was loaded before them, in both stores, and are found by the same rule', async () => {
+    const nowMs = Date.now();
+    const where = { cache: CACHE, kv: KV };
+    const empty = { ...entry('empty', nowMs - 10_000), freshUntilMs: nowMs - 5000 };
+    const older = entry('older', nowMs - 20_000);
+    await put(open(where), 'web', empty);
+    // A load that began before and ended after it.
+    await put(open(where), 'web', older);
+    for (const each of [{ cache: CACHE }, { kv: KV }]) expect(await open(each).get('web')).toEqual(empty);
+
+    // Another place still has the older one in KV, and it is fresh.
+    await KV.delete(`${namespace}:entry:web`);
+    await put(open({ kv: KV }), 'web', older);
+    const serves = (found: SharedEntry) => found.freshUntilMs > nowMs;
+    const here = open(where);
+    expect((await here.lookUp('web', serves)).state).toBe('ours');
+    await here.settled();
+    expect(await open(where).get('web')).toEqual(empty);
+
+    // What is newer is found first, wherever it is.
+    const newer = entry('newer', nowMs);
+    await put(open({ kv: KV }), 'web', newer);
+    expect(await open(where).get('web')).toEqual(newer);
+    expect((await here.lookUp('web', serves)).state).toBe('served');
+    await here.settled();
+    expect(await open({ cache: CACHE }).get('web')).toEqual(newer);
+  });
+
+  it('are written to KV when they have changed, and else every 5 minutes only', async () => {
+    let nowMs = 1_767_323_045_000;
+    const writes: string[] = [];
+    const kv: KvNamespace = {
+      getWithMetadata: (key, type) => KV.getWithMetadata(key, type),
+      delete: (key) => KV.delete(key),
+      put: async (key, value, options) => {
+        writes.push(`${new TextDecoder().decode(value)} after ${(nowMs - 1_767_323_045_000) / 1000} s`);
+        await KV.put(key, value, options);
+      },
+    };
+    const entries = open({ kv, now: () => nowMs });
+    for (const text of [...Array(24).fill('a'), 'b', 'b', 'a']) {
+      await put(entries, 'web', entry(text, nowMs));
+      nowMs += 30_000;
+    }
+    expect(writes).toEqual([
+      'a after 0 s',
+      'a after 300 s',
+      'a after 600 s',
+      'b after 720 s',
+      'a after 780 s',
+    ]);
   });
 
   it('of other namespaces stay apart', async () => {
@@ -164,7 +228,7 @@ describe('entries at the edge', () => {
       expect(await here.get('web')).toBeUndefined();
     }
     await CACHE.put(
-      `https://imagecaches-bff.invalid/${namespace}/web`,
+      `${ORIGIN}/${namespace}/web`,
       new Response('{}', { headers: { 'cache-control': 'max-age=60' } }),
     );
     expect(await here.get('web')).toBeUndefined();
@@ -189,7 +253,8 @@ describe('entries at the edge', () => {
     const delays: number[] = [];
     const hanging = createEdgeEntries(
       {
-        cache: { match: hang, put: hang, delete: hang },
+        openCache: async () => ({ match: hang, put: hang, delete: hang }),
+        origin: ORIGIN,
         kv: undefined,
         namespace: async () => 'a',
         keepStaleMs: 0,

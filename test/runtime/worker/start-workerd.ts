@@ -16,11 +16,16 @@ export interface RunningWorkerd {
   readonly stop: () => Promise<void>;
 }
 
-/** Runs a bundled Worker in workerd alone, with these bindings, on a port of loopback. */
+/**
+ * Runs a bundled Worker in workerd alone, with these bindings, on a port of loopback.
+ *
+ * @param front the script of another Worker that stands in front of it, and reaches it by its binding MAIN
+ */
 export async function startWorkerd(
   script: string,
   bindings: Readonly<Record<string, string>>,
   compatibilityDate: string,
+  front?: string,
 ): Promise<RunningWorkerd> {
   const folder = await mkdtemp(join(tmpdir(), 'imagecaches-workerd-'));
   const port = await freePort();
@@ -29,20 +34,27 @@ export async function startWorkerd(
     ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`,
   );
   await writeFile(join(folder, 'worker.js'), script);
+  await writeFile(join(folder, 'front.js'), front ?? 'export default {};');
   await writeFile(
     join(folder, 'config.capnp'),
     `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
+    (name = "front", worker = .front),
     (name = "internet", network = (allow = ["local", "private", "public"])),
   ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "${front === undefined ? 'main' : 'front'}")],
 );
 const main :Workerd.Worker = (
   modules = [(name = "worker", esModule = embed "worker.js")],
   compatibilityDate = ${text(compatibilityDate)},
   bindings = [${listed.join(', ')}],
+);
+const front :Workerd.Worker = (
+  modules = [(name = "front", esModule = embed "front.js")],
+  compatibilityDate = ${text(compatibilityDate)},
+  bindings = [(name = "MAIN", service = "main")],
 );
 `,
   );

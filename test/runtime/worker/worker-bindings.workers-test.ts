@@ -11,7 +11,7 @@ const KV = env.IMAGECACHES_KV as KvNamespace & {
 
 afterEach(() => vi.restoreAllMocks());
 
-it('the Worker shares its lists in the KV namespace that is bound', async () => {
+it('the Worker shares its lists in the KV namespace that is bound, and in a cache under its own host', async () => {
   const key = await createTestKey('ES256');
   vi.spyOn(globalThis, 'fetch').mockImplementation(async (input) =>
     String(input).startsWith(TEST_ISSUER)
@@ -23,14 +23,20 @@ it('the Worker shares its lists in the KV namespace that is bound', async () => 
   const request = new Request('https://worker.example.test/imagecaches', { headers: { authorization } });
   const response = await worker.fetch(request, bindings, {});
   expect(response.status).toBe(200);
-  await response.text();
+  const body = await response.text();
+  let start = '';
   await vi.waitFor(
     async () => {
       const { keys } = await KV.list();
-      expect(keys.map(({ name }) => name)).toContainEqual(
-        expect.stringMatching(/^imagecaches-bff:(?!1:test).*:entry:imagecaches\/\*$/),
+      const found = keys.flatMap(
+        ({ name }) => /^(imagecaches-bff:(?!1:test).*):entry:imagecaches\/\*$/.exec(name)?.[1] ?? [],
       );
+      expect(found).toHaveLength(1);
+      [start = ''] = found;
     },
     { timeout: 50_000 },
   );
+  const cache = await caches.open('imagecaches-bff');
+  const cached = await cache.match(`https://worker.example.test/${start}/imagecaches/*`);
+  expect(await cached?.text()).toBe(body);
 });

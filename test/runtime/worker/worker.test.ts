@@ -162,39 +162,6 @@ describe('the Worker', () => {
     expect(simulator.requests.map(({ outcome }) => outcome)).toEqual(['answered', 'answered']);
   });
 
-  it('keeps no request waiting for what another has begun', async () => {
-    const gate = Promise.withResolvers<void>();
-    const arrived = Promise.withResolvers<void>();
-    let requests = 0;
-    const keys = createServer(async (_request, response) => {
-      requests += 1;
-      if (requests === 1) {
-        arrived.resolve();
-        await gate.promise;
-      }
-      response.end(await (await fetch(`${issuer.issuer}/jwks.json`)).text());
-    });
-    await new Promise<void>((resolve) => keys.listen(0, '127.0.0.1', resolve));
-    try {
-      const { port } = keys.address() as AddressInfo;
-      const worker = await startWorker({ AUTH_JWKS_URL: `http://127.0.0.1:${port}/jwks` });
-      const stuck = worker.get('/imagecaches');
-      await arrived.promise;
-      const other = await worker.get('/imagecaches');
-      expect(other.status).toBe(200);
-      await other.text();
-      expect(requests).toBe(2);
-      gate.resolve();
-      const late = await stuck;
-      expect(late.status).toBe(200);
-      await late.text();
-    } finally {
-      gate.resolve();
-      keys.closeAllConnections();
-      await new Promise((resolve) => keys.close(resolve));
-    }
-  });
-
   it('tells callers apart by the address that Cloudflare saw, so that one who guesses shuts out nobody else', async () => {
     const worker = await startWorker({ TRUSTED_PROXIES: 'none', AUTH_FAILURES_PER_MINUTE: '3' });
     const guess = async (from: string) => {
