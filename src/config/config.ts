@@ -92,7 +92,7 @@ export const FILE_SETTINGS: readonly string[] = Object.entries(SETTINGS)
  * Turns an environment record into a frozen Config.
  *
  * White space around a value is dropped, since mounted secrets end in a line end; an empty value counts as
- * not set. Defaults are those of the rows.
+ * not set. Numbers and booleans count as their text; lists, objects and null are faults. Defaults are those of the rows.
  *
  * @param environment names and values, such as process.env or the bindings of a Worker
  * @param fileFaults what was wrong with the files of settings: they are listed with the others
