@@ -14,6 +14,7 @@ import { type ShutdownPart, shutdownGroup } from './groups/shutdown.ts';
 import { type UpstreamPart, upstreamGroup } from './groups/upstream.ts';
 import { readSettings } from './read-settings.ts';
 import type { Setting } from './setting.ts';
+import { findUnused, type RuntimeReads, type UnusedSetting } from './unused-settings.ts';
 
 export { ConfigError, type ConfigFault } from './config-error.ts';
 export type { IssuerConfig, KeyLocation } from './documents/issuers.ts';
@@ -25,6 +26,7 @@ export type { SharedStoreConfig } from './groups/fleet.ts';
 export type { ProxyConfig } from './groups/network.ts';
 export type { TracingConfig } from './groups/observability.ts';
 export type { SdkClientsConfig } from './groups/sdk-clients.ts';
+export type { RuntimeReads, UnusedSetting } from './unused-settings.ts';
 
 /** One account, region and project of the vendor. */
 export interface TargetConfig extends UpstreamPart, CredentialsPart, CachePart {
@@ -123,6 +125,26 @@ export function parseConfig(
     ...observabilityGroup.toConfig(settings),
     ...shutdownGroup.toConfig(settings),
   });
+}
+
+/**
+ * The settings that are set and have no effect, by name: those that others make useless, those that the runtime does not
+ * read, the vendor's and OpenTelemetry's that nobody reads here, and near misses of names that are read.
+ *
+ * @param environment and fileFaults as for parseConfig
+ */
+export function unusedSettings(
+  environment: Readonly<Record<string, unknown>>,
+  { others = [], whyUnread }: RuntimeReads,
+  fileFaults: readonly ConfigFault[] = [],
+): UnusedSetting[] {
+  const { settings } = readSettings(ROWS, environment, [], fileFaults);
+  const idle = new Map(
+    GROUPS.flatMap<readonly [string, string]>((group) => group.findIdle?.(settings) ?? []),
+  );
+  const unsupported = GROUPS.flatMap((group) => group.unsupported ?? []);
+  const known = [...SETTING_NAMES, ...FILE_SETTINGS.map((name) => `${name}_FILE`), ...others, ...unsupported];
+  return findUnused(environment, known, (name, value) => whyUnread?.(name, value) ?? idle.get(name));
 }
 
 function deepFreeze<Value extends object>(value: Value): Value {

@@ -29,6 +29,18 @@ export interface Faults<Rows extends SettingRows> {
   reportMissing(name: keyof Rows & string, also?: string): void;
 }
 
+/** The name of a setting, and why it has no effect: follows "has no effect:". */
+export type IdleSetting<Rows extends SettingRows> = readonly [name: keyof Rows & string, reason: string];
+
+/** Those of the settings that are given, with the reason why they have no effect. */
+export function givenWithout<Rows extends SettingRows>(
+  names: readonly (keyof Rows & string)[],
+  { isGiven }: Settings<Rows>,
+  reason: string,
+): readonly IdleSetting<Rows>[] {
+  return names.filter(isGiven).map((name) => [name, reason]);
+}
+
 /**
  * One group of settings: a part of the configuration.
  *
@@ -40,6 +52,8 @@ export interface SettingGroup<Rows extends SettingRows, Part, Read extends Setti
   readonly unsupported?: readonly string[];
   /** Reports what is missing, and what contradicts what. Values are those of the settings that are good. */
   readonly reportContradictions?: (settings: Settings<Read>, faults: Faults<Read>) => void;
+  /** Settings that are given and have no effect beside the others, each with the reason. They are no faults. */
+  readonly findIdle?: (settings: Settings<Read>) => readonly IdleSetting<Read>[];
   /** Called when there is no fault. */
   readonly toConfig: (settings: Settings<Read>) => Part;
 }
