@@ -2,7 +2,12 @@ import { networkGroup } from '#settings-of-node';
 import { ConfigError, type ConfigFault } from './config-error.ts';
 import { type CachePart, cacheGroup } from './groups/cache.ts';
 import { type CallersPart, callersGroup } from './groups/callers.ts';
-import { type CredentialsPart, credentialsGroup } from './groups/credentials.ts';
+import {
+  type CredentialConfig,
+  type CredentialsPart,
+  credentialsGroup,
+  usedSource,
+} from './groups/credentials.ts';
 import { type FleetPart, fleetGroup } from './groups/fleet.ts';
 import { type LimitsPart, limitsGroup } from './groups/limits.ts';
 import { type ListenPart, listenGroup } from './groups/listen.ts';
@@ -145,6 +150,11 @@ export function unusedSettings(
   const unsupported = GROUPS.flatMap((group) => group.unsupported ?? []);
   const known = [...SETTING_NAMES, ...FILE_SETTINGS.map((name) => `${name}_FILE`), ...others, ...unsupported];
   return findUnused(environment, known, (name, value) => whyUnread?.(name, value) ?? idle.get(name));
+}
+
+/** The source of credentials that these settings choose, whatever else is wrong with them. */
+export function credentialSource(environment: Readonly<Record<string, unknown>>): CredentialConfig['source'] {
+  return usedSource(readSettings(credentialsGroup.rows, environment, [], []).settings);
 }
 
 function deepFreeze<Value extends object>(value: Value): Value {

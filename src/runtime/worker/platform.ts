@@ -8,7 +8,7 @@ import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
 
 /** The name under which a KV namespace is bound, where lists are to be shared across places. */
-const KV_BINDING = 'IMAGECACHES_KV';
+export const KV_BINDING = 'IMAGECACHES_KV';
 
 /** What the core needs from a Worker. It holds values and never a promise that another request would wait for. */
 export function createWorkerPlatform(config: Config, bindings: Readonly<Record<string, unknown>>): Platform {
