@@ -1,10 +1,27 @@
 import { type App, createApp } from '../../app.ts';
-import { type Config, ConfigError } from '../../config/config.ts';
+import { type Config, ConfigError, type ConfigFault } from '../../config/config.ts';
 import { ProblemError, problemResponse } from '../../http/problem.ts';
 import { requestIdFor } from '../../http/request-id.ts';
+import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
 import { type Bindings, findUnusedBindings, parseBindings } from './parse-bindings.ts';
 import { createWorkerPlatform } from './platform.ts';
+import { schedule } from './schedule.ts';
+import {
+  findSecretBindings,
+  type ReadSecrets,
+  readSecretBindings,
+  SECRET_TIMEOUT_MS,
+  type SecretBindings,
+  secretsAsFiles,
+} from './secret-bindings.ts';
+
+/** Secrets that could not be read, or were wrong, are asked for again after this time: 5 seconds. */
+const RETRY_AFTER_MS = 5000;
+/** Polling interval of requests that come while another one asks for the secrets: 5 ms. */
+const POLL_MS = 5;
+/** A request that has not got the secrets by then was cancelled, and another one asks. */
+const LEASE_MS = SECRET_TIMEOUT_MS + 500;
 
 export interface Isolate {
   /** Answers a request with the app of this isolate, or with 503 while there is none. */
@@ -19,34 +36,78 @@ export interface Isolate {
  * is wrong, without a value.
  */
 export function createIsolate(): Isolate {
+  const elapsed = createElapsedTime(Date.now);
   let app: App | undefined;
-  let problem: ProblemError | undefined;
+  let failure: { readonly problem: ProblemError; readonly untilMs: number } | undefined;
+  let askingSinceMs = -Infinity;
+  let reported: string | undefined;
 
-  function open(bindings: Bindings): App {
-    if (app !== undefined) return app;
-    if (problem !== undefined) throw problem;
+  /** Undefined when it has to be made. */
+  function held(): App | undefined {
+    if (app === undefined && failure !== undefined && elapsed() < failure.untilMs) throw failure.problem;
+    return app;
+  }
+
+  function open(bindings: Bindings): App | Promise<App> {
+    const made = held();
+    if (made !== undefined) return made;
+    const secrets = findSecretBindings(bindings);
+    return Object.keys(secrets).length === 0 ? make(bindings) : makeWith(secrets, bindings);
+  }
+
+  async function makeWith(secrets: SecretBindings, bindings: Bindings): Promise<App> {
+    while (elapsed() - askingSinceMs < LEASE_MS) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      const made = held();
+      if (made !== undefined) return made;
+    }
+    askingSinceMs = elapsed();
+    try {
+      return make(bindings, secrets, await readSecretBindings(secrets, { schedule }));
+    } finally {
+      askingSinceMs = -Infinity;
+    }
+  }
+
+  function make(bindings: Bindings, secrets?: SecretBindings, read?: ReadSecrets): App {
     const unused = findUnusedBindings(bindings);
     try {
-      const config = parseBindings(bindings);
+      if (read !== undefined && read.faults.length > 0) throw new ConfigError(read.faults);
+      const config = parseBindings({ ...bindings, ...read?.texts }, Object.keys(secrets ?? {}));
       const platform = createWorkerPlatform(config, bindings);
       if (unused.length > 0) platform.logger.warn({ unused }, 'settings have no effect');
-      app = createApp(config, platform, () => 'serving');
+      const files = secrets && read && secretsAsFiles(secrets, read.texts, platform);
+      app = createApp(config, { ...platform, ...files }, () => 'serving');
       return app;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      log('error').error({ faults: error.faults, unused }, 'the configuration has faults');
-      problem = unavailable('configuration');
+      report(error.faults, unused);
+      const problem = unconfigured(secrets && RETRY_AFTER_MS);
+      failure = { problem, untilMs: secrets ? elapsed() + RETRY_AFTER_MS : Infinity };
       throw problem;
     }
   }
 
+  /** The same faults are said once. */
+  function report(faults: readonly ConfigFault[], unused: ReturnType<typeof findUnusedBindings>): void {
+    const text = JSON.stringify(faults);
+    if (text === reported) return;
+    reported = text;
+    log('error').error({ faults, unused }, 'the configuration has faults');
+  }
+
   return {
     fetch(request, bindings, context) {
-      try {
-        return open(bindings).fetch(request, bindings, context as never);
-      } catch (error) {
+      const answer = (made: App) => made.fetch(request, bindings, context as never);
+      const refuse = (error: unknown) => {
         if (!(error instanceof ProblemError)) throw error;
         return problemResponse(error, requestIdFor(request.headers.get('x-request-id')));
+      };
+      try {
+        const opened = open(bindings);
+        return opened instanceof Promise ? opened.then(answer).catch(refuse) : answer(opened);
+      } catch (error) {
+        return refuse(error);
       }
     },
   };
@@ -54,6 +115,11 @@ export function createIsolate(): Isolate {
 
 const log = (level: Config['logLevel']) => createConsoleLogger(level, Date.now);
 
-function unavailable(reason: string): ProblemError {
-  return new ProblemError('internal', { status: 503, detail: 'the service is not configured', reason });
+function unconfigured(retryAfterMs: number | undefined): ProblemError {
+  return new ProblemError('internal', {
+    status: 503,
+    detail: 'the service is not configured',
+    reason: 'configuration',
+    ...(retryAfterMs !== undefined && { retryAfterSeconds: retryAfterMs / 1000 }),
+  });
 }

@@ -29,10 +29,15 @@ const NEEDS_NODE =
 /**
  * The configuration of a Worker, from its bindings.
  *
+ * @param bindings with the texts of secrets that were asked for
+ * @param asked the names of those: they are followed like files
  * @throws ConfigError listing every fault at once, with those that only a Worker has
  */
-export function parseBindings(bindings: Bindings): Config {
-  const settings = Object.fromEntries(SETTING_NAMES.map((name) => [name, bindings[name]]));
+export function parseBindings(bindings: Bindings, asked: readonly string[] = []): Config {
+  const settings = Object.fromEntries([
+    ...SETTING_NAMES.map((name) => [name, bindings[name]]),
+    ...asked.map((name) => [`${name}_FILE`, name]),
+  ]);
   const faults: ConfigFault[] = Object.entries(REFUSED)
     .filter(([setting]) => isSet(settings[setting]))
     .map(([setting, fault]) => ({ setting, fault }));

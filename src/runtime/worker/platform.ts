@@ -6,6 +6,7 @@ import { createSeparateFlight } from '../../platform/single-flight.ts';
 import { createEdgeEntries, type EdgeCache, isKvNamespace } from './edge-entries.ts';
 import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
+import { schedule } from './schedule.ts';
 
 /** The name under which a KV namespace is bound, where lists are to be shared across places. */
 export const KV_BINDING = 'IMAGECACHES_KV';
@@ -19,10 +20,7 @@ export function createWorkerPlatform(config: Config, bindings: Readonly<Record<s
     fetch: (url, init) => fetch(url, init),
     now: Date.now,
     elapsed: createElapsedTime(Date.now),
-    schedule: (callback, delayMs) => {
-      const timer = setTimeout(callback, delayMs);
-      return () => clearTimeout(timer);
-    },
+    schedule,
     random: Math.random,
     readTextFile: () => Promise.reject(new Error('there are no files')),
     waitUntil,
