@@ -1,10 +1,11 @@
 import { type App, createApp } from '../../app.ts';
 import { type Config, ConfigError, type ConfigFault } from '../../config/config.ts';
-import { ProblemError, problemResponse } from '../../http/problem.ts';
+import { ProblemError, problemResponse, problemValue } from '../../http/problem.ts';
 import { requestIdFor } from '../../http/request-id.ts';
+import type { ListOrProblem } from '../../imagecaches/list-without-token.ts';
 import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
-import { type Bindings, findUnusedBindings, parseBindings } from './parse-bindings.ts';
+import { type Bindings, findUnusedBindings, isListBound, parseBindings } from './parse-bindings.ts';
 import { createWorkerPlatform } from './platform.ts';
 import { schedule } from './schedule.ts';
 import {
@@ -26,6 +27,8 @@ const LEASE_MS = SECRET_TIMEOUT_MS + 500;
 export interface Isolate {
   /** Answers a request with the app of this isolate, or with 503 while there is none. */
   fetch(request: Request, bindings: Bindings, context: unknown): Promise<Response> | Response;
+  /** The list for another Worker, where SERVICE_BINDING is on. Never rejects: problems are values. */
+  list(name: unknown, bindings: Bindings): Promise<ListOrProblem>;
 }
 
 /**
@@ -41,6 +44,7 @@ export function createIsolate(): Isolate {
   let failure: { readonly problem: ProblemError; readonly untilMs: number } | undefined;
   let askingSinceMs = -Infinity;
   let reported: string | undefined;
+  let isBound: boolean | undefined;
 
   /** Undefined when it has to be made. */
   function held(): App | undefined {
@@ -108,6 +112,17 @@ export function createIsolate(): Isolate {
         return opened instanceof Promise ? opened.then(answer).catch(refuse) : answer(opened);
       } catch (error) {
         return refuse(error);
+      }
+    },
+    async list(name, bindings) {
+      try {
+        const made = await open(bindings);
+        isBound ??= isListBound(bindings);
+        if (!isBound) throw new ProblemError('forbidden', { detail: 'SERVICE_BINDING is off' });
+        return await made.list(name);
+      } catch (error) {
+        if (!(error instanceof ProblemError)) throw error;
+        return problemValue(error, crypto.randomUUID());
       }
     },
   };

@@ -8,6 +8,8 @@ import {
   type UnusedSetting,
   unusedSettings,
 } from '../../config/config.ts';
+import { readSettings } from '../../config/read-settings.ts';
+import { flag } from '../../config/setting.ts';
 import { isKvNamespace } from './edge-entries.ts';
 import { KV_BINDING } from './platform.ts';
 
@@ -15,6 +17,13 @@ export type Bindings = Readonly<Record<string, unknown>>;
 
 /** Sources of credentials that a Worker can ask. */
 const SOURCES: readonly string[] = ['static'] satisfies Config['target']['credentials']['source'][];
+
+/** The settings that only a Worker has; see docs/workers.md. */
+const OWN_ROWS = {
+  /** 'on': other Workers may list by the entrypoint ImageCaches. Default: off. */
+  SERVICE_BINDING: flag('off'),
+};
+const readOwn = (bindings: Bindings) => readSettings(OWN_ROWS, bindings, [], []);
 
 /** Without them something would be missing that is asked for, so they are faults. */
 const REFUSED = {
@@ -38,9 +47,11 @@ export function parseBindings(bindings: Bindings, asked: readonly string[] = [])
     ...SETTING_NAMES.map((name) => [name, bindings[name]]),
     ...asked.map((name) => [`${name}_FILE`, name]),
   ]);
-  const faults: ConfigFault[] = Object.entries(REFUSED)
-    .filter(([setting]) => isSet(settings[setting]))
-    .map(([setting, fault]) => ({ setting, fault }));
+  const refused = Object.entries(REFUSED).filter(([setting]) => isSet(settings[setting]));
+  const faults: ConfigFault[] = [
+    ...refused.map(([setting, fault]) => ({ setting, fault })),
+    ...readOwn(bindings).reported,
+  ];
   if (!SOURCES.includes(credentialSource(settings))) {
     if (isSet(settings.HUAWEICLOUD_CREDENTIALS) && settings.HUAWEICLOUD_CREDENTIALS !== 'auto')
       faults.push({
@@ -53,9 +64,14 @@ export function parseBindings(bindings: Bindings, asked: readonly string[] = [])
   return parseConfig(settings, faults);
 }
 
+/** True where other Workers may list without a token. */
+export function isListBound(bindings: Bindings): boolean {
+  return readOwn(bindings).settings.values.SERVICE_BINDING;
+}
+
 /** The bindings that have no effect, by name. */
 export function findUnusedBindings(bindings: Bindings): UnusedSetting[] {
-  return unusedSettings(bindings, { others: [KV_BINDING], whyUnread });
+  return unusedSettings(bindings, { others: [KV_BINDING, ...Object.keys(OWN_ROWS)], whyUnread });
 }
 
 function whyUnread(name: string, value: unknown): string | undefined {
