@@ -22,6 +22,7 @@ import { requestId, requestIdFor } from './http/request-id.ts';
 import { securityHeaders } from './http/security-headers.ts';
 import { trace } from './http/trace.ts';
 import { vendorShaped } from './http/vendor-shaped.ts';
+import { createListWithoutToken, type ListWithoutToken } from './imagecaches/list-without-token.ts';
 import { createImageCacheLists } from './imagecaches/lists.ts';
 import { imageCaches } from './imagecaches/routes.ts';
 import { openApi } from './pages/api/openapi.ts';
@@ -51,6 +52,8 @@ export interface App {
   readonly request: Hono<AppEnv>['request'];
   /** What a server may ask first: see createHits. */
   readonly hits: Hits;
+  /** The list as a value, for programs that are trusted by other means than a token. */
+  readonly list: ListWithoutToken;
   /** Loads what the first request would wait for. Never rejects. */
   readonly warm: () => Promise<void>;
 }
@@ -103,6 +106,7 @@ export function createApp(config: Config, platform: Platform, lifecycle: () => L
     },
     request: app.request,
     hits: createHits(shared, lists),
+    list: createListWithoutToken(lists, platform),
     warm: async () => {
       const loadList = () => lists.cache.read(undefined);
       const isOver = () => lifecycle() === 'draining';

@@ -5,7 +5,7 @@ import { describeOutboundError, OutboundError } from '../outbound/outbound-error
 import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
 
-/** The file is read again when a key is asked for and the last reading is older: 1 second. */
+/** The file is read again when a key is asked for and the last reading is older: 1 second, or the platform's interval. */
 export const KEYS_CHECK_INTERVAL_MS = 1000;
 /** A reading that takes longer, as on a mount that hangs, is given up: 1 second. */
 const READ_TIMEOUT_MS = 1000;
@@ -30,7 +30,14 @@ export function createLocalKeyStore(
   { keys, file }: Pick<SdkClientsConfig, 'keys' | 'file'>,
   platform: Pick<
     Platform,
-    'now' | 'elapsed' | 'schedule' | 'readTextFile' | 'waitUntil' | 'createSingleFlight' | 'logger'
+    | 'now'
+    | 'elapsed'
+    | 'schedule'
+    | 'readTextFile'
+    | 'fileCheckIntervalMs'
+    | 'waitUntil'
+    | 'createSingleFlight'
+    | 'logger'
   >,
 ): LocalKeyStore {
   const initial = keyPairs(undefined, keys);
@@ -58,7 +65,7 @@ export function createLocalKeyStore(
     {
       load: () => load(file),
       initial,
-      checkIntervalMs: KEYS_CHECK_INTERVAL_MS,
+      checkIntervalMs: platform.fileCheckIntervalMs ?? KEYS_CHECK_INTERVAL_MS,
       pauseMs: () => 0,
       isReportedOnce: true,
       onLoaded({ byId }, replaced) {

@@ -2,7 +2,12 @@ import { networkGroup, tlsGroup } from '#settings-of-node';
 import { ConfigError, type ConfigFault } from './config-error.ts';
 import { type CachePart, cacheGroup } from './groups/cache.ts';
 import { type CallersPart, callersGroup } from './groups/callers.ts';
-import { type CredentialsPart, credentialsGroup } from './groups/credentials.ts';
+import {
+  type CredentialConfig,
+  type CredentialsPart,
+  credentialsGroup,
+  usedSource,
+} from './groups/credentials.ts';
 import { type FleetPart, fleetGroup } from './groups/fleet.ts';
 import { type LimitsPart, limitsGroup } from './groups/limits.ts';
 import { type ListenPart, listenGroup } from './groups/listen.ts';
@@ -15,6 +20,7 @@ import type { TlsPart } from './groups/tls.ts';
 import { type UpstreamPart, upstreamGroup } from './groups/upstream.ts';
 import { readSettings } from './read-settings.ts';
 import type { Setting } from './setting.ts';
+import { findUnused, type RuntimeReads, type UnusedSetting } from './unused-settings.ts';
 
 export { ConfigError, type ConfigFault } from './config-error.ts';
 export type { IssuerConfig, KeyLocation } from './documents/issuers.ts';
@@ -27,6 +33,7 @@ export type { ProxyConfig } from './groups/network.ts';
 export type { TracingConfig } from './groups/observability.ts';
 export type { SdkClientsConfig } from './groups/sdk-clients.ts';
 export type { TlsConfig } from './groups/tls.ts';
+export type { RuntimeReads, UnusedSetting } from './unused-settings.ts';
 
 /** One account, region and project of the vendor. */
 export interface TargetConfig extends UpstreamPart, CredentialsPart, CachePart {
@@ -97,7 +104,7 @@ export const FILE_SETTINGS: readonly string[] = Object.entries(SETTINGS)
  * Turns an environment record into a frozen Config.
  *
  * White space around a value is dropped, since mounted secrets end in a line end; an empty value counts as
- * not set. Defaults are those of the rows.
+ * not set. Numbers and booleans count as their text; lists, objects and null are faults. Defaults are those of the rows.
  *
  * @param environment names and values, such as process.env or the bindings of a Worker
  * @param fileFaults what was wrong with the files of settings: they are listed with the others
@@ -129,6 +136,31 @@ export function parseConfig(
     ...observabilityGroup.toConfig(settings),
     ...shutdownGroup.toConfig(settings),
   });
+}
+
+/**
+ * The settings that are set and have no effect, by name: those that others make useless, those that the runtime does not
+ * read, the vendor's and OpenTelemetry's that nobody reads here, and near misses of names that are read.
+ *
+ * @param environment and fileFaults as for parseConfig
+ */
+export function unusedSettings(
+  environment: Readonly<Record<string, unknown>>,
+  { others = [], whyUnread }: RuntimeReads,
+  fileFaults: readonly ConfigFault[] = [],
+): UnusedSetting[] {
+  const { settings } = readSettings(ROWS, environment, [], fileFaults);
+  const idle = new Map(
+    GROUPS.flatMap<readonly [string, string]>((group) => group.findIdle?.(settings) ?? []),
+  );
+  const unsupported = GROUPS.flatMap((group) => group.unsupported ?? []);
+  const known = [...SETTING_NAMES, ...FILE_SETTINGS.map((name) => `${name}_FILE`), ...others, ...unsupported];
+  return findUnused(environment, known, (name, value) => whyUnread?.(name, value) ?? idle.get(name));
+}
+
+/** The source of credentials that these settings choose, whatever else is wrong with them. */
+export function credentialSource(environment: Readonly<Record<string, unknown>>): CredentialConfig['source'] {
+  return usedSource(readSettings(credentialsGroup.rows, environment, [], []).settings);
 }
 
 function deepFreeze<Value extends object>(value: Value): Value {

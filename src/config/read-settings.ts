@@ -29,6 +29,18 @@ export interface Faults<Rows extends SettingRows> {
   reportMissing(name: keyof Rows & string, also?: string): void;
 }
 
+/** The name of a setting, and why it has no effect: follows "has no effect:". */
+export type IdleSetting<Rows extends SettingRows> = readonly [name: keyof Rows & string, reason: string];
+
+/** Those of the settings that are given, with the reason why they have no effect. */
+export function givenWithout<Rows extends SettingRows>(
+  names: readonly (keyof Rows & string)[],
+  { isGiven }: Settings<Rows>,
+  reason: string,
+): readonly IdleSetting<Rows>[] {
+  return names.filter(isGiven).map((name) => [name, reason]);
+}
+
 /**
  * One group of settings: a part of the configuration.
  *
@@ -40,6 +52,8 @@ export interface SettingGroup<Rows extends SettingRows, Part, Read extends Setti
   readonly unsupported?: readonly string[];
   /** Reports what is missing, and what contradicts what. Values are those of the settings that are good. */
   readonly reportContradictions?: (settings: Settings<Read>, faults: Faults<Read>) => void;
+  /** Settings that are given and have no effect beside the others, each with the reason. They are no faults. */
+  readonly findIdle?: (settings: Settings<Read>) => readonly IdleSetting<Read>[];
   /** Called when there is no fault. */
   readonly toConfig: (settings: Settings<Read>) => Part;
 }
@@ -54,6 +68,7 @@ export interface ReadSettings<Rows extends SettingRows> {
 /**
  * Reads each row's setting from an environment record and reports those that are not of the row's form.
  *
+ * @param environment texts; numbers and booleans count as their text, and any other value is a fault
  * @param unsupported names that must not be set
  * @param fileFaults what was wrong with files: they come first, and their settings count as given
  */
@@ -72,6 +87,13 @@ export function readSettings<Rows extends SettingRows>(
   };
 
   for (const [name, row] of Object.entries(rows)) {
+    if (!isTextual(environment[name])) {
+      given.add(name);
+      reported.push({
+        setting: name,
+        fault: 'must be text, a number or a boolean, not a list, an object or null',
+      });
+    }
     const text = textOf(environment[name]);
     if (text !== undefined) given.add(name);
     const result = text === undefined ? undefined : row.form.safeParse(text);
@@ -80,7 +102,8 @@ export function readSettings<Rows extends SettingRows>(
     values[name] = result?.success ? result.data : defaultOf(row);
   }
   for (const name of unsupported) {
-    if (textOf(environment[name]) !== undefined) report(name, 'is not supported by this version; remove it');
+    if (textOf(environment[name]) !== undefined || !isTextual(environment[name]))
+      report(name, 'is not supported by this version; remove it');
   }
 
   return {
@@ -109,8 +132,15 @@ function defaultOf(row: Setting): unknown {
   return row.default === undefined ? undefined : row.form.parse(row.default);
 }
 
+/** Workers have numbers, booleans and JSON among their variables, where others have text alone. */
+function isTextual(value: unknown): boolean {
+  return value === undefined || TEXTUAL_TYPES.has(typeof value);
+}
+
+const TEXTUAL_TYPES: ReadonlySet<string> = new Set(['string', 'number', 'boolean']);
+
 function textOf(value: unknown): string | undefined {
-  if (typeof value !== 'string') return undefined;
-  const text = value.trim();
+  if (value === undefined || !isTextual(value)) return undefined;
+  const text = String(value).trim();
   return text === '' ? undefined : text;
 }

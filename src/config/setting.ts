@@ -63,12 +63,12 @@ export function choice<const Choice extends string>(
   return { form: z.enum(choices), rule, example: defaultChoice, default: defaultChoice, choices };
 }
 
-/** 'on' or 'off' as a boolean. The example is the opposite of the default. */
+/** 'on' or 'off', or the text of a boolean, as a boolean. The example is the opposite of the default. */
 export function flag(defaultChoice: 'on' | 'off'): DefaultedSetting<boolean> {
-  const row = choice(['on', 'off'], defaultChoice);
+  const row = choice(['on', 'off', 'true', 'false'], defaultChoice);
   return {
     ...row,
-    form: row.form.transform((word) => word === 'on'),
+    form: row.form.transform((word) => word === 'on' || word === 'true'),
     example: defaultChoice === 'on' ? 'off' : 'on',
   };
 }

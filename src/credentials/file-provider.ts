@@ -6,7 +6,10 @@ import type { TargetPlatform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
 import { type CredentialProvider, freezeCredential, isSameCredential } from './provider.ts';
 
-/** The files are read again when a credential is asked for and the last reading is older: 1 second. */
+/**
+ * The files are read again when a credential is asked for and the last reading is older: 1 second, where the platform
+ * has no interval of its own.
+ */
 export const CHECK_INTERVAL_MS = 1000;
 /** A change of only some of the files comes into use once it was seen unchanged for this long: 2 seconds. */
 export const SETTLE_MS = 2000;
@@ -38,6 +41,7 @@ export function createFileProvider(
   platform: Pick<
     TargetPlatform,
     | 'readTextFile'
+    | 'fileCheckIntervalMs'
     | 'now'
     | 'elapsed'
     | 'schedule'
@@ -82,7 +86,7 @@ export function createFileProvider(
         const isWhollyNew = members.every((member) => loaded[member] !== replaced[member]);
         return isWhollyNew || replaced === rejectedByVendor ? 0 : SETTLE_MS;
       },
-      checkIntervalMs: CHECK_INTERVAL_MS,
+      checkIntervalMs: platform.fileCheckIntervalMs ?? CHECK_INTERVAL_MS,
       pauseMs: () => 0,
       isReportedOnce: true,
       onLoaded() {

@@ -1,6 +1,6 @@
-import { createFileProvider } from '#credentials-of-node';
 import type { StaticCredentialConfig } from '../config/config.ts';
 import type { Credential } from '../signing/credential.ts';
+import { createFileProvider } from './file-provider.ts';
 import { type CredentialProvider, type CredentialSource, freezeCredential } from './provider.ts';
 
 /** A key pair of the settings, in variables or in files whose changes are followed. */

@@ -100,19 +100,44 @@ export interface RenderedProblem {
   readonly body: string;
 }
 
-/**
- * The answer for a problem (RFC 9457). `instance` is the request id, which is also in X-Request-Id and
- * in the log, so that a caller's report leads to the line that says more.
- */
-export function renderProblem(problem: ProblemError, requestId: string): RenderedProblem {
-  const body = JSON.stringify({
+/** The members of a problem document (RFC 9457), as a value. */
+export interface ProblemValue {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail?: string;
+  readonly instance: string;
+  readonly code: ProblemCode;
+  /** In place of the header Retry-After, where there are no headers. */
+  readonly retry_after_seconds?: number;
+}
+
+/** The problem for callers that get values and no answers of HTTP. */
+export function problemValue(problem: ProblemError, requestId: string): ProblemValue {
+  const retryAfter = problem.headers['retry-after'];
+  return {
+    ...problemMembers(problem, requestId),
+    ...(retryAfter !== undefined && { retry_after_seconds: Number(retryAfter) }),
+  };
+}
+
+function problemMembers(problem: ProblemError, requestId: string): ProblemValue {
+  return {
     type: `urn:imagecaches-bff:problem:${problem.code}`,
     title: problemTitle(problem.code),
     status: problem.status,
     ...(problem.detail === undefined ? {} : { detail: problem.detail }),
     instance: requestId,
     code: problem.code,
-  });
+  };
+}
+
+/**
+ * The answer for a problem (RFC 9457). `instance` is the request id, which is also in X-Request-Id and
+ * in the log, so that a caller's report leads to the line that says more.
+ */
+export function renderProblem(problem: ProblemError, requestId: string): RenderedProblem {
+  const body = JSON.stringify(problemMembers(problem, requestId));
   return {
     status: problem.status,
     headers: {

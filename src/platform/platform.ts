@@ -42,6 +42,8 @@ export interface Platform {
   ) => Promise<Uint8Array<ArrayBuffer>>;
   /** Reads a text file; rejects on runtimes without files. */
   readonly readTextFile: (path: string) => Promise<string>;
+  /** How often a file whose changes are followed is read, at most, in milliseconds. Default: 1000. */
+  readonly fileCheckIntervalMs?: number;
   /** Keeps the runtime alive until background work ends. The promise never rejects. */
   readonly waitUntil: (promise: Promise<unknown>) => void;
   /** Lets concurrent requests share work, in the way that the runtime allows. */

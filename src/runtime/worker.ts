@@ -1,54 +1,15 @@
-import { type App, createApp } from '../app.ts';
-import { ConfigError, parseConfig } from '../config/config.ts';
-import { ProblemError, problemResponse } from '../http/problem.ts';
-import { createConsoleLogger } from './worker/logger.ts';
-import { createWorkerPlatform } from './worker/platform.ts';
+import { WorkerEntrypoint } from 'cloudflare:workers';
+import type { ListOrProblem } from '../imagecaches/list-without-token.ts';
+import { createIsolate } from './worker/isolate.ts';
 
-type Bindings = Readonly<Record<string, unknown>>;
+const isolate = createIsolate();
 
-/**
- * The app of this isolate. It is made by the first request, since bindings may be read then only, and kept, as other
- * bindings come with other isolates: it holds values and never a promise that another request would wait for.
- */
-let isolateFetch: App['fetch'] | undefined;
+export default { fetch: isolate.fetch };
 
-function createIsolateApp(bindings: Bindings, url: string): App['fetch'] {
-  const config = parseConfig(bindings);
-  if (config.target.credentials.source !== 'static') {
-    throw new ConfigError([
-      {
-        setting: 'HUAWEICLOUD_CREDENTIALS',
-        fault: `cannot be ${config.target.credentials.source} on Workers; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK`,
-      },
-    ]);
+/** For other Workers of the account, by a service binding; see docs/workers.md. Its public methods are what they may call. */
+export class ImageCaches extends WorkerEntrypoint {
+  /** @param name the filter; undefined for the whole list */
+  list(name?: string): Promise<ListOrProblem> {
+    return isolate.list(name, this.env);
   }
-  if (Object.values(config.target.credentials.files).some((path) => path !== undefined)) {
-    throw new ConfigError([
-      { setting: 'HUAWEICLOUD_SDK_SK_FILE', fault: 'is not for Workers, which have no files' },
-    ]);
-  }
-  if (config.sharedStore !== undefined) {
-    throw new ConfigError([
-      { setting: 'REDIS_URL', fault: 'is not for Workers; bind a KV namespace as IMAGECACHES_KV instead' },
-    ]);
-  }
-  return createApp(config, createWorkerPlatform(config, bindings, url), () => 'serving').fetch;
 }
-
-/** A Worker cannot refuse to start: every request is answered 500, and the log says what is wrong, without a value. */
-function misconfigured(error: ConfigError): Response {
-  createConsoleLogger('error', Date.now).error({ faults: error.faults }, 'the configuration has faults');
-  return problemResponse(new ProblemError('internal', { reason: 'configuration' }), crypto.randomUUID());
-}
-
-export default {
-  fetch(request: Request, bindings: Bindings, context: unknown): Promise<Response> | Response {
-    try {
-      isolateFetch ??= createIsolateApp(bindings, request.url);
-      return isolateFetch(request, bindings, context as never);
-    } catch (error) {
-      if (error instanceof ConfigError) return misconfigured(error);
-      throw error;
-    }
-  },
-};

@@ -139,6 +139,52 @@ describe('parseConfig', () => {
     });
   });
 
+  it('counts numbers and booleans as their text, as a Worker has them among its variables', () => {
+    const config = parseConfig({
+      ...TEST_ENVIRONMENT,
+      RATE_LIMIT_PER_MINUTE: 2,
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector.test:4318',
+      OTEL_TRACES_SAMPLER_ARG: 0.25,
+      API_DOCS: false,
+      CONSOLE: true,
+      HUAWEICLOUD_SDK_PROJECT_ID: 123_456,
+    });
+    expect(config.limits.requestsPerMinute).toBe(2);
+    expect(config.tracing?.sampledShare).toBe(0.25);
+    expect(config.isApiDocumented).toBe(false);
+    expect(config.console).toEqual({ login: undefined });
+    expect(config.target.upstream.projectId).toBe('123456');
+    // Never a silent default: they are of the wrong form, as their text is.
+    const faultsWith = (more: Record<string, unknown>) => faultsOf({ ...TEST_ENVIRONMENT, ...more });
+    expect(faultsWith({ RATE_LIMIT_PER_MINUTE: -2, LOG_LEVEL: true })).toEqual({
+      RATE_LIMIT_PER_MINUTE: expect.stringContaining('must be a whole number from 0 to 100000000'),
+      LOG_LEVEL: expect.stringContaining('must be one of fatal, error'),
+    });
+  });
+
+  it('finds fault with any other value by its name, once each', () => {
+    const environment = {
+      ...TEST_ENVIRONMENT,
+      AUTH_ALGORITHMS: ['ES256'],
+      AUTH_SCOPE: ['planted:only'],
+      AUTH_ISSUER: null,
+      AUTH_ISSUERS: { issuers: [{ issuer: 'planted' }] },
+      API_DOCS: {},
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: [],
+    };
+    const fault = 'must be text, a number or a boolean, not a list, an object or null';
+    const faults = faultsOf(environment);
+    expect(faults).toEqual({
+      AUTH_ALGORITHMS: fault,
+      AUTH_SCOPE: fault,
+      AUTH_ISSUER: fault,
+      AUTH_ISSUERS: fault,
+      API_DOCS: fault,
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'is not supported by this version; remove it',
+    });
+    expect(() => parseConfig(environment)).toThrow(/has 6 faults/);
+  });
+
   it('lists what was wrong with files beside its own faults, once each, and calls no such setting missing', () => {
     const fileFaults = [
       { setting: 'HUAWEICLOUD_SDK_SK_FILE', fault: 'names a file that cannot be read (ENOENT)' },

@@ -2,7 +2,7 @@ import { type Config, ConfigError, parseConfig } from '../../src/config/config.t
 import { TEST_ENVIRONMENT } from './test-service.ts';
 
 /** What parseConfig says of an environment, by setting; nothing where it takes it. */
-export function faultsOf(environment: Record<string, string | undefined>): Record<string, string> {
+export function faultsOf(environment: Record<string, unknown>): Record<string, string> {
   try {
     parseConfig(environment);
   } catch (error) {

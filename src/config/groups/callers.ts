@@ -19,7 +19,7 @@ import {
   secureUrl,
   visibleAscii,
 } from '../forms.ts';
-import type { SettingGroup, SettingValues } from '../read-settings.ts';
+import { givenWithout, type SettingGroup, type SettingValues } from '../read-settings.ts';
 import type { SettingRows } from '../setting.ts';
 import { isOrigin, isPublicUrl, PUBLIC_URL_RULE, SECURE_URL_RULE } from '../urls.ts';
 
@@ -96,6 +96,15 @@ export const callersGroup: SettingGroup<CallerRows, CallersPart> = {
     if (values.AUTH_JWKS_URL !== undefined && values.AUTH_JWKS_FILE !== undefined)
       report('AUTH_JWKS_FILE', 'contradicts AUTH_JWKS_URL; set only one of them');
   },
+
+  findIdle: (settings) =>
+    settings.isGiven('AUTH_ISSUER')
+      ? []
+      : givenWithout(
+          ['AUTH_AUDIENCE_CLAIM', 'AUTH_JWKS_URL', 'AUTH_JWKS_FILE', 'AUTH_ALGORITHMS', 'AUTH_SCOPE_CLAIM'],
+          settings,
+          'it is for AUTH_ISSUER, which is not set',
+        ),
 
   toConfig: ({ values }) => ({
     issuers: [...toOwnIssuer(values), ...(values.AUTH_ISSUERS ?? [])],

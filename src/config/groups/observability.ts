@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { endpoint } from '../forms.ts';
-import type { SettingGroup, SettingValues } from '../read-settings.ts';
+import { givenWithout, type SettingGroup, type SettingValues } from '../read-settings.ts';
 import { choice, type SettingRows } from '../setting.ts';
 import { HTTP_URL_RULE, isHttpUrl } from '../urls.ts';
 
@@ -53,11 +53,21 @@ export interface ObservabilityPart {
   readonly tracing: TracingConfig | undefined;
 }
 
+const OF_TRACES = ['OTEL_EXPORTER_OTLP_PROTOCOL', 'OTEL_TRACES_SAMPLER', 'OTEL_TRACES_SAMPLER_ARG'] as const;
+const UNTRACED = 'nothing is traced without OTEL_EXPORTER_OTLP_ENDPOINT';
+
 /** What is logged and traced. */
 export const observabilityGroup: SettingGroup<typeof ROWS, ObservabilityPart> = {
   rows: ROWS,
   // Ignoring one of these would be worse than refusing it.
   unsupported: ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'],
+  findIdle: (settings) => {
+    if (!settings.isGiven('OTEL_EXPORTER_OTLP_ENDPOINT')) return givenWithout(OF_TRACES, settings, UNTRACED);
+    const hasRatio = settings.values.OTEL_TRACES_SAMPLER.endsWith('traceidratio');
+    return hasRatio
+      ? []
+      : givenWithout(['OTEL_TRACES_SAMPLER_ARG'], settings, 'only samplers with a ratio read it');
+  },
   toConfig: ({ values }) => ({ logLevel: values.LOG_LEVEL, tracing: toTracing(values) }),
 };
 

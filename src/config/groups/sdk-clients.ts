@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { type LocalKey, parseLocalKeys } from '../documents/local-keys.ts';
 import { documentOf } from '../forms.ts';
-import type { SettingGroup } from '../read-settings.ts';
+import { givenWithout, type SettingGroup } from '../read-settings.ts';
 import { flag, type SettingRows } from '../setting.ts';
 import type { CallerRows } from './callers.ts';
 import type { LimitRows } from './limits.ts';
@@ -62,6 +62,11 @@ export const sdkClientsGroup: SettingGroup<typeof ROWS, SdkClientsPart, ReadRows
         report(name, 'is of no use without SDK_KEYS_FILE; remove it');
     }
   },
+
+  findIdle: (settings) =>
+    settings.isGiven('AUTH_ISSUER') || settings.isGiven('SDK_KEYS')
+      ? []
+      : givenWithout(['AUTH_SCOPE'], settings, 'each issuer of AUTH_ISSUERS_FILE has its own'),
 
   toConfig: ({ values, fileOf }) => ({
     sdkClients:

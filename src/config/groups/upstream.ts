@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { cceEndpointForRegion, iamEndpointForRegion, regionOfCceEndpoint } from '../../vendor/regions.ts';
 import { endpoint } from '../forms.ts';
-import type { SettingGroup, Settings } from '../read-settings.ts';
+import { givenWithout, type SettingGroup, type Settings } from '../read-settings.ts';
 import { type SettingRows, wholeNumber } from '../setting.ts';
 import { isSecureUrl, SECURE_URL_RULE } from '../urls.ts';
 
@@ -87,6 +87,22 @@ export const upstreamGroup: SettingGroup<UpstreamRows, UpstreamPart> = {
         report(shorter, `must not be longer than ${longer} (default ${ROWS[longer].default})`);
     }
   },
+
+  findIdle: (settings) =>
+    isProjectLookedUp(settings)
+      ? []
+      : [
+          ...givenWithout(
+            settings.isGiven('CCE_ENDPOINT') ? ['CCE_REGION'] : [],
+            settings,
+            'CCE_ENDPOINT wins',
+          ),
+          ...givenWithout(
+            ['HUAWEICLOUD_SDK_IAM_ENDPOINT'],
+            settings,
+            `IAM is asked with HUAWEICLOUD_SDK_PROJECT_ID=${LOOKED_UP} only`,
+          ),
+        ],
 
   toConfig: (settings) => {
     const { values } = settings;

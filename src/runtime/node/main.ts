@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util';
-import { type Config, ConfigError, parseConfig } from '../../config/config.ts';
+import { type Config, ConfigError, parseConfig, type UnusedSetting } from '../../config/config.ts';
 import { describeError } from '../../observability/describe-error.ts';
 import { describeCredentialChoice } from './credential-choice.ts';
 import { authority } from './platform/authority.ts';
-import { readSettingFiles } from './platform/read-setting-files.ts';
+import { describeUnused, findUnusedSettings } from './platform/find-unused-settings.ts';
+import { readSettingFiles, type SettingsWithFiles } from './platform/read-setting-files.ts';
 import { type RunningService, startService } from './server/start-service.ts';
 import { createLogger } from './telemetry/logger.ts';
 import { readTlsFiles } from './tls/tls-files.ts';
@@ -26,7 +27,11 @@ const USAGE = `Usage: npm start [-- --check]
 export async function main(onStop: (stop: () => Promise<void>) => void): Promise<void> {
   const check = readArguments();
   if (check === undefined) return;
-  const config = loadConfig();
+  const settings = readSettingFiles(process.env);
+  const unused = findUnusedSettings(settings);
+  const config = loadConfig(settings);
+  if (check || config === undefined)
+    for (const setting of unused) process.stderr.write(`Warning: ${describeUnused(setting)}\n`);
   if (config === undefined) return;
   if (check) {
     const { upstream, credentials } = config.target;
@@ -36,7 +41,7 @@ export async function main(onStop: (stop: () => Promise<void>) => void): Promise
     if (warning !== undefined) process.stdout.write(`Warning: TLS_CERT_FILE ${warning}\n`);
     return;
   }
-  await run(config, onStop);
+  await run(config, unused, onStop);
 }
 
 function readArguments(): boolean | undefined {
@@ -51,9 +56,8 @@ function readArguments(): boolean | undefined {
   return undefined;
 }
 
-function loadConfig(): Config | undefined {
+function loadConfig({ environment, faults }: SettingsWithFiles): Config | undefined {
   try {
-    const { environment, faults } = readSettingFiles(process.env);
     return parseConfig(environment, faults);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -63,8 +67,13 @@ function loadConfig(): Config | undefined {
   }
 }
 
-async function run(config: Config, onStop: (stop: () => Promise<void>) => void): Promise<void> {
+async function run(
+  config: Config,
+  unused: readonly UnusedSetting[],
+  onStop: (stop: () => Promise<void>) => void,
+): Promise<void> {
   const logger = createLogger(config.logLevel);
+  if (unused.length > 0) logger.warn({ unused }, 'settings have no effect');
   const flushed = () =>
     new Promise<void>((resolve) => {
       logger.flush(() => resolve());

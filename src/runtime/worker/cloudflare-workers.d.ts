@@ -4,4 +4,8 @@ declare module 'cloudflare:workers' {
   export function waitUntil(promise: Promise<unknown>): void;
   /** The bindings. Outside a request they may be read, not used. */
   export const env: Readonly<Record<string, unknown>>;
+  /** A class whose public methods other Workers may call: https://developers.cloudflare.com/workers/runtime-apis/rpc/ */
+  export class WorkerEntrypoint {
+    protected readonly env: Readonly<Record<string, unknown>>;
+  }
 }

@@ -39,13 +39,13 @@ export interface KvNamespace {
 }
 
 export interface EdgeEntriesOptions extends SharedEntriesOptions {
-  /** Opens the cache of this place; undefined where the runtime has none. A promise belongs to the request that asks. */
-  readonly openCache: (() => Promise<EdgeCache>) | undefined;
+  /** Opens the cache of this place, if there is one to use. A promise belongs to the request that asks. */
+  readonly openCache: () => Promise<EdgeCache | undefined>;
   /**
    * Start of the cache's keys: `https://` and the host of the Worker itself, as the vendor asks for
    * (https://developers.cloudflare.com/workers/runtime-apis/cache/).
    */
-  readonly origin: string;
+  readonly origin: () => string;
   readonly kv: KvNamespace | undefined;
 }
 
@@ -68,12 +68,12 @@ export function createEdgeEntries(
 ): SharedEntries {
   async function addressOf(key: string): Promise<{ readonly url: string; readonly kvKey: string }> {
     const start = await namespace();
-    return { url: `${origin}/${start}/${key}`, kvKey: `${start}:entry:${key}` };
+    return { url: `${origin()}/${start}/${key}`, kvKey: `${start}:entry:${key}` };
   }
 
   /** @param report told of an entry that cannot be read; the next load replaces it */
   async function readCache(key: string, report = reportInvalid): Promise<SharedEntry | undefined> {
-    const response = await (await openCache?.())?.match((await addressOf(key)).url);
+    const response = await (await openCache())?.match((await addressOf(key)).url);
     if (response === undefined) return undefined;
     const { headers } = response;
     const [format, begun, stored, fresh] = ['format', 'begun', 'stored', 'fresh'].map(
@@ -117,7 +117,7 @@ export function createEdgeEntries(
     const cached = new Response(entry.body, {
       headers: { ...headers, 'cache-control': `max-age=${keepSecondsOf(entry)}` },
     });
-    await (await openCache?.())?.put((await addressOf(key)).url, cached);
+    await (await openCache())?.put((await addressOf(key)).url, cached);
   }
 
   /** One write a second for each key is kept, and each costs: so what has not changed is written now and then only. */
@@ -162,7 +162,7 @@ export function createEdgeEntries(
     discard(key) {
       const remove = async () => {
         const { url, kvKey } = await addressOf(key);
-        await Promise.allSettled([openCache?.().then((cache) => cache.delete(url)), kv?.delete(kvKey)]);
+        await Promise.allSettled([openCache().then((cache) => cache?.delete(url)), kv?.delete(kvKey)]);
       };
       deps.waitUntil(remove().catch(ignore));
     },

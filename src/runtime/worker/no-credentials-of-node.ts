@@ -7,6 +7,5 @@ function create(): never {
 const none = { name: 'none', remedy: '', create };
 
 /** In place of sources that need Node, which the Worker's entry refuses by their settings. */
-export const createFileProvider: typeof ofNode.createFileProvider = create;
 export const metadataService: typeof ofNode.metadataService = none;
 export const podIdentity: typeof ofNode.podIdentity = none;

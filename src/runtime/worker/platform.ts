@@ -6,9 +6,10 @@ import { createEdgeEntries, type EdgeCache, isKvNamespace } from './edge-entries
 import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
 import { createPolledFlight } from './polled-flight.ts';
+import { schedule } from './schedule.ts';
 
 /** The name under which a KV namespace is bound, where lists are to be shared across places. */
-const KV_BINDING = 'IMAGECACHES_KV';
+export const KV_BINDING = 'IMAGECACHES_KV';
 
 /** A cache of our own: what is in the default one may be found by requests that reach no Worker. */
 const CACHE_NAME = 'imagecaches-bff';
@@ -16,25 +17,23 @@ const CACHE_NAME = 'imagecaches-bff';
 /**
  * What the core needs from a Worker. It holds values and never a promise that another request would wait for.
  *
- * @param url of a request: its host is the Worker's own
+ * @param ownHost the Worker's own host; undefined until the first request came, when only other Workers have called
  */
 export function createWorkerPlatform(
   config: Config,
   bindings: Readonly<Record<string, unknown>>,
-  url: string,
+  ownHost: () => string | undefined,
 ): Platform {
   const kv = bindings[KV_BINDING];
-  const openCache = (): Promise<EdgeCache> => caches.open(CACHE_NAME);
-  const origin = `https://${new URL(url).host}`;
+  const openCache = async (): Promise<EdgeCache | undefined> =>
+    ownHost() === undefined ? undefined : caches.open(CACHE_NAME);
+  const origin = () => `https://${ownHost()}`;
   const platform: Platform = {
     // Not unbound: the global fetch heeds its this.
     fetch: (url, init) => fetch(url, init),
     now: Date.now,
     elapsed: createElapsedTime(Date.now),
-    schedule: (callback, delayMs) => {
-      const timer = setTimeout(callback, delayMs);
-      return () => clearTimeout(timer);
-    },
+    schedule,
     random: Math.random,
     readTextFile: () => Promise.reject(new Error('there are no files')),
     waitUntil,

@@ -135,6 +135,45 @@ describe('npm start', () => {
     );
   });
 
+  it('names settings that have no effect, with --check, beside faults and in one line at the start', async () => {
+    const useless = {
+      CACHE_TTL_SECOND: 'PLANTED',
+      HUAWEICLOUD_SDK_DOMAIN_ID: 'PLANTED',
+      KUBERNETES_PORT: 'a',
+    };
+    const [nearMiss, ofVendor] = [
+      'CACHE_TTL_SECOND has no effect: did you mean CACHE_TTL_SECONDS?',
+      'HUAWEICLOUD_SDK_DOMAIN_ID has no effect: this service does not read it',
+    ];
+    const warnings = `Warning: ${nearMiss}\nWarning: ${ofVendor}\n`;
+    const check = start(ENTRY, ['--check'], environment(useless));
+    expect(await check.exited).toBe(0);
+    expect(check.stdout()).toContain('The configuration is valid.');
+    expect(check.stderr()).toBe(warnings);
+
+    const bad = start(ENTRY, [], environment({ ...useless, AUTH_ISSUER: '' }));
+    expect(await bad.exited).toBe(78);
+    expect(bad.stderr()).toMatch(/AUTH_ISSUER: is missing/);
+    expect(bad.stderr().endsWith(warnings)).toBe(true);
+
+    const service = await startService(useless);
+    const lines = service
+      .stdout()
+      .split('\n')
+      .filter((line) => line.includes('no effect'));
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0] as string)).toMatchObject({
+      level: 'warn',
+      msg: 'settings have no effect',
+      unused: [
+        { setting: 'CACHE_TTL_SECOND', reason: 'did you mean CACHE_TTL_SECONDS?' },
+        { setting: 'HUAWEICLOUD_SDK_DOMAIN_ID', reason: 'this service does not read it' },
+      ],
+    });
+    for (const { stdout, stderr } of [check, bad, service])
+      expect(stdout() + stderr()).not.toMatch(/PLANTED|KUBERNETES/);
+  });
+
   it('reads secrets from files, and says which file it cannot read', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'imagecaches-'));
     try {

@@ -47,8 +47,8 @@ function open({
   };
   const entries = createEdgeEntries(
     {
-      openCache: cache && (async () => cache),
-      origin: ORIGIN,
+      openCache: async () => cache,
+      origin: () => ORIGIN,
       kv,
       namespace: async () => namespace,
       keepStaleMs,
@@ -254,7 +254,7 @@ describe('entries at the edge', () => {
     const hanging = createEdgeEntries(
       {
         openCache: async () => ({ match: hang, put: hang, delete: hang }),
-        origin: ORIGIN,
+        origin: () => ORIGIN,
         kv: undefined,
         namespace: async () => 'a',
         keepStaleMs: 0,

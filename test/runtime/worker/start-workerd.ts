@@ -19,13 +19,14 @@ export interface RunningWorkerd {
 /**
  * Runs a bundled Worker in workerd alone, with these bindings, on a port of loopback.
  *
- * @param front the script of another Worker that stands in front of it, and reaches it by its binding MAIN
+ * @param caller a second Worker, which has the port in place of the first; bound in it are MAIN, the first one, and
+ *   IMAGE_CACHES, its entrypoint for other Workers
  */
 export async function startWorkerd(
   script: string,
   bindings: Readonly<Record<string, string>>,
   compatibilityDate: string,
-  front?: string,
+  caller?: string,
 ): Promise<RunningWorkerd> {
   const folder = await mkdtemp(join(tmpdir(), 'imagecaches-workerd-'));
   const port = await freePort();
@@ -34,17 +35,24 @@ export async function startWorkerd(
     ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`,
   );
   await writeFile(join(folder, 'worker.js'), script);
-  await writeFile(join(folder, 'front.js'), front ?? 'export default {};');
+  await writeFile(join(folder, 'caller.js'), caller ?? '');
   await writeFile(
     join(folder, 'config.capnp'),
     `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
-    (name = "main", worker = .main),
-    (name = "front", worker = .front),
+    (name = "main", worker = .main),${caller === undefined ? '' : '\n    (name = "caller", worker = .caller),'}
     (name = "internet", network = (allow = ["local", "private", "public"])),
   ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "${front === undefined ? 'main' : 'front'}")],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "${caller === undefined ? 'main' : 'caller'}")],
+);
+const caller :Workerd.Worker = (
+  modules = [(name = "caller", esModule = embed "caller.js")],
+  compatibilityDate = ${text(compatibilityDate)},
+  bindings = [
+    (name = "MAIN", service = "main"),
+    (name = "IMAGE_CACHES", service = (name = "main", entrypoint = "ImageCaches")),
+  ],
 );
 const main :Workerd.Worker = (
   modules = [(name = "worker", esModule = embed "worker.js")],

@@ -113,13 +113,87 @@ describe('the Worker', () => {
       expect(output).not.toContain(secret);
   });
 
-  it('says what is wrong with its bindings in the log, and 500 to callers', async () => {
-    const worker = await startWorker({ CACHE_TTL_SECONDS: 'PLANTED', AUTH_ISSUER: '' });
-    const response = await worker.get('/imagecaches');
-    expect(response.status).toBe(500);
-    expect(await response.json()).toMatchObject({ code: 'internal' });
-    expect(worker.output()).toContain('CACHE_TTL_SECONDS');
-    expect(worker.output()).toContain('AUTH_ISSUER');
+  it('says what is wrong with its bindings in one line of the log, and 503 to every caller', async () => {
+    const worker = await startWorker({
+      CACHE_TTL_SECONDS: 'PLANTED',
+      AUTH_ISSUER: '',
+      AUTH_ISUER: 'PLANTED',
+      HUAWEICLOUD_SDK_SK: '',
+      HUAWEICLOUD_SDK_SK_FILE: '/PLANTED',
+    });
+    for (const path of ['/imagecaches', '/readyz', '/nowhere', '/v5/imagecaches']) {
+      const response = await worker.get(path, { 'x-request-id': 'asked-by-me' });
+      expect(response.status).toBe(503);
+      expect(await response.json()).toEqual({
+        type: 'urn:imagecaches-bff:problem:internal',
+        title: 'Internal error',
+        status: 503,
+        detail: 'the service is not configured',
+        instance: 'asked-by-me',
+        code: 'internal',
+      });
+    }
+    const lines = worker
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{'));
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      {
+        level: 'error',
+        time: expect.any(String),
+        msg: 'the configuration has faults',
+        faults: [
+          { setting: 'CACHE_TTL_SECONDS', fault: expect.stringContaining('must be a whole number') },
+          { setting: 'HUAWEICLOUD_SDK_SK', fault: expect.stringContaining('is missing') },
+          { setting: 'AUTH_ISSUER', fault: expect.stringContaining('is missing') },
+        ],
+        unused: expect.arrayContaining([
+          { setting: 'AUTH_ISUER', reason: 'did you mean AUTH_ISSUER?' },
+          {
+            setting: 'HUAWEICLOUD_SDK_SK_FILE',
+            reason: 'Workers have no files; bind HUAWEICLOUD_SDK_SK itself',
+          },
+        ]),
+      },
+    ]);
+    expect(worker.output()).not.toContain('PLANTED');
+  });
+
+  it('names bindings that have no effect in one line of the log', async () => {
+    const worker = await startWorker({
+      CONSOLE: 'on',
+      METRICS_PORT: '9090',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector.test:4318',
+      HTTPS_PROXY: 'http://PLANTED.test:3128',
+      IMAGECACHES_KV: 'PLANTED',
+      CACHE_TTL_SECOND: 'PLANTED',
+      AUTH_ISSUERS_FILE: '/PLANTED',
+    });
+    for (let count = 0; count < 3; count += 1) expect((await worker.get('/imagecaches')).status).toBe(200);
+    const lines = worker
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('no effect'));
+    expect(lines).toHaveLength(1);
+    const { level, msg, unused } = JSON.parse(lines[0] as string) as {
+      level: string;
+      msg: string;
+      unused: { setting: string; reason: string }[];
+    };
+    expect({ level, msg }).toEqual({ level: 'warn', msg: 'settings have no effect' });
+    const reasons = Object.fromEntries(unused.map(({ setting, reason }) => [setting, reason]));
+    expect(reasons).toMatchObject({
+      CONSOLE: 'Workers do not read it',
+      METRICS_PORT: 'Workers do not read it',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'Workers do not read it',
+      HTTPS_PROXY: 'Workers do not read it',
+      IMAGECACHES_KV: 'it must be bound to a KV namespace',
+      CACHE_TTL_SECOND: 'did you mean CACHE_TTL_SECONDS?',
+      AUTH_ISSUERS_FILE: 'Workers have no files; bind AUTH_ISSUERS itself',
+    });
+    // Those of the stand-in that are for the SDKs of callers.
+    const others = ['HUAWEICLOUD_SDK_REGION_CCE_CN_NORTH_4', 'HUAWEICLOUD_SDK_IAM_ENDPOINT'];
+    expect(Object.keys(reasons)).toHaveLength(7 + others.length);
     expect(worker.output()).not.toContain('PLANTED');
   });
 

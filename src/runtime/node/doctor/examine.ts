@@ -4,13 +4,14 @@ import type { Logger } from '../../../observability/logger.ts';
 import { NO_METRICS } from '../../../observability/metrics.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import type { Credential } from '../../../signing/credential.ts';
+import { describeUnused, findUnusedSettings } from '../platform/find-unused-settings.ts';
 import { createNodePlatform, type Outbound } from '../platform/platform.ts';
 import { readSettingFiles } from '../platform/read-setting-files.ts';
 import { checkIssuer, checkSdkKeys, checkToken } from './check-callers.ts';
 import { askGateway, callCce, findProject, getCredential } from './check-cloud.ts';
 import { checkConnection, checkDns, checkPort, codeOf } from './check-network.ts';
 import { checkTls } from './check-tls.ts';
-import { type Finding, failed, type Outcome, ok, skipped } from './findings.ts';
+import { type Finding, failed, type Outcome, ok, skipped, warning } from './findings.ts';
 
 /** Told of each check as it begins, and of what came of it. */
 export interface Listener {
@@ -45,15 +46,20 @@ export async function examine(
 
   let config: Config | undefined;
   await check('configuration', () => {
+    const settings = readSettingFiles(environment);
+    const unused = findUnusedSettings(settings).map(describeUnused);
     try {
-      const { environment: resolved, faults } = readSettingFiles(environment);
-      config = parseConfig(resolved, faults);
-      return ok('the settings are valid');
+      config = parseConfig(settings.environment, settings.faults);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const lines = error.faults.map(({ setting, fault }) => `${setting} ${fault}`);
-      return failed(lines.join('; '), 'See the settings in the README.');
+      return failed([...lines, ...unused].join('; '), 'See the settings in the README.');
     }
+    if (unused.length === 0) return ok('the settings are valid');
+    return warning(
+      `the settings are valid; ${unused.join('; ')}`,
+      'Correct the names, or remove what has no effect.',
+    );
   });
   if (config === undefined) return findings;
   const known = config;

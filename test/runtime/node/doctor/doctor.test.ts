@@ -41,8 +41,12 @@ afterAll(async () => {
 });
 
 function settings(more: Record<string, string> = {}): Record<string, string> {
+  // Without what is for the SDKs of callers.
+  const ofService = Object.entries(simulator.environment).filter(
+    ([name]) => !/^HUAWEICLOUD_SDK_(?:REGION_|IAM_)/.test(name),
+  );
   return {
-    ...simulator.environment,
+    ...Object.fromEntries(ofService),
     PORT: '0',
     METRICS_PORT: '0',
     AUTH_ISSUER: issuer.issuer,
@@ -96,6 +100,24 @@ describe('the doctor', () => {
     expect(code).toBe(1);
     expect(findings).toHaveLength(1);
     expect(the('configuration').detail).toMatch(/PORT must be .*; AUTH_AUDIENCE is missing/);
+  });
+
+  it('warns of settings that have no effect, by name, and names them beside faults', async () => {
+    const useless = { AUTH_ISUER: PLANTED, HUAWEICLOUD_SDK_DOMAIN_ID: PLANTED };
+    const named =
+      'AUTH_ISUER has no effect: did you mean AUTH_ISSUER?; HUAWEICLOUD_SDK_DOMAIN_ID has no effect: this service does not read it';
+    const good = await examine(useless);
+    expect([good.code, good.failed]).toEqual([0, []]);
+    expect(good.the('configuration')).toEqual({
+      name: 'configuration',
+      status: 'warning',
+      detail: `the settings are valid; ${named}`,
+      remedy: 'Correct the names, or remove what has no effect.',
+    });
+    const bad = await examine({ ...useless, AUTH_ISSUER: '' });
+    expect(bad.the('configuration').detail).toMatch(/AUTH_ISSUER is missing/);
+    expect(bad.the('configuration').detail.endsWith(`; ${named}`)).toBe(true);
+    expect(good.output + bad.output).not.toContain(PLANTED);
   });
 
   it.each([

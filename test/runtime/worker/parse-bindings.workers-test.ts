@@ -1,0 +1,88 @@
+import { env } from 'cloudflare:workers';
+import { describe, expect, it } from 'vitest';
+import { ConfigError } from '../../../src/config/config.ts';
+import { findUnusedBindings, parseBindings } from '../../../src/runtime/worker/parse-bindings.ts';
+import { TEST_ENVIRONMENT } from '../../support/test-service.ts';
+
+function faultsOf(bindings: Record<string, unknown>): Record<string, string> {
+  try {
+    parseBindings(bindings);
+    return {};
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return Object.fromEntries(error.faults.map(({ setting, fault }) => [setting, fault]));
+  }
+}
+const unusedOf = (bindings: Record<string, unknown>) =>
+  Object.fromEntries(
+    findUnusedBindings({ ...TEST_ENVIRONMENT, ...bindings }).map(({ setting, reason }) => [setting, reason]),
+  );
+
+describe('the bindings of a Worker', () => {
+  it('are numbers and booleans too', () => {
+    const { limits, isApiDocumented } = parseBindings({
+      ...TEST_ENVIRONMENT,
+      RATE_LIMIT_PER_MINUTE: 2,
+      API_DOCS: false,
+    });
+    expect(limits.requestsPerMinute).toBe(2);
+    expect(isApiDocumented).toBe(false);
+  });
+
+  it('are listed at once with all that is wrong, and with what only a Worker lacks', () => {
+    const faults = faultsOf({
+      AUTH_ISSUER: 'https://login.example.test',
+      AUTH_SCOPE: ['PLANTED'],
+      AUTH_JWKS_FILE: '/PLANTED',
+      REDIS_URL: 'redis://PLANTED.test',
+      HUAWEICLOUD_CREDENTIALS: 'metadata',
+      HUAWEICLOUD_METADATA_ENDPOINT: 'http://127.0.0.1:9',
+    });
+    expect(faults).toMatchObject({
+      REDIS_URL: 'is not for Workers; bind a KV namespace as IMAGECACHES_KV instead',
+      AUTH_JWKS_FILE: 'is not for Workers, which have no files; set AUTH_JWKS_URL instead',
+      HUAWEICLOUD_CREDENTIALS: 'must be static on Workers',
+      HUAWEICLOUD_METADATA_ENDPOINT: 'is of no use: the credentials are static; remove it',
+      HUAWEICLOUD_SDK_AK: expect.stringContaining('is missing'),
+      HUAWEICLOUD_SDK_SK: expect.stringContaining('is missing'),
+      AUTH_AUDIENCE: expect.stringContaining('is missing'),
+      AUTH_SCOPE: 'must be text, a number or a boolean, not a list, an object or null',
+      CCE_REGION: expect.stringContaining('is missing'),
+    });
+    expect(Object.keys(faults)).toHaveLength(9);
+    expect(JSON.stringify(faults)).not.toContain('PLANTED');
+  });
+
+  it('hold a missing key pair to be missing, with nothing said of the sources that Node has', () => {
+    const { HUAWEICLOUD_SDK_AK: _ak, HUAWEICLOUD_SDK_SK: _sk, ...rest } = TEST_ENVIRONMENT;
+    for (const chosen of [{}, { HUAWEICLOUD_CREDENTIALS: 'auto' }])
+      expect(Object.keys(faultsOf({ ...rest, ...chosen }))).toEqual([
+        'HUAWEICLOUD_SDK_AK',
+        'HUAWEICLOUD_SDK_SK',
+      ]);
+    expect(Object.keys(faultsOf({ ...TEST_ENVIRONMENT, HUAWEICLOUD_CREDENTIALS: 'PLANTED' }))).toEqual([
+      'HUAWEICLOUD_CREDENTIALS',
+    ]);
+  });
+
+  it('that have no effect are those of Node', () => {
+    const ofNode = [
+      ...['HOST', 'PORT', 'METRICS_PORT', 'MAX_CONNECTIONS', 'UPSTREAM_CONNECT_TIMEOUT_MS', 'CONSOLE'],
+      ...['CONSOLE_OIDC_CLIENT_ID', 'SHUTDOWN_DELAY_SECONDS', 'SHUTDOWN_GRACE_SECONDS', 'OTEL_SERVICE_NAME'],
+      ...['OTEL_TRACES_SAMPLER', 'HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY', 'https_proxy', 'no_proxy'],
+      ...['HC_CONTAINER_CREDENTIALS_FULL_URI', 'HC_CONTAINER_AUTHORIZATION_TOKEN_FILE'],
+    ];
+    expect(unusedOf(Object.fromEntries(ofNode.map((name) => [name, 'PLANTED'])))).toEqual(
+      Object.fromEntries(ofNode.map((name) => [name, 'Workers do not read it'])),
+    );
+  });
+
+  it('are known by what they are bound to', () => {
+    const kv = env.IMAGECACHES_KV;
+    expect(unusedOf({ IMAGECACHES_KV: kv, ASSETS: {}, OTHER_SERVICE: kv })).toEqual({});
+    expect(unusedOf({ IMAGECACHE_KV: kv })).toEqual({ IMAGECACHE_KV: 'did you mean IMAGECACHES_KV?' });
+    expect(unusedOf({ IMAGECACHES_KV: 'id' })).toEqual({
+      IMAGECACHES_KV: 'it must be bound to a KV namespace',
+    });
+  });
+});
