@@ -66,7 +66,7 @@ describe.skipIf(!hasChromium())('in a browser', () => {
       .first()
       .fill(await issuer.sign());
     await page.locator('.auth-btn-wrapper .authorize').first().click();
-    await page.locator('.btn-done').click();
+    await page.locator('.btn-done').first().click();
     await page.locator('#operations-image_caches-listImageCaches .opblock-summary-control').click();
     await page.locator('#operations-image_caches-listImageCaches .try-out__btn').click();
     // The example of a name matches nothing; the whole list is asked for.
