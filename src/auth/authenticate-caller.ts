@@ -5,7 +5,7 @@ import type { AppEnv } from '../http/env.ts';
 import { ProblemError } from '../http/problem.ts';
 import type { CallerLimits } from '../limits/caller-limits.ts';
 import { limitedNetwork } from '../limits/limited-network.ts';
-import { rateLimited } from '../limits/rate-limited.ts';
+import { rateLimited, rateLimitedByPlatform } from '../limits/rate-limited.ts';
 import type { Platform } from '../platform/platform.ts';
 import { isSdkAuthorization, type SignatureVerifier, type SignedCaller } from './inbound-signature.ts';
 import { authorise, type Principal } from './principal.ts';
@@ -36,7 +36,7 @@ export interface CallerServices {
 export function authenticateCaller(
   { authenticator, signatures, limits: { perPrincipal, failuresPerAddress } }: CallerServices,
   { limits }: Pick<Config, 'limits'>,
-  platform: Pick<Platform, 'elapsed' | 'clientAddress'>,
+  platform: Pick<Platform, 'elapsed' | 'clientAddress' | 'limitRate'>,
 ): MiddlewareHandler<CallerEnv> {
   const addressOf = (c: Context): string => platform.clientAddress?.(c.req.raw, c.env) ?? 'unknown';
 
@@ -79,7 +79,9 @@ export function authenticateCaller(
     record.subject = caller.subject;
     record.issuer = caller.issuer;
     authorise(caller);
-    const waitMs = perPrincipal?.take(caller.limitKey, platform.elapsed());
+    const isWithin = await platform.limitRate?.(caller.limitKey);
+    if (isWithin === false) throw rateLimitedByPlatform();
+    const waitMs = isWithin ? undefined : perPrincipal?.take(caller.limitKey, platform.elapsed());
     if (waitMs !== undefined) throw rateLimited('principal', limits.requestsPerMinute, waitMs);
     // What the limit denies is not remembered: one caller must not fill the memory of all.
     admit?.();
