@@ -122,6 +122,8 @@ export function createHits(
     const startedAtMs = elapsed();
     const { method, target } = request;
     if (method !== 'GET' && method !== 'HEAD') return undefined;
+    // It answers with a promise.
+    if (platform.limitRate !== undefined) return undefined;
     const wanted = readPlainTarget(target);
     if (wanted === undefined || asksForRefresh(request.get('cache-control'))) return undefined;
     // Two tokens may contradict each other.

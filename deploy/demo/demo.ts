@@ -1,5 +1,5 @@
 /**
- * `npm run demo [-- --port N] [-- --json]`: a CCE stand-in that checks signatures, a token issuer, and the
+ * `npm run demo [-- --port N] [-- --json] [-- --worker]`: a CCE stand-in that checks signatures, a token issuer, and the
  * service between them, all on loopback. Nothing of it needs an account.
  */
 import { createServer } from 'node:net';
@@ -13,17 +13,22 @@ import { startTokenIssuer } from './token-issuer.ts';
 
 const DEFAULT_PORT = 8080;
 const AUDIENCE = 'imagecaches';
+const SCOPES = 'imagecaches:read imagecaches:refresh';
 
-const USAGE = `Usage: npm run demo [-- [--port N] [--json]]
+const USAGE = `Usage: npm run demo [-- [--port N] [--json] [--worker]]
 
   --port N   the service's port (default ${DEFAULT_PORT}, or a free one when that is taken)
   --json     print one JSON line {"url", "token"} on standard output when ready
+  --worker   no service: print the commands that run it as a Worker between the two
 `;
 
-function readArguments(): { port: number | undefined; json: boolean } {
-  const { values } = parseArgs({ options: { port: { type: 'string' }, json: { type: 'boolean' } } });
+function readArguments(): { port: number | undefined; json: boolean; worker: boolean } {
+  const { values } = parseArgs({
+    options: { port: { type: 'string' }, json: { type: 'boolean' }, worker: { type: 'boolean' } },
+  });
   if (values.port !== undefined && !/^\d{1,5}$/.test(values.port)) throw new Error('--port takes a number');
-  return { port: values.port === undefined ? undefined : Number(values.port), json: values.json === true };
+  const port = values.port === undefined ? undefined : Number(values.port);
+  return { port, json: values.json === true, worker: values.worker === true };
 }
 
 function isFree(port: number): Promise<boolean> {
@@ -46,6 +51,14 @@ async function main(): Promise<void> {
 
   const simulator = await startSimulator();
   const issuer = await startTokenIssuer();
+  if (options.worker) {
+    const token = await issuer.sign({ scope: SCOPES });
+    process.stdout.write(workerCommands(simulator.environment, issuer.issuer, token));
+    const stopBoth = () => void Promise.all([simulator.stop(), issuer.stop()]);
+    process.once('SIGINT', stopBoth);
+    process.once('SIGTERM', stopBoth);
+    return;
+  }
   const config = parseConfig({
     PORT: String(options.port ?? ((await isFree(DEFAULT_PORT)) ? DEFAULT_PORT : 0)),
     ...simulator.environment,
@@ -60,7 +73,7 @@ async function main(): Promise<void> {
   const logger = createLogger(options.json ? 'warn' : 'info', pino.destination({ fd: 2, sync: true }));
   const service = await startService(config, logger);
   await service.warmed;
-  const token = await issuer.sign({ scope: 'imagecaches:read imagecaches:refresh' });
+  const token = await issuer.sign({ scope: SCOPES });
 
   if (options.json) process.stdout.write(`${JSON.stringify({ url: service.url, token })}\n`);
   else process.stdout.write(greeting(service.url, token, simulator.url));
@@ -74,6 +87,26 @@ async function main(): Promise<void> {
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+}
+
+function workerCommands(
+  environment: Readonly<Record<string, string>>,
+  issuer: string,
+  token: string,
+): string {
+  const { CCE_ENDPOINT, HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK } = environment;
+  return `
+A stand-in for Huawei Cloud CCE and a token issuer are ready. In a second terminal:
+
+export HUAWEICLOUD_SDK_AK='${HUAWEICLOUD_SDK_AK}' HUAWEICLOUD_SDK_SK='${HUAWEICLOUD_SDK_SK}'
+npx wrangler dev --port 8787 --var CCE_REGION: CCE_ENDPOINT:${CCE_ENDPOINT} AUTH_ISSUER:${issuer}
+
+And in a third one:
+
+curl -i -H 'Authorization: Bearer ${token}' 'http://localhost:8787/imagecaches'
+
+Ctrl-C stops it.
+`;
 }
 
 function greeting(url: string, token: string, standIn: string): string {

@@ -5,7 +5,7 @@ import type { AppEnv } from '../http/env.ts';
 import { ProblemError } from '../http/problem.ts';
 import type { CallerLimits } from '../limits/caller-limits.ts';
 import { limitedNetwork } from '../limits/limited-network.ts';
-import { rateLimited } from '../limits/rate-limited.ts';
+import { rateLimited, rateLimitedByPlatform } from '../limits/rate-limited.ts';
 import type { Platform } from '../platform/platform.ts';
 import { authorizationOf } from './bearer.ts';
 import { isSdkAuthorization, type SignatureVerifier, type SignedCaller } from './inbound-signature.ts';
@@ -40,7 +40,7 @@ export interface CallerServices {
 export function authenticateCaller(
   { authenticator, signatures, takesAuthToken, limits: { perPrincipal, failuresPerAddress } }: CallerServices,
   { limits, publicUrl }: Pick<Config, 'limits' | 'publicUrl'>,
-  platform: Pick<Platform, 'elapsed' | 'clientAddress'>,
+  platform: Pick<Platform, 'elapsed' | 'clientAddress' | 'limitRate'>,
 ): MiddlewareHandler<CallerEnv> {
   const metadataUrl = publicUrl === undefined ? undefined : resourceMetadataUrl(publicUrl);
   const addressOf = (c: Context): string => platform.clientAddress?.(c.req.raw, c.env) ?? 'unknown';
@@ -85,7 +85,9 @@ export function authenticateCaller(
     record.subject = caller.subject;
     record.issuer = caller.issuer;
     authorise(caller);
-    const waitMs = perPrincipal?.take(caller.limitKey, platform.elapsed());
+    const isWithin = await platform.limitRate?.(caller.limitKey);
+    if (isWithin === false) throw rateLimitedByPlatform();
+    const waitMs = isWithin ? undefined : perPrincipal?.take(caller.limitKey, platform.elapsed());
     if (waitMs !== undefined) throw rateLimited('principal', limits.requestsPerMinute, waitMs);
     // What the limit denies is not remembered: one caller must not fill the memory of all.
     admit?.();

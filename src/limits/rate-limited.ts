@@ -22,3 +22,15 @@ export function rateLimited(
     reason: `${policy}_limit`,
   });
 }
+
+/** The least period of the platforms' limits, in seconds: none says when there is room again. */
+const PLATFORM_RETRY_SECONDS = 10;
+
+/** The 429 where the platform limits principals, by a policy that only it knows. */
+export function rateLimitedByPlatform(): ProblemError {
+  return new ProblemError('rate_limited', {
+    detail: 'more requests than this place takes of one caller',
+    retryAfterSeconds: PLATFORM_RETRY_SECONDS,
+    reason: 'platform_limit',
+  });
+}

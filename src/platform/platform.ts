@@ -52,6 +52,11 @@ export interface Platform {
   readonly isStartedByRequests?: boolean;
   /** The address of the client, past the proxies that are trusted; absent: not known. */
   readonly clientAddress?: (request: ClientRequest, env: unknown) => string | undefined;
+  /**
+   * Counts a request of a principal where the platform limits them: false when it is over the limit, undefined when the
+   * platform does not say. Absent: this service limits them itself. Never rejects.
+   */
+  readonly limitRate?: (key: string) => Promise<boolean | undefined>;
   /** The store that replicas share; absent where each instance is alone. */
   readonly fleet?: Fleet;
   /** The files of the page that shows the API document; absent where the runtime has no files. */

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HitRequest } from '../../src/hits.ts';
 import { NO_METRICS } from '../../src/observability/metrics.ts';
-import type { TraceDecision, Tracer } from '../../src/observability/tracing.ts';
+import type { TraceDecision } from '../../src/observability/tracing.ts';
+import type { Platform } from '../../src/platform/platform.ts';
 import { compress } from '../../src/runtime/node/platform/compress.ts';
 import { answerHit, type TraceDecisions } from '../../src/runtime/node/server/answer-hit.ts';
 import { checkTarget } from '../../src/runtime/node/server/check-target.ts';
@@ -64,7 +65,7 @@ class TwoWays {
 
   static async create(
     environment: Record<string, string> = {},
-    parts: { readonly tracer?: Tracer } = {},
+    parts: Pick<Partial<Platform>, 'tracer' | 'limitRate'> = {},
   ): Promise<TwoWays> {
     const counted: unknown[] = [];
     const metrics = {
@@ -361,6 +362,15 @@ describe('a request that is no hit has used up nothing', () => {
     expect(await own.asCaller()).toMatchObject({ isHit: true, status: 200 });
     expect(await own.asCaller()).toMatchObject({ isHit: false, status: 429 });
   });
+});
+
+it('there are no hits where the platform limits principals, since it answers with a promise', async () => {
+  let isWithin = true;
+  const own = await TwoWays.create({}, { limitRate: async () => isWithin });
+  await own.warm();
+  expect(await own.asCaller()).toMatchObject({ isHit: false, status: 200 });
+  isWithin = false;
+  expect(await own.asCaller()).toMatchObject({ isHit: false, status: 429 });
 });
 
 describe('with CORS origins', () => {

@@ -7,6 +7,7 @@ import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
 import { type Bindings, findUnusedBindings, isListBound, parseBindings } from './parse-bindings.ts';
 import { createWorkerPlatform } from './platform.ts';
+import { boundLimit, LIMITER_BINDING } from './rate-limiter.ts';
 import { schedule } from './schedule.ts';
 import {
   findSecretBindings,
@@ -82,7 +83,8 @@ export function createIsolate(): Isolate {
       const platform = createWorkerPlatform(config, bindings, () => ownHost);
       if (unused.length > 0) platform.logger.warn({ unused }, 'settings have no effect');
       const files = secrets && read && secretsAsFiles(secrets, read.texts, platform);
-      app = createApp(config, { ...platform, ...files }, () => 'serving');
+      const limit = boundLimit(bindings[LIMITER_BINDING], platform);
+      app = createApp(config, { ...platform, ...files, ...limit }, () => 'serving');
       return app;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;

@@ -12,6 +12,7 @@ import { readSettings } from '../../config/read-settings.ts';
 import { flag } from '../../config/setting.ts';
 import { isKvNamespace } from './edge-entries.ts';
 import { KV_BINDING } from './platform.ts';
+import { isRateLimiter, LIMITER_BINDING } from './rate-limiter.ts';
 
 export type Bindings = Readonly<Record<string, unknown>>;
 
@@ -71,12 +72,16 @@ export function isListBound(bindings: Bindings): boolean {
 
 /** The bindings that have no effect, by name. */
 export function findUnusedBindings(bindings: Bindings): UnusedSetting[] {
-  return unusedSettings(bindings, { others: [KV_BINDING, ...Object.keys(OWN_ROWS)], whyUnread });
+  return unusedSettings(bindings, {
+    others: [KV_BINDING, LIMITER_BINDING, ...Object.keys(OWN_ROWS)],
+    whyUnread,
+  });
 }
 
 function whyUnread(name: string, value: unknown): string | undefined {
   if (NEEDS_NODE.test(name)) return 'Workers do not read it';
   if (name === KV_BINDING && !isKvNamespace(value)) return 'it must be bound to a KV namespace';
+  if (name === LIMITER_BINDING && !isRateLimiter(value)) return 'it must be bound to a rate limiter';
   const base = name.replace(/_FILE$/, '');
   return base !== name && FILE_SETTINGS.includes(base)
     ? `Workers have no files; bind ${base} itself`
