@@ -23,9 +23,10 @@ import { securityHeaders } from './http/security-headers.ts';
 import { trace } from './http/trace.ts';
 import { vendorShaped } from './http/vendor-shaped.ts';
 import { createImageCacheLists } from './imagecaches/lists.ts';
-import { imageCaches } from './imagecaches/routes.ts';
+import { imageCacheById, imageCaches } from './imagecaches/routes.ts';
 import { openApi } from './pages/api/openapi.ts';
 import { consolePage } from './pages/console/page.ts';
+import { domains } from './pages/domains.ts';
 import { health } from './pages/health.ts';
 import { pageFiles } from './pages/page-files.ts';
 import { projects } from './pages/projects.ts';
@@ -68,7 +69,12 @@ export function createApp(config: Config, platform: Platform, lifecycle: () => L
   app.route('/', imageCaches(lists, shared.byToken, config.refreshScope));
   const forSdks = imageCaches(lists, shared.byTokenOrSignature, config.refreshScope);
   app.route('/v5', vendorShaped(forSdks, platform.logger));
-  if (config.sdkClients) app.route('/v3', vendorShaped(projects(shared.byTokenOrSignature), platform.logger));
+  const byId = imageCacheById(lists, shared.byTokenOrSignature, config.refreshScope);
+  app.route('/v5', vendorShaped(byId, platform.logger));
+  if (config.sdkClients) {
+    app.route('/v3', vendorShaped(projects(shared.byTokenOrSignature), platform.logger));
+    app.route('/v3', vendorShaped(domains(shared.byTokenOrSignature), platform.logger));
+  }
   if (config.isApiDocumented) {
     app.route('/', openApi(config));
     app.route('/', pageFiles('/docs', platform.docsFiles ?? {}));

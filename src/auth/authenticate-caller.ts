@@ -7,6 +7,7 @@ import type { CallerLimits } from '../limits/caller-limits.ts';
 import { limitedNetwork } from '../limits/limited-network.ts';
 import { rateLimited } from '../limits/rate-limited.ts';
 import type { Platform } from '../platform/platform.ts';
+import { bearerChallenge } from './bearer.ts';
 import { isSdkAuthorization, type SignatureVerifier, type SignedCaller } from './inbound-signature.ts';
 import { authorise, type Principal } from './principal.ts';
 import type { Authenticator } from './verify-token.ts';
@@ -21,6 +22,20 @@ export interface CallerServices {
   /** Absent where signed requests are denied like any other bad token. */
   readonly signatures?: SignatureVerifier | undefined;
   readonly limits: CallerLimits;
+}
+
+const NO_SIGNATURES =
+  'requests signed with a key pair are not accepted here: send a token in the header Authorization: Bearer <token>';
+const NO_PROOF =
+  'sign the request with a key pair of this service, or send a token in the header Authorization: Bearer <token>';
+
+/** A 401 for a caller that sent no token. */
+function unauthenticated(detail: string, reason: string): ProblemError {
+  return new ProblemError('unauthenticated', {
+    detail,
+    headers: { 'www-authenticate': bearerChallenge() },
+    reason,
+  });
 }
 
 /**
@@ -58,10 +73,12 @@ export function authenticateCaller(
     if (c.req.raw.url.includes('#'))
       throw new ProblemError('bad_request', { detail: "a request has no fragment: write '#' as %23" });
     const authorization = c.req.raw.headers.get('authorization');
-    if (signatures !== undefined && isSdkAuthorization(authorization)) {
+    if (isSdkAuthorization(authorization)) {
+      if (signatures === undefined) throw unauthenticated(NO_SIGNATURES, 'not_a_bearer_token');
       denyAfterFailures(c);
       return signatures.verify(c.req.raw, addressOf(c));
     }
+    if (signatures !== undefined && !authorization) throw unauthenticated(NO_PROOF, 'no_token');
     const beforeCheck = failuresPerAddress && (() => denyAfterFailures(c));
     return { caller: await authenticator.authenticate(authorization, beforeCheck) };
   }

@@ -13,10 +13,10 @@ interface PathItem {
 /** The document without what this configuration does not serve. */
 export function documentFor({ sdkClients }: Pick<Config, 'sdkClients'>): object {
   if (sdkClients !== undefined) return document;
-  const { '/v3/projects': _projects, ...paths } = document.paths;
+  const { '/v3/projects': _projects, '/v3/auth/domains': _domains, ...paths } = document.paths;
   const { signature: _signature, ...securitySchemes } = document.components.securitySchemes;
-  const { Projects: _schema, ...schemas } = document.components.schemas;
-  const { Region: _region, ...parameters } = document.components.parameters;
+  const { Projects: _schema, Domains: _domainsSchema, ...schemas } = document.components.schemas;
+  const { Region: _region, Domain: _domain, ...parameters } = document.components.parameters;
   return {
     ...document,
     paths: Object.fromEntries(Object.entries(paths).map(([path, item]) => [path, withoutSignature(item)])),

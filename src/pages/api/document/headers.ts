@@ -35,8 +35,8 @@ const HEADERS = {
     example: '5',
   },
   'WWW-Authenticate': {
-    description: 'What is missing (RFC 6750).',
-    schema: { type: 'string', pattern: '^Bearer' },
+    description: 'What is missing (RFC 6750); the name of the algorithm, for a caller that signed.',
+    schema: { type: 'string', pattern: '^(Bearer|SDK-HMAC-SHA256)' },
     example: 'Bearer error="invalid_token"',
   },
   RateLimit: {

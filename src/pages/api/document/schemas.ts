@@ -36,6 +36,20 @@ const ProjectsSchema = z.strictObject({
   links: z.strictObject({}),
 });
 
+const DomainsSchema = z.strictObject({
+  domains: z
+    .array(
+      z.strictObject({
+        id: z.string().regex(/^[0-9a-f]{32}$/),
+        name: z.string(),
+        enabled: z.literal(true),
+        description: z.literal(''),
+      }),
+    )
+    .length(1),
+  links: z.strictObject({}),
+});
+
 const LiveSchema = z.strictObject({
   status: z.literal('ok'),
   version: z.string().describe('Of the service: a semantic version.'),
@@ -68,9 +82,16 @@ function listSchema(): Json {
 export const SCHEMA_COMPONENTS = {
   ImageCache: { ...schemaOf(ImageCacheSchema), examples: [IMAGE_CACHE_EXAMPLE] },
   ImageCacheList: listSchema(),
+  OneImageCache: {
+    type: 'object',
+    properties: { image_cache: ref('schemas', 'ImageCache') },
+    required: ['image_cache'],
+    additionalProperties: false,
+  },
   Problem: schemaOf(ProblemSchema),
   VendorError: schemaOf(VendorErrorSchema),
   Projects: schemaOf(ProjectsSchema),
+  Domains: schemaOf(DomainsSchema),
   Live: schemaOf(LiveSchema),
   Ready: schemaOf(ReadySchema),
   Unready: schemaOf(UnreadySchema),
