@@ -68,12 +68,12 @@ export function createApp(config: Config, platform: Platform, lifecycle: () => L
   app.route('/', health([serving, ...shared.readiness, ...target.readiness], platform));
   app.route('/', imageCaches(lists, shared.byToken, config.refreshScope));
   const forSdks = imageCaches(lists, shared.byTokenOrSignature, config.refreshScope);
+  forSdks.route('/', imageCacheById(lists, shared.byTokenOrSignature, config.refreshScope));
   app.route('/v5', vendorShaped(forSdks, platform.logger));
-  const byId = imageCacheById(lists, shared.byTokenOrSignature, config.refreshScope);
-  app.route('/v5', vendorShaped(byId, platform.logger));
   if (config.sdkClients) {
-    app.route('/v3', vendorShaped(projects(shared.byTokenOrSignature), platform.logger));
-    app.route('/v3', vendorShaped(domains(shared.byTokenOrSignature), platform.logger));
+    const lookUps = projects(shared.byTokenOrSignature);
+    lookUps.route('/', domains(shared.byTokenOrSignature));
+    app.route('/v3', vendorShaped(lookUps, platform.logger));
   }
   if (config.isApiDocumented) {
     app.route('/', openApi(config));

@@ -346,6 +346,17 @@ describe('what a caller is told on the vendor’s paths', () => {
     expect((await ask(service, path)).status).toBe(200);
   });
 
+  it('is counted and logged by route, whatever the answer', async () => {
+    const counted: unknown[] = [];
+    const metrics = { ...NO_METRICS, requestAnswered: (route: string) => counted.push(route) };
+    const service = await createService({}, { metrics });
+    const routes = ['/v5/imagecaches', '/v5/imagecaches/:id', '/v3/projects', '/v3/auth/domains'];
+    for (const path of PATHS) await signedGet(service, path);
+    for (const path of PATHS) await service.app.request(path);
+    for (const path of PATHS) await ask(service, `${path}${path.includes('?') ? '&' : '?'}planted=1`);
+    expect(counted).toEqual([...routes, ...routes, ...routes]);
+  });
+
   it('says so where no key pairs are accepted, with and without them configured', async () => {
     const message =
       'requests signed with a key pair are not accepted here: send a token in the header Authorization: Bearer <token>';
