@@ -24,9 +24,10 @@ import { trace } from './http/trace.ts';
 import { vendorShaped } from './http/vendor-shaped.ts';
 import { createListWithoutToken, type ListWithoutToken } from './imagecaches/list-without-token.ts';
 import { createImageCacheLists } from './imagecaches/lists.ts';
-import { imageCaches } from './imagecaches/routes.ts';
+import { imageCacheById, imageCaches } from './imagecaches/routes.ts';
 import { openApi } from './pages/api/openapi.ts';
 import { consolePage } from './pages/console/page.ts';
+import { domains } from './pages/domains.ts';
 import { health } from './pages/health.ts';
 import { pageFiles } from './pages/page-files.ts';
 import { projects } from './pages/projects.ts';
@@ -80,8 +81,13 @@ export function createApp(config: Config, platform: Platform, lifecycle: () => L
   app.route('/', health([serving, ...shared.readiness, ...target.readiness], platform));
   app.route('/', imageCaches(lists, shared.byToken, config.refreshScope));
   const forSdks = imageCaches(lists, shared.asVendor, config.refreshScope);
+  forSdks.route('/', imageCacheById(lists, shared.asVendor, config.refreshScope));
   app.route('/v5', vendorShaped(forSdks, platform.logger));
-  if (config.sdkClients) app.route('/v3', vendorShaped(projects(shared.asVendor), platform.logger));
+  if (config.sdkClients) {
+    const lookUps = projects(shared.asVendor);
+    lookUps.route('/', domains(shared.asVendor));
+    app.route('/v3', vendorShaped(lookUps, platform.logger));
+  }
   if (config.publicUrl !== undefined) app.route('/', protectedResource(config.publicUrl, config));
   if (config.isApiDocumented) {
     app.route('/', openApi(config));

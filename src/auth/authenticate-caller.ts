@@ -7,7 +7,7 @@ import type { CallerLimits } from '../limits/caller-limits.ts';
 import { limitedNetwork } from '../limits/limited-network.ts';
 import { rateLimited, rateLimitedByPlatform } from '../limits/rate-limited.ts';
 import type { Platform } from '../platform/platform.ts';
-import { authorizationOf } from './bearer.ts';
+import { authorizationOf, bearerChallenge } from './bearer.ts';
 import { isSdkAuthorization, type SignatureVerifier, type SignedCaller } from './inbound-signature.ts';
 import { authorise, type Principal } from './principal.ts';
 import { resourceMetadataUrl, withResourceMetadata } from './resource-metadata.ts';
@@ -25,6 +25,20 @@ export interface CallerServices {
   /** Whether the token may come in X-Auth-Token too. Default: no. */
   readonly takesAuthToken?: boolean;
   readonly limits: CallerLimits;
+}
+
+const NO_SIGNATURES =
+  'requests signed with a key pair are not accepted here: send a token in the header Authorization: Bearer <token>';
+const NO_PROOF =
+  'sign the request with a key pair of this service, or send a token in the header Authorization: Bearer <token>';
+
+/** A 401 for a caller that sent no token. */
+function unauthenticated(detail: string, reason: string): ProblemError {
+  return new ProblemError('unauthenticated', {
+    detail,
+    headers: { 'www-authenticate': bearerChallenge() },
+    reason,
+  });
 }
 
 /**
@@ -64,10 +78,12 @@ export function authenticateCaller(
       throw new ProblemError('bad_request', { detail: "a request has no fragment: write '#' as %23" });
     const { headers } = c.req.raw;
     const authorization = takesAuthToken ? authorizationOf(headers) : headers.get('authorization');
-    if (signatures !== undefined && isSdkAuthorization(authorization)) {
+    if (isSdkAuthorization(authorization)) {
+      if (signatures === undefined) throw unauthenticated(NO_SIGNATURES, 'not_a_bearer_token');
       denyAfterFailures(c);
       return signatures.verify(c.req.raw, addressOf(c));
     }
+    if (signatures !== undefined && !authorization) throw unauthenticated(NO_PROOF, 'no_token');
     const beforeCheck = failuresPerAddress && (() => denyAfterFailures(c));
     return { caller: await authenticator.authenticate(authorization, beforeCheck) };
   }

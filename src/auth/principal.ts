@@ -1,5 +1,6 @@
 import type { IssuerConfig } from '../config/config.ts';
 import { ProblemError } from '../http/problem.ts';
+import { ALGORITHM } from '../signing/sign-request.ts';
 import { bearerChallenge } from './bearer.ts';
 
 /** Who calls, as proved by a token or by a signature. */
@@ -13,6 +14,7 @@ export interface Principal {
   readonly limitKey: string;
 }
 
+/** The claim is undefined for key pairs, which have none. */
 export type Refusal =
   | { readonly reason: 'missing_scope'; readonly scopes: string; readonly claim: string | undefined }
   | { readonly reason: 'subject_not_allowed'; readonly claim: 'sub' };
@@ -77,12 +79,17 @@ function isSubject(subject: string | undefined, allowed: string): boolean {
 export function authorise({ refusal }: Principal): void {
   if (refusal === undefined) return;
   const { reason, claim } = refusal;
+  const isToken = claim !== undefined;
   throw new ProblemError(
     'forbidden',
     reason === 'missing_scope'
       ? {
-          detail: `the token lacks the scope '${refusal.scopes}'`,
-          headers: { 'www-authenticate': bearerChallenge('insufficient_scope', { scope: refusal.scopes }) },
+          detail: `the ${isToken ? 'token' : 'key pair'} lacks the scope '${refusal.scopes}'`,
+          headers: {
+            'www-authenticate': isToken
+              ? bearerChallenge('insufficient_scope', { scope: refusal.scopes })
+              : ALGORITHM,
+          },
           reason,
           claim,
         }

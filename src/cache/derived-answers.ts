@@ -11,6 +11,7 @@ export class DerivedAnswers {
   readonly #filter: ListFilter;
   readonly #sha256: BodyDigest | undefined;
   readonly #made = new Map<string, CachedResponse>();
+  readonly #newer = new Map<string, CachedResponse>();
   #empty: CachedResponse | undefined;
 
   /** @param list has the times of every answer */
@@ -18,6 +19,11 @@ export class DerivedAnswers {
     this.#list = list;
     this.#filter = filter;
     this.#sha256 = sha256;
+  }
+
+  /** What newer loads have said of names, where the list says something else. */
+  get newer(): ReadonlyMap<string, CachedResponse> {
+    return this.#newer;
   }
 
   /** The answer to a name. */
@@ -40,7 +46,10 @@ export class DerivedAnswers {
    */
   supersede(name: string, newer: CachedResponse): void {
     const said = this.#filter.select(name) ?? this.#filter.empty;
-    if (!hasEqualBytes(said, newer.body)) this.#made.set(name, newer);
+    if (!hasEqualBytes(said, newer.body)) {
+      this.#made.set(name, newer);
+      this.#newer.set(name, newer);
+    } else if (this.#newer.delete(name)) this.#made.delete(name);
   }
 
   /** The answer to a name, if it has been derived before. */

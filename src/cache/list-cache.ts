@@ -15,6 +15,8 @@ import {
   type ResponseCacheOptions,
 } from './response-cache.ts';
 
+const NOTHING_NEWER: ReadonlyMap<string, CachedResponse> = new Map();
+
 export interface CacheAnswer {
   readonly response: CachedResponse;
   /**
@@ -171,6 +173,11 @@ export class ListCache {
     if (cache.isFresh(entry)) return cache.isEndNear(entry) ? undefined : isDerived ? 'derived' : 'hit';
     if (cache.mayServeStale(entry)) return this.#isRefreshHeldBack(name) ? 'stale' : undefined;
     return cache.isPaused(entry) && cache.mayServeOnError(entry) ? 'stale_error' : undefined;
+  }
+
+  /** What newer loads have said of names, by name, where this whole list says something else. It counts more than the list. */
+  newerThan(list: CachedResponse): ReadonlyMap<string, CachedResponse> {
+    return this.#answers.get(list)?.newer ?? NOTHING_NEWER;
   }
 
   /** How what is held may be served at once, if it may. A refresh that is due begins. */

@@ -7,6 +7,7 @@ import { UpstreamError } from '../vendor/upstream-error.ts';
 import type { AppEnv } from './env.ts';
 import { UNMATCHED } from './observe.ts';
 import { PROBLEM_KINDS, ProblemError, problemOfStatus, problemResponse } from './problem.ts';
+import { isVendorPath, vendorErrorResponse } from './vendor-error.ts';
 
 /** How a problem goes out: as problem+json, or as the vendor's clients expect it. */
 export type ProblemForm = (problem: ProblemError, requestId: string) => Response;
@@ -55,7 +56,7 @@ export function methodNotAllowedAnswer(c: Context<AppEnv>, methods: readonly str
 
 function respondUnmatched(c: Context<AppEnv>, problem: ProblemError): Response {
   c.get('record').route = UNMATCHED;
-  return respondWith(c, problem, problemResponse);
+  return respondWith(c, problem, isVendorPath(c.req.path) ? vendorErrorResponse : problemResponse);
 }
 
 function respondWith(c: Context<AppEnv>, problem: ProblemError, form: ProblemForm): Response {

@@ -51,6 +51,8 @@ export interface ProblemErrorOptions {
   readonly claim?: string | undefined;
   /** Another status than the table has for the code. Default: the table's. */
   readonly status?: number;
+  /** What the vendor calls this, for its clients. Default: what it calls the code, see vendorErrorResponse. */
+  readonly vendorCode?: string | undefined;
 }
 
 /** An error with a place in the contract. Whatever is thrown and is not one of these becomes `internal`. */
@@ -62,6 +64,7 @@ export class ProblemError extends Error {
   readonly headers: Readonly<Record<string, string>>;
   readonly reason: string | undefined;
   readonly claim: string | undefined;
+  readonly vendorCode: string | undefined;
 
   constructor(code: ProblemCode, options: ProblemErrorOptions = {}) {
     super(code);
@@ -70,6 +73,7 @@ export class ProblemError extends Error {
     this.detail = options.detail;
     this.reason = options.reason;
     this.claim = options.claim;
+    this.vendorCode = options.vendorCode;
     this.headers =
       options.retryAfterSeconds === undefined
         ? (options.headers ?? {})

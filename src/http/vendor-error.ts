@@ -8,8 +8,25 @@ import { type ProblemCode, type ProblemError, problemTitle } from './problem.ts'
 const VENDOR_CODES: Readonly<Partial<Record<ProblemCode, string>>> = {
   unauthenticated: 'APIGW.0301',
   forbidden: 'APIGW.0302',
+  not_found: 'APIGW.0101',
   rate_limited: 'APIGW.0308',
 };
+
+/** What CCE calls a resource that does not exist (CCE API, error codes). */
+export const NO_SUCH_RESOURCE = 'CCE.01404001';
+
+/** What a problem is called in the vendor's shape. */
+export function vendorErrorCode(code: ProblemCode): string {
+  return VENDOR_CODES[code] ?? `IMAGECACHES.${code}`;
+}
+
+/** The vendor's interface: every answer there has the vendor's shape, also where nothing is served. */
+const VENDOR_PATH = /^\/v[35](?:\/|$)/;
+
+/** Whether a path belongs to the vendor's interface. */
+export function isVendorPath(path: string): boolean {
+  return VENDOR_PATH.test(path);
+}
 
 /**
  * A problem in the vendor's shape: its SDKs read `error_code`, `error_msg` and the header X-Request-Id into their
@@ -20,7 +37,7 @@ export function vendorErrorResponse(problem: ProblemError, requestId: string): R
   return jsonAnswer(
     problem.status,
     {
-      error_code: VENDOR_CODES[problem.code] ?? `IMAGECACHES.${problem.code}`,
+      error_code: problem.vendorCode ?? vendorErrorCode(problem.code),
       error_msg: problem.detail === undefined ? title : `${title}: ${problem.detail}`,
       request_id: requestId,
     },

@@ -45,6 +45,17 @@ export function parseImageCachesQuery(url: string): ImageCachesQuery {
   return name === undefined ? EVERYTHING : { name };
 }
 
+/**
+ * For a path that has no parameters.
+ *
+ * @throws ProblemError `invalid_query`
+ */
+export function denyQuery(url: string): void {
+  const [parameter] = new URL(url).searchParams.keys();
+  if (parameter !== undefined)
+    throw invalidQuery(`unknown parameter '${echo(parameter)}'; there is none at this path`);
+}
+
 function invalidQuery(detail: string): ProblemError {
   return new ProblemError('invalid_query', { detail });
 }

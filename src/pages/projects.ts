@@ -1,11 +1,8 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import type { CallerEnv } from '../auth/authenticate-caller.ts';
 import { jsonAnswer } from '../http/answer.ts';
-import { hashSha256 } from '../signing/sha256.ts';
+import { madeUpId } from './made-up-id.ts';
 import { parseProjectsQuery } from './projects-query.ts';
-
-/** A project id has 32 hexadecimal digits (IAM, KeystoneListProjects). */
-const PROJECT_ID_DIGITS = 32;
 
 /**
  * `GET /v3/projects?name=<region>`: what the vendor's SDKs ask IAM for before their first call, when they are given
@@ -15,7 +12,7 @@ const PROJECT_ID_DIGITS = 32;
 export function projects(authenticate: MiddlewareHandler<CallerEnv>): Hono<CallerEnv> {
   return new Hono<CallerEnv>().get('/projects', authenticate, async (c) => {
     const region = parseProjectsQuery(c.req.url);
-    const id = (await hashSha256(`imagecaches-bff project ${region}`)).slice(0, PROJECT_ID_DIGITS);
+    const id = await madeUpId(`project ${region}`);
     const project = { id, name: region, enabled: true, is_domain: false, description: '' };
     return jsonAnswer(200, { projects: [project], links: {} }, { 'cache-control': 'private, no-store' });
   });

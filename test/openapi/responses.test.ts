@@ -19,21 +19,30 @@ interface Scenario {
   readonly settings?: Record<string, string>;
   readonly deps?: Partial<Platform>;
   readonly arrange?: (service: TestService) => unknown;
-  /** Only for the lists. */
-  readonly listsOnly?: boolean;
+  /** Default: that of an image cache. */
+  readonly id?: string;
+  /** The paths that it is for. Default: all below /v5 and /v3, and the list. */
+  readonly paths?: readonly string[];
 }
+
+const KNOWN_ID = '0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0';
+
+const LISTS = ['/imagecaches', '/v5/imagecaches'];
+const BY_ID = '/v5/imagecaches/{id}';
+const FROM_LIST = [...LISTS, BY_ID];
 
 /** Every way to every documented status. */
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'a list': { status: 200 },
   'an empty list': {
     status: 200,
-    listsOnly: true,
+    paths: LISTS,
     arrange: (service) => {
       service.upstream = () => vendorList();
     },
   },
-  'an unchanged list': { status: 304, listsOnly: true, headers: { 'if-none-match': '*' } },
+  'an unknown id': { status: 404, id: '00000000-0000-0000-0000-000000000000', paths: [BY_ID] },
+  'an unchanged list': { status: 304, paths: FROM_LIST, headers: { 'if-none-match': '*' } },
   'a bad query': { status: 400, query: '?page=1' },
   'no token': { status: 401, headers: { authorization: 'Basic x' } },
   'a bad token': { status: 401, headers: { authorization: 'Bearer x' } },
@@ -59,18 +68,18 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
         },
       }),
     },
-    listsOnly: true,
+    paths: FROM_LIST,
   },
   'a refused credential': {
     status: 502,
-    listsOnly: true,
+    paths: FROM_LIST,
     arrange: (service) => {
       service.upstream = () => Response.json({ error_code: 'APIGW.0301' }, { status: 401 });
     },
   },
   'a fault upstream': {
     status: 502,
-    listsOnly: true,
+    paths: FROM_LIST,
     arrange: (service) => {
       service.upstream = () => new Response('<html>', { status: 200 });
     },
@@ -83,14 +92,14 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   },
   'a throttled account': {
     status: 503,
-    listsOnly: true,
+    paths: FROM_LIST,
     arrange: (service) => {
       service.upstream = () => new Response('', { status: 429, headers: { 'retry-after': '60' } });
     },
   },
   'a slow upstream': {
     status: 504,
-    listsOnly: true,
+    paths: FROM_LIST,
     arrange: (service) => {
       service.upstream = () => new Promise<Response>(() => undefined);
     },
@@ -110,7 +119,10 @@ async function ask(method: string, path: string, scenario: Scenario): Promise<Re
   const service = await serviceFor(scenario);
   const arranged = (await scenario.arrange?.(service)) as Record<string, string> | undefined;
   const query = scenario.query ?? (path === '/v3/projects' ? '?name=cn-north-4' : '');
-  const asked = service.get(`${path}${query}`, { method, headers: { ...scenario.headers, ...arranged } });
+  const asked = service.get(`${path.replace('{id}', scenario.id ?? KNOWN_ID)}${query}`, {
+    method,
+    headers: { ...scenario.headers, ...arranged },
+  });
   if (scenario.status === 504) {
     await service.arrived(1);
     await service.clock.advance(10_000);
@@ -127,9 +139,8 @@ describe('the API document', () => {
     expect(documented.badExamples()).toEqual([]);
   });
 
-  const lists = ['/imagecaches', '/v5/imagecaches'];
   const cases = Object.entries(SCENARIOS).flatMap(([name, scenario]) =>
-    [...lists, ...(scenario.listsOnly ? [] : ['/v3/projects'])].flatMap((path) =>
+    (scenario.paths ?? [...FROM_LIST, '/v3/projects', '/v3/auth/domains']).flatMap((path) =>
       ['GET', 'HEAD'].map((method) => [method, path, name, scenario] as const),
     ),
   );
@@ -153,14 +164,14 @@ describe('the API document', () => {
     // Verified before the digest that the answer needs breaks.
     await service.get('/v3/projects?name=cn-north-4', { headers: { authorization } });
     const digest = vi.spyOn(crypto.subtle, 'digest').mockRejectedValue(new Error('broken'));
-    const projects = await service.get('/v3/projects?name=cn-north-4', {
-      method,
-      headers: { authorization },
-    });
+    const init = { method, headers: { authorization } };
+    const projects = await service.get('/v3/projects?name=cn-north-4', init);
+    const domains = await service.get('/v3/auth/domains', init);
     digest.mockRestore();
     for (const [path, response] of [
       ['/readyz', readiness],
       ['/v3/projects', projects],
+      ['/v3/auth/domains', domains],
     ] as const) {
       expect(response.status).toBe(500);
       seen.add(`${method} ${path} 500`);
@@ -227,14 +238,17 @@ describe('GET /openapi.json', () => {
       '/livez',
       '/readyz',
       '/v5/imagecaches',
+      '/v5/imagecaches/{id}',
     ]);
     expect(JSON.stringify(served)).not.toContain('signature');
-    expect(JSON.stringify(served)).not.toContain('"#/components/schemas/Projects"');
+    for (const name of ['Projects', 'Domains'])
+      expect(JSON.stringify(served)).not.toContain(`"#/components/schemas/${name}"`);
     expect(JSON.stringify(served)).not.toContain('ProtectedResource');
     expect(Object.keys(served.components.securitySchemes)).toEqual(['token', 'authToken']);
     for (const path of Object.keys(served.paths))
       expect((await service.app.request(path)).status).not.toBe(404);
-    expect((await service.app.request('/v3/projects?name=cn-north-4')).status).toBe(404);
+    for (const path of ['/v3/projects?name=cn-north-4', '/v3/auth/domains'])
+      expect((await service.app.request(path)).status).toBe(404);
   });
 
   it('can be turned off, with its page', async () => {

@@ -15,7 +15,9 @@ export type Command = readonly [file: string, ...args: string[]];
  * Builds the sample programs with the SDKs of their languages' registries. A language that is missing is a failure:
  * the reader wants to know about all of them.
  */
-export async function buildPrograms(): Promise<Readonly<Record<'python' | 'go' | 'java' | 'node', Command>>> {
+export async function buildPrograms(): Promise<
+  Readonly<Record<'python' | 'go' | 'java' | 'node' | 'terraform', Command>>
+> {
   await mkdir(BUILD, { recursive: true });
   const virtualenv = join(BUILD, 'python');
   await run('python3', ['-m', 'venv', virtualenv]);
@@ -27,11 +29,14 @@ export async function buildPrograms(): Promise<Readonly<Record<'python' | 'go' |
   ]);
   const go = join(BUILD, 'list-image-caches');
   await run('go', ['build', '-o', go, '.'], { cwd: join(FOLDER, 'go') });
+  const terraform = join(BUILD, 'terraform-calls');
+  await run('go', ['build', '-o', terraform, './terraform'], { cwd: join(FOLDER, 'go') });
   const java = join(FOLDER, 'java');
   await run('mvn', ['--quiet', '--batch-mode', 'compile', 'dependency:copy-dependencies'], { cwd: java });
   return {
     python: [join(virtualenv, 'bin/python'), join(FOLDER, 'python/list_image_caches.py')],
     go: [go],
+    terraform: [terraform],
     java: [
       'java',
       '-cp',

@@ -1,10 +1,13 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type RunningProcess, startProcess } from '../runtime/node/running-process.ts';
+import { signRequest } from '../../src/signing/sign-request.ts';
+import { endAll, type RunningProcess, startProcess } from '../runtime/node/running-process.ts';
 import { DEFAULT_ACCESS_KEY, type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { buildPrograms, type Command } from './build-programs.ts';
 import { createTlsFront, type TlsFront } from './tls-front.ts';
@@ -13,13 +16,64 @@ const run = promisify(execFile);
 const LANGUAGES = ['python', 'go', 'java', 'node'] as const;
 type Language = (typeof LANGUAGES)[number];
 
-let programs: Readonly<Record<Language, Command>>;
+let programs: Readonly<Record<Language | 'terraform', Command>>;
 let simulator: Simulator;
 let service: RunningProcess;
 let serviceUrl: string;
 let folder: string;
 let tls: TlsFront;
-let localKey: { readonly ak: string; readonly sk: string };
+let localKey: KeyPair;
+let keyWithoutScope: KeyPair;
+/** Services that answer with errors, beside the good one. */
+const others: RunningProcess[] = [];
+const upstreams: Server[] = [];
+/** Where a caller is over its limit after the first call. */
+let limitedUrl: string;
+/** Whose upstream answers 400. */
+let brokenUrl: string;
+/** Whose upstream asks to wait. */
+let throttledUrl: string;
+
+interface KeyPair {
+  readonly ak: string;
+  readonly sk: string;
+}
+
+async function addKey(file: string, ...args: string[]): Promise<KeyPair> {
+  const { stdout } = await run(process.execPath, [
+    'src/runtime/node/keys.ts',
+    'add',
+    ...args,
+    '--file',
+    file,
+  ]);
+  const partOf = (name: string) => new RegExp(`HUAWEICLOUD_SDK_${name}=(\\S+)`).exec(stdout)?.[1] ?? '';
+  return { ak: partOf('AK'), sk: partOf('SK') };
+}
+
+async function startService(settings: Record<string, string>): Promise<[RunningProcess, url: string]> {
+  const started = startProcess('src/runtime/node.ts', [], {
+    ...simulator.environment,
+    PORT: '0',
+    METRICS_PORT: '0',
+    SDK_KEYS_FILE: join(folder, 'keys.json'),
+    SHUTDOWN_DELAY_SECONDS: '0',
+    ...settings,
+  });
+  const [, port] = await started.printed(/"port":(\d+),"upstream".*"msg":"listening"/);
+  return [started, `http://127.0.0.1:${port}`];
+}
+
+/** Starts a service whose upstream always answers so. */
+async function startOverUpstream(status: number, headers: Record<string, string> = {}): Promise<string> {
+  const upstream = createServer((_request, response) => response.writeHead(status, headers).end());
+  upstreams.push(upstream);
+  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+  const { port } = upstream.address() as AddressInfo;
+  const [started, url] = await startService({ CCE_ENDPOINT: `http://127.0.0.1:${port}` });
+  others.push(started);
+  return url;
+}
 
 beforeAll(async () => {
   programs = await buildPrograms();
@@ -27,29 +81,24 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'imagecaches-sdks-'));
   tls = await createTlsFront(folder);
   const file = join(folder, 'keys.json');
-  const { stdout } = await run(process.execPath, [
-    'src/runtime/node/keys.ts',
-    'add',
-    'billing',
-    '--file',
-    file,
-  ]);
-  const [, ak = '', sk = ''] = /AK=(\S+)\n.*SK=(\S+)\n/.exec(stdout) ?? [];
-  localKey = { ak, sk };
-  service = startProcess('src/runtime/node.ts', [], {
-    ...simulator.environment,
-    PORT: '0',
-    METRICS_PORT: '0',
-    SDK_KEYS_FILE: file,
-    SHUTDOWN_DELAY_SECONDS: '0',
-  });
-  const [, port] = await service.printed(/"port":(\d+),"upstream".*"msg":"listening"/);
-  serviceUrl = `http://127.0.0.1:${port}`;
+  localKey = await addKey(file, 'billing');
+  keyWithoutScope = await addKey(file, 'other', '--scope', 'something:else');
+  [service, serviceUrl] = await startService({});
+  const [limited, url] = await startService({ RATE_LIMIT_PER_MINUTE: '1' });
+  others.push(limited);
+  limitedUrl = url;
+  brokenUrl = await startOverUpstream(400);
+  throttledUrl = await startOverUpstream(429, { 'retry-after': '3600' });
 });
 afterEach(() => simulator.reset());
 afterAll(async () => {
   service?.child.kill('SIGTERM');
   await service?.exited;
+  await endAll(others);
+  for (const upstream of upstreams) {
+    upstream.closeAllConnections();
+    upstream.close();
+  }
   await tls?.stop();
   await simulator?.stop();
   if (folder !== undefined) await rm(folder, { recursive: true });
@@ -88,6 +137,16 @@ async function listImageCaches(
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Report;
 }
 
+const wrongKey = () => ({ ...localKey, sk: `${localKey.sk}x` });
+
+/** The list as the vendor's clients get it, without one of them. */
+async function listOf(url: string): Promise<unknown> {
+  const target = new URL('/v5/imagecaches', url);
+  const credential = { accessKeyId: localKey.ak, secretAccessKey: localKey.sk };
+  const signed = await signRequest({ method: 'GET', url: target }, credential, { nowMs: Date.now() });
+  return (await fetch(target, { headers: signed.headers })).json();
+}
+
 const cloudKey = { ak: DEFAULT_ACCESS_KEY.accessKeyId, sk: DEFAULT_ACCESS_KEY.secretAccessKey };
 
 describe.each(LANGUAGES)('the %s SDK', (language) => {
@@ -113,6 +172,54 @@ describe.each(LANGUAGES)('the %s SDK', (language) => {
     });
   });
 
+  it('shows one image cache by its id, from the list that is held', async () => {
+    const { image_caches: list } = (await listOf(serviceUrl)) as {
+      image_caches: { id: string; name: string }[];
+    };
+    simulator.forgetRequests();
+    const { id = '', name } = list[7] ?? {};
+    expect(
+      await listImageCaches(language, serviceUrl, { ...localKey, projectId: 'any' }, '--id', id),
+    ).toEqual({
+      ok: true,
+      status: 200,
+      names: [name],
+    });
+    expect(simulator.requests.map(({ url }) => url).filter((url) => url !== '/v5/imagecaches')).toEqual([]);
+  });
+
+  it.each<
+    [status: number, code: string, message: string, at: () => string, pair: () => KeyPair, args: string[]]
+  >([
+    [400, 'IMAGECACHES.invalid_query', "parameter 'name' is 'A'", () => serviceUrl, () => localKey, ['A']],
+    [401, 'APIGW.0301', 'the signature is not valid here', () => serviceUrl, () => wrongKey(), []],
+    [403, 'APIGW.0302', 'the key pair lacks the scope', () => serviceUrl, () => keyWithoutScope, []],
+    [404, 'CCE.01404001', 'no image cache has this id', () => serviceUrl, () => localKey, ['--id', 'none']],
+    [429, 'APIGW.0308', 'more than 1 requests a minute', () => limitedUrl, () => localKey, []],
+    [
+      502,
+      'IMAGECACHES.upstream_failed',
+      'The cloud gave no usable answer',
+      () => brokenUrl,
+      () => localKey,
+      [],
+    ],
+    [503, 'IMAGECACHES.upstream_throttled', 'throttling', () => throttledUrl, () => localKey, []],
+  ])('has status, code, message and request id of a %i in its exception', async (...row) => {
+    const [status, code, message, at, pair, args] = row;
+    const call = () => listImageCaches(language, at(), { ...pair(), projectId: 'any' }, ...args);
+    if (status === 429) await listOf(at());
+    const error = await call();
+    expect(error).toMatchObject({ ok: false, status });
+    if (language === 'python' && status === 429) {
+      // Its HTTP library takes the answer away (docs/sdk-clients.md).
+      expect(error).toMatchObject({ code: '429', requestId: '' });
+      return;
+    }
+    expect(error).toMatchObject({ code, requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+    expect(error.message).toContain(message);
+  });
+
   it('tells its user status, code, message and request id of a refused call', async () => {
     const wrongKey = { ...localKey, sk: `${localKey.sk}x` };
     const refused = await listImageCaches(language, serviceUrl, { ...wrongKey, projectId: 'any' });
@@ -135,6 +242,34 @@ describe.each(LANGUAGES)('the %s SDK', (language) => {
     expect(said).toContain('the signature is not valid here');
     const [requestId = 'none'] = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/.exec(said) ?? [];
     await service.printed(new RegExp(`"requestId":"${requestId}"[^\n]*"route":"/v3/projects","status":401`));
+  });
+});
+
+describe("Terraform's calls", () => {
+  it('get what they need: project, domain, list, list by name, one by its id, and a 404 for what is not there', async () => {
+    const [file] = programs.terraform;
+    const { stdout } = await run(file, ['search-worker-02'], {
+      env: {
+        HW_ACCESS_KEY: localKey.ak,
+        HW_SECRET_KEY: localKey.sk,
+        HW_REGION_NAME: 'cn-north-4',
+        ENDPOINT: serviceUrl,
+      },
+    });
+    const id = expect.stringMatching(/^[0-9a-f]{32}$/);
+    const entry = { id: expect.any(String), name: 'search-worker-02' };
+    expect(JSON.parse(stdout)).toEqual({
+      projects: [{ id, name: 'cn-north-4' }],
+      domains: [{ id, name: 'imagecaches-bff' }],
+      all: 50,
+      one: [entry],
+      shown: entry,
+      missing: expect.objectContaining({
+        status_code: 404,
+        error_code: 'CCE.01404001',
+        request_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      }),
+    });
   });
 });
 

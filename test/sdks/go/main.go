@@ -1,4 +1,5 @@
-// After the vendor's sample for ListImageCaches; prints one JSON line. Argument: an exact name, or none.
+// After the vendor's samples for ListImageCaches and ShowImageCache; prints one JSON line. Arguments: an exact name, or
+// --id and an id, or none.
 package main
 
 import (
@@ -51,11 +52,22 @@ func main() {
 		fail(err)
 		return
 	}
+	client := cce.NewCceClient(httpClient)
+	if len(os.Args) > 2 && os.Args[1] == "--id" {
+		response, err := client.ShowImageCache(&model.ShowImageCacheRequest{ImageCacheId: os.Args[2]})
+		if err != nil {
+			fail(err)
+			return
+		}
+		names := []string{response.ImageCache.Name}
+		report(map[string]any{"ok": true, "status": response.HttpStatusCode, "names": names})
+		return
+	}
 	request := &model.ListImageCachesRequest{}
 	if len(os.Args) > 1 {
 		request.Name = &os.Args[1]
 	}
-	response, err := cce.NewCceClient(httpClient).ListImageCaches(request)
+	response, err := client.ListImageCaches(request)
 	if err != nil {
 		fail(err)
 		return

@@ -1,4 +1,4 @@
-// After the vendor's sample; prints one JSON line. Argument: an exact name, or none. The CCE package on npm knows
+// After the vendor's sample; prints one JSON line. Arguments: an exact name, or --id and an id, or none. The CCE package on npm knows
 // API v3 only, and no environment variable names an endpoint for this SDK: the core client is told both here.
 import { ClientBuilder } from '@huaweicloud/huaweicloud-sdk-core/ClientBuilder.js';
 import { ServiceResponseException } from '@huaweicloud/huaweicloud-sdk-core/exception/ServiceResponseException.js';
@@ -11,19 +11,20 @@ try {
     .withRegion(new Region('cn-north-4', process.env.HUAWEICLOUD_SDK_REGION_CCE_CN_NORTH_4))
     .withOptions({ customUserAgent: 'sample' })
     .build();
-  const [, , name] = process.argv;
+  const [, , name, id] = process.argv;
+  const isById = name === '--id';
   const response = await client.sendRequest({
     method: 'GET',
-    url: '/v5/imagecaches',
+    url: isById ? '/v5/imagecaches/{image_cache_id}' : '/v5/imagecaches',
     contentType: 'application/json',
-    pathParams: {},
-    queryParams: name === undefined ? {} : { name },
+    pathParams: isById ? { image_cache_id: id } : {},
+    queryParams: isById || name === undefined ? {} : { name },
     headers: {},
   });
   report({
     ok: true,
     status: response.httpStatusCode,
-    names: response.image_caches.map((each) => each.name),
+    names: (isById ? [response.image_cache] : response.image_caches).map((each) => each.name),
   });
 } catch (error) {
   if (!(error instanceof ServiceResponseException)) throw error;

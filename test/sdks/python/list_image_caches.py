@@ -1,9 +1,12 @@
-"""After the vendor's sample for ListImageCaches; prints one JSON line. Argument: an exact name, or none."""
+"""After the vendor's samples for ListImageCaches and ShowImageCache; prints one JSON line.
+
+Arguments: an exact name, or --id and an id, or none.
+"""
 import json
 import os
 import sys
 
-from huaweicloudsdkcce.v5 import CceClient, ListImageCachesRequest
+from huaweicloudsdkcce.v5 import CceClient, ListImageCachesRequest, ShowImageCacheRequest
 from huaweicloudsdkcce.v5.region.cce_region import CceRegion
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions import exceptions
@@ -22,6 +25,10 @@ def main():
             .with_region(CceRegion.value_of("cn-north-4"))
             .build()
         )
+        if len(sys.argv) > 2 and sys.argv[1] == "--id":
+            shown = client.show_image_cache(ShowImageCacheRequest(image_cache_id=sys.argv[2]))
+            print(json.dumps({"ok": True, "status": shown.status_code, "names": [shown.image_cache.name]}))
+            return
         request = ListImageCachesRequest()
         if len(sys.argv) > 1:
             request.name = sys.argv[1]

@@ -1,4 +1,6 @@
 import { IMAGE_CACHE_NAME } from '../../../imagecaches/query.ts';
+import { IMAGE_CACHE_EXAMPLE } from '../../../imagecaches/schema.ts';
+import { DOMAIN_NAME } from '../../domains-query.ts';
 import { REGION_NAME } from '../../projects-query.ts';
 import { HEADER_COMPONENTS } from './headers.ts';
 import type { Json } from './json.ts';
@@ -19,6 +21,21 @@ const PARAMETERS: Json = {
     description: 'The name of a region.',
     schema: { type: 'string', pattern: REGION_NAME.source },
     example: 'cn-north-4',
+  },
+  Domain: {
+    name: 'name',
+    in: 'query',
+    description: 'The name of an account, which the domain then has.',
+    schema: { type: 'string', pattern: DOMAIN_NAME.source },
+    example: 'imagecaches-bff',
+  },
+  Id: {
+    name: 'id',
+    in: 'path',
+    required: true,
+    description: 'Id of an image cache, as the list has it.',
+    schema: { type: 'string' },
+    example: IMAGE_CACHE_EXAMPLE.id,
   },
   IfNoneMatch: {
     name: 'If-None-Match',

@@ -35,7 +35,8 @@ const HEADERS = {
     example: '5',
   },
   'WWW-Authenticate': {
-    description: 'What is missing (RFC 6750), and with PUBLIC_URL where the issuers are listed (RFC 9728).',
+    description:
+      'What is missing (RFC 6750), and with PUBLIC_URL where the issuers are listed (RFC 9728); the name of the algorithm, for a caller that signed.',
     schema: { type: 'string', pattern: '^(Bearer realm|SDK-HMAC-SHA256)' },
     example: 'Bearer realm="imagecaches", error="invalid_token", error_description="the token is expired"',
   },

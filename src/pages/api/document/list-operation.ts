@@ -5,8 +5,8 @@ import { type Json, ref } from './json.ts';
 import { type ErrorForm, problemResponses } from './problem-responses.ts';
 import { content } from './schemas.ts';
 
-/** Codes that a list can be answered with. */
-const LIST_CODES: readonly ProblemCode[] = [
+/** Codes that what comes from the list can be answered with. */
+export const LIST_CODES: readonly ProblemCode[] = [
   'invalid_query',
   'unauthenticated',
   'forbidden',
@@ -21,7 +21,7 @@ const LIST_CODES: readonly ProblemCode[] = [
   'upstream_timeout',
 ];
 
-const LIST_HEADERS = headers('ETag', 'Age', 'Cache-Control', 'Cache-Status', 'X-Request-Id');
+export const LIST_HEADERS = headers('ETag', 'Age', 'Cache-Control', 'Cache-Status', 'X-Request-Id');
 
 export function listOperation(operationId: string, form: ErrorForm, security: readonly Json[]): Json {
   return {

@@ -1,7 +1,8 @@
 import packageJson from '../../../../package.json' with { type: 'json' };
+import { IMAGE_CACHE_EXAMPLE } from '../../../imagecaches/schema.ts';
 import { headers } from './headers.ts';
 import { type Json, ref } from './json.ts';
-import { listOperation } from './list-operation.ts';
+import { LIST_CODES, LIST_HEADERS, listOperation } from './list-operation.ts';
 import { problemResponses } from './problem-responses.ts';
 import { content } from './schemas.ts';
 
@@ -39,6 +40,53 @@ const PROJECTS_OPERATION: Json = {
   },
 };
 
+const DOMAINS_OPERATION: Json = {
+  operationId: 'listDomains',
+  tags: ['image caches'],
+  summary: 'One made-up domain, which SDKs with global credentials ask for first',
+  security: AS_VENDOR,
+  parameters: [ref('parameters', 'Domain')],
+  responses: {
+    200: {
+      description: 'The domain of the account. Its id means nothing in the cloud.',
+      headers: headers('X-Request-Id'),
+      content: content('application/json', 'Domains', {
+        domains: [
+          {
+            id: '0123456789abcdef0123456789abcdef',
+            name: 'imagecaches-bff',
+            enabled: true,
+            description: '',
+          },
+        ],
+        links: {},
+      }),
+    },
+    ...problemResponses(
+      ['invalid_query', 'unauthenticated', 'forbidden', 'rate_limited', 'internal', 'keys_unavailable'],
+      'vendor',
+    ),
+  },
+};
+
+const SHOW_OPERATION: Json = {
+  operationId: 'showImageCacheAsVendor',
+  tags: ['image caches'],
+  summary: "One image cache by its id, for the vendor's SDKs",
+  description: 'Answered from the whole list, which is loaded, held and refreshed as for `/v5/imagecaches`.',
+  security: AS_VENDOR,
+  parameters: [ref('parameters', 'Id'), ref('parameters', 'IfNoneMatch')],
+  responses: {
+    200: {
+      description: 'The image cache.',
+      headers: LIST_HEADERS,
+      content: content('application/json', 'OneImageCache', { image_cache: IMAGE_CACHE_EXAMPLE }),
+    },
+    304: { description: 'Nothing has changed since the answer with this ETag.', headers: LIST_HEADERS },
+    ...problemResponses([...LIST_CODES, 'not_found'], 'vendor'),
+  },
+};
+
 /** The same answers without their bodies. */
 function headOf(operation: Json): Json {
   const responses = Object.fromEntries(
@@ -66,7 +114,9 @@ function probe(operationId: string, summary: string, responses: Json): Json {
 export const PATHS: Json = {
   '/imagecaches': withHead(listOperation('listImageCaches', 'problem', [BEARER])),
   '/v5/imagecaches': withHead(listOperation('listImageCachesAsVendor', 'vendor', AS_VENDOR)),
+  '/v5/imagecaches/{id}': withHead(SHOW_OPERATION),
   '/v3/projects': withHead(PROJECTS_OPERATION),
+  '/v3/auth/domains': withHead(DOMAINS_OPERATION),
   '/.well-known/oauth-protected-resource': withHead({
     operationId: 'protectedResource',
     tags: ['image caches'],

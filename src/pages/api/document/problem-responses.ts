@@ -1,4 +1,5 @@
 import { PROBLEM_KINDS, type ProblemCode } from '../../../http/problem.ts';
+import { NO_SUCH_RESOURCE, vendorErrorCode } from '../../../http/vendor-error.ts';
 import { type HeaderName, headers, REQUEST_ID } from './headers.ts';
 import { type Json, ref } from './json.ts';
 
@@ -14,6 +15,7 @@ const HEADERS_OF_STATUS: Readonly<Record<number, readonly HeaderName[]>> = {
 const DETAILS: Readonly<Partial<Record<ProblemCode, string>>> = {
   invalid_query: "unknown parameter 'page'; only 'name' is allowed",
   forbidden: "the token lacks the scope 'imagecaches:read'",
+  not_found: 'no image cache has this id',
   rate_limited: 'more than 600 requests a minute',
 };
 
@@ -58,7 +60,7 @@ const EXAMPLES: Readonly<Record<ErrorForm, (code: ProblemCode) => Json>> = {
     const { title } = PROBLEM_KINDS[code];
     const detail = DETAILS[code];
     return {
-      error_code: `IMAGECACHES.${code}`,
+      error_code: code === 'not_found' ? NO_SUCH_RESOURCE : vendorErrorCode(code),
       error_msg: detail === undefined ? title : `${title}: ${detail}`,
       request_id: REQUEST_ID,
     };

@@ -44,6 +44,20 @@ const ProtectedResourceSchema = z.strictObject({
   bearer_methods_supported: z.array(z.literal('header')).length(1),
 });
 
+const DomainsSchema = z.strictObject({
+  domains: z
+    .array(
+      z.strictObject({
+        id: z.string().regex(/^[0-9a-f]{32}$/),
+        name: z.string(),
+        enabled: z.literal(true),
+        description: z.literal(''),
+      }),
+    )
+    .length(1),
+  links: z.strictObject({}),
+});
+
 const LiveSchema = z.strictObject({
   status: z.literal('ok'),
   version: z.string().describe('Of the service: a semantic version.'),
@@ -76,10 +90,17 @@ function listSchema(): Json {
 export const SCHEMA_COMPONENTS = {
   ImageCache: { ...schemaOf(ImageCacheSchema), examples: [IMAGE_CACHE_EXAMPLE] },
   ImageCacheList: listSchema(),
+  OneImageCache: {
+    type: 'object',
+    properties: { image_cache: ref('schemas', 'ImageCache') },
+    required: ['image_cache'],
+    additionalProperties: false,
+  },
   Problem: schemaOf(ProblemSchema),
   VendorError: schemaOf(VendorErrorSchema),
   Projects: schemaOf(ProjectsSchema),
   ProtectedResource: schemaOf(ProtectedResourceSchema),
+  Domains: schemaOf(DomainsSchema),
   Live: schemaOf(LiveSchema),
   Ready: schemaOf(ReadySchema),
   Unready: schemaOf(UnreadySchema),
