@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 const BUILD = join(FOLDER, '.build');
+const EXAMPLES = fileURLToPath(new URL('../../docs/examples/sdk-one-client', import.meta.url));
 const run = promisify(execFile);
 
 /** How a program is started; the argument, an exact name, comes after. */
@@ -16,7 +17,14 @@ export type Command = readonly [file: string, ...args: string[]];
  * the reader wants to know about all of them.
  */
 export async function buildPrograms(): Promise<
-  Readonly<Record<'python' | 'go' | 'java' | 'node' | 'terraform', Command>>
+  Readonly<
+    Record<'python' | 'go' | 'java' | 'node' | 'terraform' | 'globalCredentials', Command> & {
+      /** The samples of the vendor's page. */
+      readonly samples: Readonly<Record<'python' | 'go', Command>>;
+      /** The examples in which only one client goes to the service. */
+      readonly oneClient: Readonly<Record<'python' | 'go', Command>>;
+    }
+  >
 > {
   await mkdir(BUILD, { recursive: true });
   const virtualenv = join(BUILD, 'python');
@@ -31,10 +39,18 @@ export async function buildPrograms(): Promise<
   await run('go', ['build', '-o', go, '.'], { cwd: join(FOLDER, 'go') });
   const terraform = join(BUILD, 'terraform-calls');
   await run('go', ['build', '-o', terraform, './terraform'], { cwd: join(FOLDER, 'go') });
+  const sample = join(BUILD, 'sample');
+  await run('go', ['build', '-o', sample, './sample'], { cwd: join(FOLDER, 'go') });
+  const oneClient = join(BUILD, 'one-client');
+  await run('go', ['build', '-o', oneClient, `${EXAMPLES}.go`], { cwd: join(FOLDER, 'go') });
+  const interpreter = join(virtualenv, 'bin/python');
   const java = join(FOLDER, 'java');
   await run('mvn', ['--quiet', '--batch-mode', 'compile', 'dependency:copy-dependencies'], { cwd: java });
   return {
-    python: [join(virtualenv, 'bin/python'), join(FOLDER, 'python/list_image_caches.py')],
+    globalCredentials: [interpreter, join(FOLDER, 'python/global_credentials.py')],
+    samples: { python: [interpreter, join(FOLDER, 'python/sample.py')], go: [sample] },
+    oneClient: { python: [interpreter, `${EXAMPLES}.py`], go: [oneClient] },
+    python: [interpreter, join(FOLDER, 'python/list_image_caches.py')],
     go: [go],
     terraform: [terraform],
     java: [

@@ -5,18 +5,18 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { signRequest } from '../../src/signing/sign-request.ts';
 import { endAll, type RunningProcess, startProcess } from '../runtime/node/running-process.ts';
 import { DEFAULT_ACCESS_KEY, type Simulator, startSimulator } from '../simulator/simulator.ts';
-import { buildPrograms, type Command } from './build-programs.ts';
+import { buildPrograms } from './build-programs.ts';
 import { createTlsFront, type TlsFront } from './tls-front.ts';
 
 const run = promisify(execFile);
 const LANGUAGES = ['python', 'go', 'java', 'node'] as const;
 type Language = (typeof LANGUAGES)[number];
 
-let programs: Readonly<Record<Language | 'terraform', Command>>;
+let programs: Awaited<ReturnType<typeof buildPrograms>>;
 let simulator: Simulator;
 let service: RunningProcess;
 let serviceUrl: string;
@@ -47,7 +47,12 @@ async function addKey(file: string, ...args: string[]): Promise<KeyPair> {
     '--file',
     file,
   ]);
-  const partOf = (name: string) => new RegExp(`HUAWEICLOUD_SDK_${name}=(\\S+)`).exec(stdout)?.[1] ?? '';
+  return keyIn(stdout);
+}
+
+/** The key pair in what the keys command has printed. */
+function keyIn(printed: string): KeyPair {
+  const partOf = (name: string) => new RegExp(`HUAWEICLOUD_SDK_${name}=(\\S+)`).exec(printed)?.[1] ?? '';
   return { ak: partOf('AK'), sk: partOf('SK') };
 }
 
@@ -140,9 +145,9 @@ async function listImageCaches(
 const wrongKey = () => ({ ...localKey, sk: `${localKey.sk}x` });
 
 /** The list as the vendor's clients get it, without one of them. */
-async function listOf(url: string): Promise<unknown> {
+async function listOf(url: string, { ak, sk } = localKey): Promise<unknown> {
   const target = new URL('/v5/imagecaches', url);
-  const credential = { accessKeyId: localKey.ak, secretAccessKey: localKey.sk };
+  const credential = { accessKeyId: ak, secretAccessKey: sk };
   const signed = await signRequest({ method: 'GET', url: target }, credential, { nowMs: Date.now() });
   return (await fetch(target, { headers: signed.headers })).json();
 }
@@ -270,6 +275,66 @@ describe("Terraform's calls", () => {
         request_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       }),
     });
+  });
+});
+
+describe('global credentials', () => {
+  it('are completed with the domain that the service has', async () => {
+    const [file, ...args] = programs.globalCredentials;
+    const { stdout } = await run(file, args, {
+      env: {
+        HOME: folder,
+        HUAWEICLOUD_SDK_AK: localKey.ak,
+        HUAWEICLOUD_SDK_SK: localKey.sk,
+        HUAWEICLOUD_SDK_REGION_CCE_CN_NORTH_4: serviceUrl,
+        HUAWEICLOUD_SDK_IAM_ENDPOINT: serviceUrl,
+      },
+    });
+    expect(JSON.parse(stdout)).toEqual({ domain: expect.stringMatching(/^[0-9a-f]{32}$/), count: 50 });
+    await service.printed(/"route":"\/v3\/auth\/domains","status":200/);
+  });
+});
+
+describe.each(['python', 'go'] as const)("the %s sample of the vendor's page", (language) => {
+  it('runs with nothing set but what the keys command prints', async () => {
+    const url = await tls.urlFor(serviceUrl);
+    const args = ['add', 'sample', '--file', join(folder, 'keys.json'), '--url', url, '--format', 'shell'];
+    const { stdout: settings } = await run(process.execPath, ['src/runtime/node/keys.ts', ...args]);
+    // The service looks at its file once a second.
+    await vi.waitFor(
+      async () => expect(await listOf(serviceUrl, keyIn(settings))).toHaveProperty('image_caches'),
+      {
+        timeout: 10_000,
+        interval: 500,
+      },
+    );
+    const command = programs.samples[language].map((part) => `'${part}'`).join(' ');
+    // Trust in the certificate of this test is all that is added.
+    const env = { HOME: folder, SSL_CERT_FILE: tls.certificateFile, REQUESTS_CA_BUNDLE: tls.certificateFile };
+    const { stdout } = await run('/bin/sh', ['-c', `${settings}exec ${command}`], {
+      env,
+      maxBuffer: 1 << 24,
+    });
+    expect(stdout).toContain('search-worker-02');
+    expect(stdout).not.toMatch(/error|APIGW/i);
+  });
+});
+
+describe.each(['python', 'go'] as const)('the %s example with the endpoint on one client', (language) => {
+  it('needs no variable of the SDK, and asks for no project', async () => {
+    const [file, ...args] = programs.oneClient[language];
+    const env = {
+      HOME: folder,
+      IMAGECACHES_AK: localKey.ak,
+      IMAGECACHES_SK: localKey.sk,
+      IMAGECACHES_URL: serviceUrl,
+      // What leads everything else elsewhere does not concern this client.
+      HUAWEICLOUD_SDK_IAM_ENDPOINT: 'https://127.0.0.1:9',
+      HUAWEICLOUD_SDK_REGION_CCE_CN_NORTH_4: 'https://127.0.0.1:9',
+    };
+    const { stdout } = await run(file, args, { env });
+    expect(stdout.trim().split('\n')).toHaveLength(50);
+    expect(stdout).toMatch(/^search-worker-02 [A-Z][a-z]+$/m);
   });
 });
 

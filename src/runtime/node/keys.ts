@@ -1,15 +1,20 @@
 /**
  * `npm run keys -- add NAME [--file PATH] [--scope SCOPE]… [--expires DATE]`: makes a key pair for a caller that uses
- * one of the vendor's SDKs, adds it to the file (default: SDK_KEYS_FILE, else sdk-keys.json) and prints it once.
+ * one of the vendor's SDKs, adds it to the file (default: SDK_KEYS_FILE, else sdk-keys.json) and prints it once, with all
+ * variables that point a client at the service, for a shell and as a Kubernetes Secret. `--format` chooses one of the two.
  * `list` shows what the file holds without secrets; `remove ID` takes a pair out. A running service follows the file.
  */
 import { randomBytes } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { parseLocalKeys } from '../../config/documents/local-keys.ts';
+import { isSecureUrl } from '../../config/urls.ts';
+import { REGION_NAME } from '../../pages/projects-query.ts';
+import { CLIENT_FORMATS, type ClientFormat, type ClientSettings } from './keys/client-settings.ts';
 import { readTextFile } from './platform/read-text-file.ts';
 
 const USAGE = `npm run keys -- add NAME [--scope SCOPE]… [--expires 2027-01-31T00:00:00Z] [--file PATH]
+  [--url https://imagecaches.example.com] [--region cn-north-4] [--format shell|kubernetes]
 npm run keys -- list [--file PATH]
 npm run keys -- remove ACCESS_KEY_ID [--file PATH]
 `;
@@ -17,6 +22,9 @@ npm run keys -- remove ACCESS_KEY_ID [--file PATH]
 const ACCESS_KEY_ID_BYTES = 10;
 /** 40 characters, 240 bits. */
 const SECRET_BYTES = 30;
+/** Stand where the service's URL and region are not known. */
+const EXAMPLE_URL = 'https://imagecaches.example.com';
+const EXAMPLE_REGION = 'cn-north-4';
 const EX_USAGE = 64;
 const EX_DATAERR = 65;
 
@@ -62,6 +70,60 @@ async function writeDocument(path: string, document: KeyDocument): Promise<void>
   await rename(temporary, path);
 }
 
+interface ClientOptions {
+  readonly url?: string | undefined;
+  readonly region?: string | undefined;
+  readonly format?: string | undefined;
+}
+
+/** Where the client finds the service: from the options, else from the settings of the service, else examples. */
+function readPlace({ url, region }: ClientOptions): Pick<ClientSettings, 'url' | 'region'> {
+  const { SDK_PUBLIC_HOST: host, CCE_REGION: ownRegion } = process.env;
+  const place = {
+    url: url ?? (host ? `https://${host}` : EXAMPLE_URL),
+    region: region ?? (ownRegion || EXAMPLE_REGION),
+  };
+  // A path would be signed by the client, and taken away by whatever leads it here.
+  if (!isSecureUrl(place.url) || new URL(place.url).pathname + new URL(place.url).search !== '/')
+    throw new CommandError('--url must be an https URL, or http on loopback, without a path', EX_USAGE);
+  if (!REGION_NAME.test(place.region))
+    throw new CommandError('--region must be the name of a region, such as cn-north-4', EX_USAGE);
+  return { ...place, url: new URL(place.url).origin };
+}
+
+function readFormats({ format }: ClientOptions): readonly ClientFormat[] {
+  const known = Object.keys(CLIENT_FORMATS) as ClientFormat[];
+  if (format === undefined) return known;
+  const chosen = known.filter((name) => name === format);
+  if (chosen.length === 0) throw new CommandError(`--format must be ${known.join(' or ')}`, EX_USAGE);
+  return chosen;
+}
+
+/** @returns the new pair's environment for its client, in one form or all */
+async function addPair(
+  path: string,
+  document: KeyDocument,
+  subject: string,
+  more: { readonly scopes?: string[]; readonly expiresAt?: string },
+  options: ClientOptions,
+): Promise<string> {
+  const place = readPlace(options);
+  const formats = readFormats(options);
+  const pair = {
+    accessKeyId: `LK${randomBytes(ACCESS_KEY_ID_BYTES - 1)
+      .toString('hex')
+      .toUpperCase()}`,
+    secretAccessKey: randomBytes(SECRET_BYTES).toString('base64url'),
+    subject,
+    ...more,
+  };
+  document.keys.push(pair);
+  await writeDocument(path, document);
+  if (place.url === EXAMPLE_URL)
+    process.stderr.write(`${EXAMPLE_URL} stands for the URL of the service: give it with --url.\n`);
+  return formats.map((format) => CLIENT_FORMATS[format]({ ...pair, ...place })).join('---\n');
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -69,6 +131,9 @@ async function main(): Promise<void> {
       file: { type: 'string' },
       scope: { type: 'string', multiple: true },
       expires: { type: 'string' },
+      url: { type: 'string' },
+      region: { type: 'string' },
+      format: { type: 'string' },
     },
   });
   const path = values.file ?? process.env.SDK_KEYS_FILE ?? 'sdk-keys.json';
@@ -76,20 +141,11 @@ async function main(): Promise<void> {
   if (rest.length > 0) throw new CommandError(USAGE, EX_USAGE);
   const document = command === undefined ? { keys: [] } : await readDocument(path);
   if (command === 'add' && name !== undefined) {
-    const pair = {
-      accessKeyId: `LK${randomBytes(ACCESS_KEY_ID_BYTES - 1)
-        .toString('hex')
-        .toUpperCase()}`,
-      secretAccessKey: randomBytes(SECRET_BYTES).toString('base64url'),
-      subject: name,
+    const more = {
       ...(values.scope && { scopes: values.scope }),
       ...(values.expires !== undefined && { expiresAt: values.expires }),
     };
-    document.keys.push(pair);
-    await writeDocument(path, document);
-    process.stdout.write(
-      `HUAWEICLOUD_SDK_AK=${pair.accessKeyId}\nHUAWEICLOUD_SDK_SK=${pair.secretAccessKey}\n`,
-    );
+    process.stdout.write(await addPair(path, document, name, more, values));
     process.stderr.write(`Added ${name} to ${path}. The secret is not shown again.\n`);
   } else if (command === 'list' && name === undefined) {
     for (const { accessKeyId, subject, scopes, expiresAt } of document.keys) {

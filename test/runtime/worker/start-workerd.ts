@@ -59,11 +59,6 @@ const main :Workerd.Worker = (
   compatibilityDate = ${text(compatibilityDate)},
   bindings = [${listed.join(', ')}],
 );
-const front :Workerd.Worker = (
-  modules = [(name = "front", esModule = embed "front.js")],
-  compatibilityDate = ${text(compatibilityDate)},
-  bindings = [(name = "MAIN", service = "main")],
-);
 `,
   );
   const child = spawn(WORKERD, ['serve', 'config.capnp'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });

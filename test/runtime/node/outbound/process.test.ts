@@ -153,7 +153,9 @@ describe('the service behind a proxy', () => {
   it('does not start with a proxy that is none, and names the setting alone', async () => {
     const started = start('src/runtime/node.ts', [], { HTTPS_PROXY: `http://${USER}@proxy:3128/x` });
     expect(await started.exited).toBe(78);
-    expect(started.stderr()).toMatch(/^The configuration has a fault:\n {2}HTTPS_PROXY: must be [^\n]+\n$/);
+    expect(started.stderr()).toMatch(
+      /^The configuration has a fault:\n {2}HTTPS_PROXY: must be [^\n]+\n(?:Warning: [^\n]+\n)*$/,
+    );
     expect(started.stderr()).not.toMatch(/PLANTED|proxy:3128/);
   });
 });

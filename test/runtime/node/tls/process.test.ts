@@ -115,7 +115,7 @@ describe('--check', () => {
   it('takes files that are good, and warns of a certificate that has expired', async () => {
     const good = start(ENTRY, ['--check'], withClients());
     expect(await good.exited).toBe(0);
-    expect(good.stdout()).toMatch(/^The configuration is valid\.[^\n]*\n$/);
+    expect(good.stdout()).toMatch(/^The configuration is valid\.[^\n]*\nCredentials: [^\n]*\n$/);
     const old = start(ENTRY, ['--check'], files('expired.crt', 'expired.key'));
     expect(await old.exited).toBe(0);
     expect(old.stdout()).toMatch(
@@ -155,7 +155,9 @@ describe('a service with TLS', () => {
   it('does not start with a key that does not fit', async () => {
     const refused = start(ENTRY, [], files('tls.crt', 'other.key'));
     expect(await refused.exited).toBe(78);
-    expect(refused.stderr()).toMatch(/^The configuration has a fault:\n {2}TLS_KEY_FILE: [^\n]*\n$/);
+    expect(refused.stderr()).toMatch(
+      /^The configuration has a fault:\n {2}TLS_KEY_FILE: [^\n]*\n(?:Warning: [^\n]+\n)*$/,
+    );
   });
 
   it('starts with an expired certificate, and says so', async () => {
