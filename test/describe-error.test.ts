@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import * as z from 'zod/mini';
 import { describeError } from '../src/observability/describe-error.ts';
 
 class NamedError extends Error {
@@ -74,5 +75,7 @@ describe('describeError', () => {
     const odd = Object.assign(new Error('m'), { name: 'PLANTED name', code: 'PLANTED code' });
     expect(JSON.stringify(describeError(odd))).not.toContain('PLANTED');
     expect(describeError('PLANTED')).toEqual({ name: 'string' });
+    const { error } = z.string().safeParse(1);
+    expect(describeError(error).name).toBe('$ZodError');
   });
 });

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { DESCRIPTIONS } from '../../src/config/documents/descriptions.ts';
 import { IssuersSchema } from '../../src/config/documents/issuers.ts';
 import { LocalKeysSchema } from '../../src/config/documents/local-keys.ts';

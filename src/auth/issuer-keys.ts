@@ -1,5 +1,5 @@
 import type { CryptoKey, JWK, JWTHeaderParameters } from 'jose';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { IssuerConfig } from '../config/config.ts';
 import { isSecureUrl } from '../config/urls.ts';
 import { ProblemError } from '../http/problem.ts';
@@ -38,7 +38,7 @@ const MAX_IMPORTED_KEYS = 10_000;
 /** Shorter RSA keys are not used (RFC 7518, section 3.3). */
 const MIN_RSA_BITS = 2048;
 
-const JwksSchema = z.object({ keys: z.array(z.unknown()).min(1) });
+const JwksSchema = z.object({ keys: z.array(z.unknown()).check(z.minLength(1)) });
 const DiscoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
 
 /** A public key, ready to verify signatures of one algorithm. */

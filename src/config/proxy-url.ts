@@ -1,5 +1,5 @@
 /** Proxies for calls that leave the service, as HTTPS_PROXY, HTTP_PROXY and NO_PROXY name them. */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 
 export const PROXY_URL_RULE =
   'a host with a port, or an http or https URL with neither path nor query; user name and password are percent-encoded';

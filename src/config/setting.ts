@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 
 /**
  * One row of the settings: all that the service knows of one environment variable. The documentation and the chart's
@@ -6,7 +6,7 @@ import * as z from 'zod';
  */
 export interface Setting<Value = unknown> {
   /** Text to value. White space around the text is gone, and it is not empty. */
-  readonly form: z.ZodType<Value, string>;
+  readonly form: z.ZodMiniType<Value, string>;
   /** What is expected, in words that follow "must be". */
   readonly rule: string;
   /** A text that the form takes, or a placeholder where it would be a secret or a document. */
@@ -38,10 +38,8 @@ export type DefaultedSetting<Value> = Setting<Value> & { readonly default: strin
 /** The default is the example too. */
 export function wholeNumber(least: number, most: number, defaultValue: number): DefaultedSetting<number> {
   const form = z
-    .string()
-    .regex(/^\d{1,15}$/)
-    .transform(Number)
-    .refine((value) => value >= least && value <= most);
+    .pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number))
+    .check(z.refine((value) => value >= least && value <= most));
   const text = String(defaultValue);
   const rule = `a whole number from ${least} to ${most}`;
   return { form, rule, example: text, default: text, range: { least, most } };
@@ -68,7 +66,10 @@ export function flag(defaultChoice: 'on' | 'off'): DefaultedSetting<boolean> {
   const row = choice(['on', 'off', 'true', 'false'], defaultChoice);
   return {
     ...row,
-    form: row.form.transform((word) => word === 'on' || word === 'true'),
+    form: z.pipe(
+      row.form,
+      z.transform((word) => word === 'on' || word === 'true'),
+    ),
     example: defaultChoice === 'on' ? 'off' : 'on',
   };
 }

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { MetadataCredentialConfig } from '../config/config.ts';
 import { type Answer, fetchAnswer } from '../outbound/fetch-answer.ts';
 import { OutboundError } from '../outbound/outbound-error.ts';
@@ -30,23 +30,25 @@ const TOKENLESS_STATUSES: ReadonlySet<number> = new Set([404, 405, 503]);
 /** In the body of a 401 that no session token would change. */
 const AGENCY_MISSING = 'Please configure Cloud Service Agency first';
 
-const AnswerSchema = z
-  .object({
-    credential: z.object({
-      access: keySchema,
-      secret: keySchema,
-      securitytoken: securityTokenSchema,
-      expires_at: expirySchema,
-    }),
-  })
-  .transform(
-    ({ credential }): Credential => ({
+const VendorSchema = z.object({
+  credential: z.object({
+    access: keySchema,
+    secret: keySchema,
+    securitytoken: securityTokenSchema,
+    expires_at: expirySchema,
+  }),
+});
+const AnswerSchema = z.pipe(
+  VendorSchema,
+  z.transform(
+    ({ credential }: z.output<typeof VendorSchema>): Credential => ({
       accessKeyId: credential.access,
       secretAccessKey: credential.secret,
       securityToken: credential.securitytoken,
       expiresAtMs: credential.expires_at,
     }),
-  );
+  ),
+);
 
 /** The agency of an ECS or a CCE node. */
 export const metadataService: CredentialSource<MetadataCredentialConfig> = {

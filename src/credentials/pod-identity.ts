@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { PodCredentialConfig } from '../config/config.ts';
 import { fetchAnswer } from '../outbound/fetch-answer.ts';
 import { OutboundError } from '../outbound/outbound-error.ts';
@@ -17,18 +17,23 @@ import {
 /** For the whole of one load, reading the token file included: 5 seconds. The SDK gives it 10. */
 export const POD_IDENTITY_TIMEOUT_MS = 5000;
 
-const AnswerSchema = z
-  .object({
-    credentials: z.object({
-      accessKeyId: keySchema,
-      secretAccessKey: keySchema,
-      securityToken: securityTokenSchema,
-      expiration: expirySchema,
+const VendorSchema = z.object({
+  credentials: z.object({
+    accessKeyId: keySchema,
+    secretAccessKey: keySchema,
+    securityToken: securityTokenSchema,
+    expiration: expirySchema,
+  }),
+});
+const AnswerSchema = z.pipe(
+  VendorSchema,
+  z.transform(
+    ({ credentials: { expiration, ...keys } }: z.output<typeof VendorSchema>): Credential => ({
+      ...keys,
+      expiresAtMs: expiration,
     }),
-  })
-  .transform(
-    ({ credentials: { expiration, ...keys } }): Credential => ({ ...keys, expiresAtMs: expiration }),
-  );
+  ),
+);
 
 /** CCE's pod identity. */
 export const podIdentity: CredentialSource<PodCredentialConfig> = {

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type KeyProofs, type KeyVerdict, waitForKey } from '../fleet/key-proofs.ts';
 import { describeError } from '../observability/describe-error.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -38,7 +38,7 @@ const MAX_LOGGED_IDS = 20;
 const FAILED_MESSAGE = 'the project id could not be looked up';
 
 const AnswerSchema = z.object({
-  projects: z.array(z.object({ id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) })),
+  projects: z.array(z.object({ id: z.string().check(z.regex(/^[A-Za-z0-9_-]{1,64}$/)) })),
 });
 
 export interface ProjectLookupOptions {

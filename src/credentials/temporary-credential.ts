@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { OutboundError } from '../outbound/outbound-error.ts';
 import { type Credential, KEY_FORM, SECURITY_TOKEN_FORM } from '../signing/credential.ts';
 import { utcEpochMsOfDigits } from '../time/utc.ts';
@@ -21,22 +21,25 @@ export function parseExpiry(text: string): number | undefined {
 }
 
 /** What the signer accepts. */
-export const keySchema = z.string().regex(KEY_FORM);
-export const securityTokenSchema = z.string().regex(SECURITY_TOKEN_FORM);
+export const keySchema = z.string().check(z.regex(KEY_FORM));
+export const securityTokenSchema = z.string().check(z.regex(SECURITY_TOKEN_FORM));
 /** An expiry time, read into milliseconds since the epoch. */
-export const expirySchema = z.string().transform((text, context) => {
-  const epochMs = parseExpiry(text);
-  if (epochMs !== undefined) return epochMs;
-  context.addIssue({ code: 'custom' });
-  return z.NEVER;
-});
+export const expirySchema = z.pipe(
+  z.string(),
+  z.transform((text: string, { issues }) => {
+    const epochMs = parseExpiry(text);
+    if (epochMs !== undefined) return epochMs;
+    issues.push({ code: 'custom', input: text });
+    return z.NEVER;
+  }),
+);
 
 /**
  * Reads an answer that holds temporary credentials. Members that the schema does not name are ignored.
  *
  * @throws OutboundError `not_the_model`; why is not told, since that would quote the answer
  */
-export function readTemporaryCredential(text: string, schema: z.ZodType<Credential>): Credential {
+export function readTemporaryCredential(text: string, schema: z.ZodMiniType<Credential>): Credential {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -8,7 +8,7 @@ export interface ErrorDescription {
 
 const MAX_CAUSES = 4;
 const MAX_FRAMES = 12;
-const PLAIN_WORD = /^[A-Za-z0-9_.-]{1,64}$/;
+const PLAIN_WORD = /^[A-Za-z0-9_.$-]{1,64}$/;
 
 /**
  * Describes an unknown error without its message. Messages quote what they choke on: JSON.parse quotes the

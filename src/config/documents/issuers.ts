@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { claimName, filePath, scopeToken, secureUrl, visibleAscii } from '../forms.ts';
 import { SECURE_URL_RULE } from '../urls.ts';
 import { parseDocument } from './parse-document.ts';
@@ -48,41 +48,38 @@ const MAX_ISSUERS = 100;
 const IssuerSchema = z
   .strictObject({
     issuer: secureUrl,
-    audiences: z.array(visibleAscii).min(1),
-    audienceClaim: claimName.optional(),
-    jwksUrl: secureUrl.optional(),
-    jwksFile: filePath.optional(),
-    algorithms: z
-      .array(z.enum(ASYMMETRIC_ALGORITHMS))
-      .min(1)
-      .default([...DEFAULT_ALGORITHMS]),
-    requiredScopes: z.array(scopeToken).default([DEFAULT_SCOPE]),
-    scopeClaims: z
-      .array(claimName)
-      .min(1)
-      .default([...DEFAULT_SCOPE_CLAIMS]),
-    allowedSubjects: z
-      .array(z.string().regex(/^[^*]{1,256}\*?$/))
-      .min(1)
-      .optional(),
+    audiences: z.array(visibleAscii).check(z.minLength(1)),
+    audienceClaim: z.optional(claimName),
+    jwksUrl: z.optional(secureUrl),
+    jwksFile: z.optional(filePath),
+    algorithms: z._default(z.array(z.enum(ASYMMETRIC_ALGORITHMS)).check(z.minLength(1)), [
+      ...DEFAULT_ALGORITHMS,
+    ]),
+    requiredScopes: z._default(z.array(scopeToken), [DEFAULT_SCOPE]),
+    scopeClaims: z._default(z.array(claimName).check(z.minLength(1)), [...DEFAULT_SCOPE_CLAIMS]),
+    allowedSubjects: z.optional(z.array(z.string().check(z.regex(/^[^*]{1,256}\*?$/))).check(z.minLength(1))),
   })
-  .refine(({ jwksUrl, jwksFile }) => jwksUrl === undefined || jwksFile === undefined, {
-    path: ['jwksFile'],
-  })
-  // With neither, every token of a public issuer would do.
-  .refine(({ requiredScopes, allowedSubjects }) => requiredScopes.length > 0 || allowedSubjects, {
-    path: ['requiredScopes'],
-  });
+  .check(
+    z.refine(({ jwksUrl, jwksFile }) => jwksUrl === undefined || jwksFile === undefined, {
+      path: ['jwksFile'],
+    }),
+    // With neither, every token of a public issuer would do.
+    z.refine(({ requiredScopes, allowedSubjects }) => requiredScopes.length > 0 || allowedSubjects, {
+      path: ['requiredScopes'],
+    }),
+  );
 
 /** The document in AUTH_ISSUERS_FILE. */
 export const IssuersSchema = z
   .strictObject({
-    $schema: z.string().optional(),
-    issuers: z.array(IssuerSchema).min(1).max(MAX_ISSUERS),
+    $schema: z.optional(z.string()),
+    issuers: z.array(IssuerSchema).check(z.minLength(1), z.maxLength(MAX_ISSUERS)),
   })
-  .refine(({ issuers }) => new Set(issuers.map(({ issuer }) => issuer)).size === issuers.length, {
-    path: ['issuers'],
-  });
+  .check(
+    z.refine(({ issuers }) => new Set(issuers.map(({ issuer }) => issuer)).size === issuers.length, {
+      path: ['issuers'],
+    }),
+  );
 
 /** What each member must be, said in place of a library's message, which could quote a value. */
 const RULES: Readonly<Record<string, string>> = {

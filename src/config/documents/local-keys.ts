@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { scopeToken } from '../forms.ts';
 import { parseDocument } from './parse-document.ts';
 
@@ -17,22 +17,24 @@ export interface LocalKey {
 const MAX_KEYS = 10_000;
 
 const LocalKeySchema = z.strictObject({
-  accessKeyId: z.string().regex(/^[A-Za-z0-9_-]{8,128}$/),
-  secretAccessKey: z.string().regex(/^[\x21-\x7e]{32,256}$/),
-  subject: z.string().regex(/^[^\p{Cc}]{1,256}$/u),
-  scopes: z.array(scopeToken).optional(),
-  expiresAt: z.iso.datetime({ offset: true }).optional(),
+  accessKeyId: z.string().check(z.regex(/^[A-Za-z0-9_-]{8,128}$/)),
+  secretAccessKey: z.string().check(z.regex(/^[\x21-\x7e]{32,256}$/)),
+  subject: z.string().check(z.regex(/^[^\p{Cc}]{1,256}$/u)),
+  scopes: z.optional(z.array(scopeToken)),
+  expiresAt: z.optional(z.iso.datetime({ offset: true })),
 });
 
 /** The document in SDK_KEYS_FILE. */
 export const LocalKeysSchema = z
   .strictObject({
-    $schema: z.string().optional(),
-    keys: z.array(LocalKeySchema).max(MAX_KEYS),
+    $schema: z.optional(z.string()),
+    keys: z.array(LocalKeySchema).check(z.maxLength(MAX_KEYS)),
   })
-  .refine(({ keys }) => new Set(keys.map(({ accessKeyId }) => accessKeyId)).size === keys.length, {
-    path: ['keys'],
-  });
+  .check(
+    z.refine(({ keys }) => new Set(keys.map(({ accessKeyId }) => accessKeyId)).size === keys.length, {
+      path: ['keys'],
+    }),
+  );
 
 /** Said in place of a library's message: a value may be a secret. */
 const RULES: Readonly<Record<string, string>> = {

@@ -1,4 +1,4 @@
-import type * as z from 'zod';
+import type * as z from 'zod/mini';
 
 /**
  * Reads a JSON document that an operator wrote.
@@ -8,7 +8,7 @@ import type * as z from 'zod';
  */
 export function parseDocument<Output>(
   text: string,
-  schema: z.ZodType<Output>,
+  schema: z.ZodMiniType<Output>,
   faultOf: (issue: z.core.$ZodIssue) => string,
 ): { readonly value: Output } | { readonly faults: readonly string[] } {
   let document: unknown;

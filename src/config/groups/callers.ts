@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import {
   ASYMMETRIC_ALGORITHMS,
   DEFAULT_ALGORITHMS,
@@ -68,7 +68,7 @@ const ROWS = {
     example: 'https://imagecaches.example.com',
   },
   CORS_ORIGINS: {
-    form: listOf(z.string().refine(isOrigin)),
+    form: listOf(z.string().check(z.refine(isOrigin))),
     rule: 'one or more origins, comma-separated: scheme, host and port as a browser sends them',
     example: 'https://console.example.com',
   },

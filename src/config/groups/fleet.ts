@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { SettingGroup } from '../read-settings.ts';
 import { explainRedisUrl, parseRedisUrl, REDIS_URL_RULE } from '../redis-url.ts';
 import type { SettingRows } from '../setting.ts';
@@ -9,10 +9,12 @@ const EXAMPLE_URL = 'rediss://:<password>@redis.example.com:6379';
 
 const ROWS = {
   REDIS_URL: {
-    form: z.string().refine((text) => parseRedisUrl(text) !== undefined, {
-      error: ({ input }) =>
-        explainRedisUrl(String(input)) ?? `must be ${REDIS_URL_RULE}, for example ${EXAMPLE_URL}`,
-    }),
+    form: z.string().check(
+      z.refine((text) => parseRedisUrl(text) !== undefined, {
+        error: ({ input }) =>
+          explainRedisUrl(String(input)) ?? `must be ${REDIS_URL_RULE}, for example ${EXAMPLE_URL}`,
+      }),
+    ),
     rule: REDIS_URL_RULE,
     example: EXAMPLE_URL,
     file: 'possible',

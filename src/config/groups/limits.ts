@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { listOf } from '../forms.ts';
 import type { SettingGroup } from '../read-settings.ts';
 import { type SettingRows, wholeNumber } from '../setting.ts';

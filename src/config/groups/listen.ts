@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { SettingGroup } from '../read-settings.ts';
 import { type SettingRows, wholeNumber } from '../setting.ts';
 import { DEFAULT_HOST, DEFAULT_METRICS_PORT, DEFAULT_PORT } from './listen-defaults.ts';
@@ -7,7 +7,7 @@ const MAX_PORT = 65_535;
 
 const ROWS = {
   HOST: {
-    form: z.string().regex(/^[A-Za-z0-9.:_-]{1,255}$/),
+    form: z.string().check(z.regex(/^[A-Za-z0-9.:_-]{1,255}$/)),
     rule: 'an address or a host name',
     example: '0.0.0.0',
     default: DEFAULT_HOST,

@@ -1,14 +1,13 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { NO_PROXY_RULE, PROXY_URL_RULE, parseNoProxy, parseProxyUrl } from '../proxy-url.ts';
 import type { SettingGroup, Settings } from '../read-settings.ts';
 import type { Setting, SettingRows } from '../setting.ts';
 
 /** A form made by a parser that returns undefined for what it does not take. */
-function parsedBy<Value>(parse: (text: string) => Value | undefined): z.ZodType<Value, string> {
+function parsedBy<Value>(parse: (text: string) => Value | undefined): z.ZodMiniType<Value, string> {
   return z
-    .string()
-    .transform(parse)
-    .refine((value) => value !== undefined) as unknown as z.ZodType<Value, string>;
+    .pipe(z.string(), z.transform(parse))
+    .check(z.refine((value) => value !== undefined)) as unknown as z.ZodMiniType<Value, string>;
 }
 
 const proxy = {

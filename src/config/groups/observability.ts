@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { endpoint } from '../forms.ts';
 import { givenWithout, type SettingGroup, type SettingValues } from '../read-settings.ts';
 import { choice, type SettingRows } from '../setting.ts';
@@ -27,10 +27,8 @@ const ROWS = {
   OTEL_TRACES_SAMPLER: choice(TRACE_SAMPLERS, 'parentbased_always_on'),
   OTEL_TRACES_SAMPLER_ARG: {
     form: z
-      .string()
-      .regex(/^\d(?:\.\d{1,15})?$/)
-      .transform(Number)
-      .refine((share) => share <= 1),
+      .pipe(z.string().check(z.regex(/^\d(?:\.\d{1,15})?$/)), z.transform(Number))
+      .check(z.refine((share) => share <= 1)),
     rule: 'a number from 0 to 1',
     example: '0.25',
     default: '1',

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type LocalKey, parseLocalKeys } from '../documents/local-keys.ts';
 import { documentOf } from '../forms.ts';
 import { givenWithout, type SettingGroup } from '../read-settings.ts';
@@ -16,7 +16,7 @@ const ROWS = {
     hasOwnFaults: true,
   },
   SDK_PUBLIC_HOST: {
-    form: z.string().regex(/^[A-Za-z0-9.-]{1,253}(?::\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::\d{1,5})?$/),
+    form: z.string().check(z.regex(/^[A-Za-z0-9.-]{1,253}(?::\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::\d{1,5})?$/)),
     rule: 'the host, with its port where it is not the default, that SDK clients are pointed at',
     example: 'imagecaches.example.com',
   },

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { cceEndpointForRegion, iamEndpointForRegion, regionOfCceEndpoint } from '../../vendor/regions.ts';
 import { endpoint } from '../forms.ts';
 import { givenWithout, type SettingGroup, type Settings } from '../read-settings.ts';
@@ -13,7 +13,7 @@ const LOOKED_UP = 'auto';
 
 const ROWS = {
   CCE_REGION: {
-    form: z.string().refine((region) => cceEndpointForRegion(region) !== undefined),
+    form: z.string().check(z.refine((region) => cceEndpointForRegion(region) !== undefined)),
     rule: 'a region known to this version; for any other set CCE_ENDPOINT',
     example: 'cn-north-4',
   },
@@ -23,7 +23,7 @@ const ROWS = {
     example: 'https://cce.cn-north-4.myhuaweicloud.com',
   },
   HUAWEICLOUD_SDK_PROJECT_ID: {
-    form: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+    form: z.string().check(z.regex(/^[A-Za-z0-9_-]{1,64}$/)),
     rule: `a project id (letters, digits, - and _), or '${LOOKED_UP}' to ask IAM for it`,
     example: '0123456789abcdef0123456789abcdef',
     file: 'possible',

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { filePath } from '../../forms.ts';
 import type { SettingRows } from '../../setting.ts';
 import { isSecureOnNode, NODE_URL_RULE } from '../../urls.ts';
@@ -6,7 +6,7 @@ import type { CredentialSource } from './source.ts';
 
 const ROWS = {
   HC_CONTAINER_CREDENTIALS_FULL_URI: {
-    form: z.string().refine(isSecureOnNode),
+    form: z.string().check(z.refine(isSecureOnNode)),
     rule: NODE_URL_RULE,
     example: 'http://169.254.170.23/v1/credentials',
   },

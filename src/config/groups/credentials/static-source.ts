@@ -1,17 +1,17 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { KEY_FORM, SECURITY_TOKEN_FORM } from '../../../signing/credential.ts';
 import type { Setting, SettingRows } from '../../setting.ts';
 import type { CredentialSource } from './source.ts';
 
 const SECRET = { file: 'possible', isSecret: true } as const;
 const ACCESS_KEY_ID = {
-  form: z.string().regex(KEY_FORM),
+  form: z.string().check(z.regex(KEY_FORM)),
   rule: 'an access key id without white space',
   example: '<access key id>',
   ...SECRET,
 } satisfies Setting;
 const SECRET_ACCESS_KEY = {
-  form: z.string().regex(KEY_FORM),
+  form: z.string().check(z.regex(KEY_FORM)),
   rule: 'a secret access key without white space',
   example: '<secret access key>',
   ...SECRET,
@@ -21,7 +21,7 @@ const ROWS = {
   HUAWEICLOUD_SDK_AK: ACCESS_KEY_ID,
   HUAWEICLOUD_SDK_SK: SECRET_ACCESS_KEY,
   HUAWEICLOUD_SDK_SECURITY_TOKEN: {
-    form: z.string().regex(SECURITY_TOKEN_FORM),
+    form: z.string().check(z.regex(SECURITY_TOKEN_FORM)),
     rule: 'a security token without white space',
     example: '<security token>',
     ...SECRET,

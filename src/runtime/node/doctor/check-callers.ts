@@ -61,7 +61,7 @@ function explain(code: string, kind: IssuerConfig['keys']['kind']): Outcome {
         ? 'There is no OpenID configuration there: check the issuer, or name its keys with AUTH_JWKS_URL.'
         : 'Check the URL of the keys.',
     );
-  if (code === 'SyntaxError' || code === 'ZodError' || code === '$ZodError' || code === 'TypeError')
+  if (code === 'SyntaxError' || code === '$ZodError' || code === 'TypeError')
     return failed(
       'what came is not its keys, or there are none in it',
       'A proxy or a login page may answer in its place, or its key set is empty.',
