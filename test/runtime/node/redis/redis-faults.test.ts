@@ -73,7 +73,7 @@ describe.skipIf(!hasRedisServer())('a store that answers, and does not work', ()
       fault: 'READONLY',
       break: [['REPLICAOF', '127.0.0.1', '1']],
       restore: [['REPLICAOF', 'NO', 'ONE']],
-      commands: ['HSET', 'PEXPIRE', 'SET', 'DEL'],
+      commands: ['HSET', 'PEXPIRE', 'HDEL', 'SET', 'DEL'],
     },
     {
       what: 'is a replica whose primary is gone',
@@ -95,14 +95,14 @@ describe.skipIf(!hasRedisServer())('a store that answers, and does not work', ()
       fault: 'NOPERM',
       break: [['ACL', 'SETUSER', 'default', 'resetkeys', '~others:*']],
       restore: [['ACL', 'SETUSER', 'default', 'allkeys']],
-      commands: ['HSET', 'PEXPIRE', 'HGET', 'HGETALL', 'SET', 'GET', 'DEL'],
+      commands: ['HSET', 'PEXPIRE', 'HGET', 'HGETALL', 'HDEL', 'SET', 'GET', 'DEL'],
     },
     {
       what: 'has too few replicas',
       fault: 'NOREPLICAS',
       break: [['CONFIG', 'SET', 'min-replicas-to-write', '1']],
       restore: [['CONFIG', 'SET', 'min-replicas-to-write', '0']],
-      commands: ['HSET', 'PEXPIRE', 'SET', 'DEL'],
+      commands: ['HSET', 'PEXPIRE', 'HDEL', 'SET', 'DEL'],
     },
     {
       what: 'is a cluster with slots of nobody',
