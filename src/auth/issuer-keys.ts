@@ -185,13 +185,14 @@ function mayVerify(jwk: JWK | null, alg: string): boolean {
   const isEcdsa = alg.startsWith('ES');
   if (jwk?.kty !== (alg[0] === 'E' ? (isEcdsa ? 'EC' : 'OKP') : 'RSA')) return false;
   if (isEcdsa && jwk.crv !== curveOf(alg)) return false;
-  const { use = 'sig', key_ops = ['verify'] } = jwk;
+  // Some issuers write null for what is not there.
+  const operations: unknown = jwk.key_ops ?? ['verify'];
   return (
-    jwk.d === undefined &&
-    (jwk.alg === undefined || jwk.alg === alg) &&
-    use === 'sig' &&
-    Array.isArray(key_ops) &&
-    key_ops.includes('verify')
+    (jwk.d ?? undefined) === undefined &&
+    (jwk.alg ?? alg) === alg &&
+    (jwk.use ?? 'sig') === 'sig' &&
+    Array.isArray(operations) &&
+    operations.includes('verify')
   );
 }
 

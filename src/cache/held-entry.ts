@@ -17,14 +17,14 @@ export interface HeldEntry {
   readonly begunAtMs: number;
   /** Time its load took. */
   readonly loadMs: number;
-  /** How far the wall clock was ahead of elapsed time when it was stored. */
-  readonly wallAheadMs: number;
   /** Start of the early-refresh window. */
   readonly earlyFromMs: number;
   readonly staleWhileRevalidateUntilMs: number;
   readonly staleIfErrorUntilMs: number;
   /** Start of the last load, which may have failed. */
   loadBegunAtMs: number;
+  /** How far the wall clock was ahead of elapsed time when it was stored, or less when that was seen since. */
+  wallAheadMs: number;
   /** Failed loads in a row. */
   failures: number;
   /** Until then no refresh begins. */

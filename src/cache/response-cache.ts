@@ -236,8 +236,11 @@ export class ResponseCache {
   }
 
   /** The machine was suspended, or its wall clock set forward, since the entry was stored: how old it is is not known. */
-  #hasTimeBeenLost({ wallAheadMs }: HeldEntry): boolean {
-    return this.#wallAheadMs() - wallAheadMs > WALL_AHEAD_MS;
+  #hasTimeBeenLost(entry: HeldEntry): boolean {
+    const aheadMs = this.#wallAheadMs();
+    // A clock that is set back must not hide that it runs ahead later.
+    entry.wallAheadMs = Math.min(entry.wallAheadMs, aheadMs);
+    return aheadMs - entry.wallAheadMs > WALL_AHEAD_MS;
   }
 
   #wallAheadMs(): number {

@@ -2,19 +2,25 @@ import type { KeyKnowledge } from './key-proofs.ts';
 
 /** Rejections of all replicas in REJECTION_WINDOW_MS, and calls under way that may become some: 4. */
 const MAX_REJECTIONS = 4;
-const REJECTION_WINDOW_MS = 300_000;
+export const REJECTION_WINDOW_MS = 300_000;
 /** Time after a rejection in which a key that was never accepted has no call: 5 minutes, doubling to 1 hour. */
 const FIRST_LOCK_MS = 300_000;
-const LONGEST_LOCK_MS = 3_600_000;
+export const LONGEST_LOCK_MS = 3_600_000;
 /** Share of its length by which that time varies: a fifth. */
 const LOCK_JITTER = 0.2;
 /** What is further ahead than a call can take is from before the clock of the store was set. */
 const LONGEST_CALL_MS = 600_000;
+/**
+ * A call without an answer that began this long before one that was accepted is not expected to be rejected any more: 1
+ * second. Replicas whose network is gone must not hold the places of all.
+ */
+const OUTRUN_MS = 1000;
 
 /**
  * What replicas have written of one access key id, as text by field: `call:<token>` with the digest of its credential,
- * begin and end, `rejection:<token>` with its time, and for each credential `accepted:<digest>`, `lock:<digest>` and
- * `count:<digest>` (rejections since it was accepted). Times are milliseconds of the store's clock.
+ * begin and end, `rejection:<token>` with its time, and for each credential `accepted:<digest>` with the begin of the last
+ * accepted call that told something, `lock:<digest>` and `count:<digest>` (rejections since it was accepted). Times are
+ * milliseconds of the store's clock.
  */
 export type KeyFields = Readonly<Record<string, string>>;
 
@@ -49,7 +55,9 @@ export function judgeCall(
 ): 'ours' | 'busy' | 'rejected' {
   const rejections = rejectionsIn(fields, nowMs).length;
   if (rejections >= MAX_REJECTIONS) return 'rejected';
-  const others = callsIn(fields, nowMs).filter((call) => call.token !== token);
+  const others = callsIn(fields, nowMs).filter(
+    (call) => call.token !== token && !isOutrun(call, fields, nowMs),
+  );
   if (others.length + rejections >= MAX_REJECTIONS) return 'busy';
   if (isAccepted || fields[`accepted:${digest}`] !== undefined) return 'ours';
   if (others.some((call) => call.digest === digest)) return 'busy';
@@ -61,7 +69,7 @@ export function judgeCall(
 export function outdatedFields(fields: KeyFields, nowMs: number): string[] {
   const counting = new Set([
     ...callsIn(fields, nowMs).map(({ token }) => `call:${token}`),
-    ...rejectionsIn(fields, nowMs).map(({ field }) => field),
+    ...rejectionsIn(fields, nowMs),
   ]);
   return Object.keys(fields).filter((field) => /^(?:call|rejection):/.test(field) && !counting.has(field));
 }
@@ -72,9 +80,12 @@ export function outdatedFields(fields: KeyFields, nowMs: number): string[] {
  * @param fields as they were when it began
  */
 export function noteAccepted(fields: KeyFields, { token, digest, begunAtMs }: KeyCall): KeyChange {
-  const forgotten = rejectionsIn(fields, begunAtMs).map(({ field }) => field);
+  const forgotten = rejectionsIn(fields, begunAtMs);
   const ofLock = [`lock:${digest}`, `count:${digest}`].filter((field) => field in fields);
-  const isNews = fields[`accepted:${digest}`] === undefined || forgotten.length + ofLock.length > 0;
+  const isNews =
+    fields[`accepted:${digest}`] === undefined ||
+    forgotten.length + ofLock.length > 0 ||
+    callsIn(fields, begunAtMs).some((call) => call.token !== token && !isOutrun(call, fields, begunAtMs));
   return {
     set: isNews ? { [`accepted:${digest}`]: String(begunAtMs) } : {},
     remove: [`call:${token}`, ...forgotten, ...ofLock],
@@ -82,18 +93,22 @@ export function noteAccepted(fields: KeyFields, { token, digest, begunAtMs }: Ke
 }
 
 /**
- * What a rejected call changes. The key has to be proved again.
+ * What a rejected call changes. The key has to be proved again. The lock of one that was accepted before does not double:
+ * who starts with it next must not wait for an hour.
  *
  * @param fields as they were when it began
+ * @param wasAccepted as the instance knows
  * @param random from 0 (inclusive) to 1 (exclusive), for jitter
  */
 export function noteRejected(
   fields: KeyFields,
   { token, digest }: KeyCall,
+  wasAccepted: boolean,
   nowMs: number,
   random: number,
 ): KeyChange {
-  const count = readCount(fields[`count:${digest}`]) + 1;
+  const isFirst = wasAccepted || fields[`accepted:${digest}`] !== undefined;
+  const count = isFirst ? 1 : readCount(fields[`count:${digest}`]) + 1;
   const jitter = LOCK_JITTER * random;
   const doubledMs = FIRST_LOCK_MS * 2 ** Math.min(count - 1, 8) * (1 + jitter);
   const lockMs = Math.min(doubledMs, LONGEST_LOCK_MS * (1 - jitter));
@@ -111,18 +126,43 @@ function readCount(text = '0'): number {
   return /^\d{1,4}$/.test(text) ? Number(text) : 0;
 }
 
-function callsIn(fields: KeyFields, nowMs: number): { readonly token: string; readonly digest: string }[] {
+interface AnnouncedCall extends KeyCall {
+  readonly endsAtMs: number;
+}
+
+function announcedIn(fields: KeyFields): AnnouncedCall[] {
   return Object.entries(fields).flatMap(([field, text]) => {
     if (!field.startsWith('call:')) return [];
-    const [digest = '', , end] = text.split(' ');
-    const leftMs = Number(end) - nowMs;
-    return leftMs > 0 && leftMs <= LONGEST_CALL_MS ? [{ token: field.slice('call:'.length), digest }] : [];
+    const [digest = '', begin, end] = text.split(' ');
+    return [{ token: field.slice('call:'.length), digest, begunAtMs: Number(begin), endsAtMs: Number(end) }];
   });
 }
 
-function rejectionsIn(fields: KeyFields, nowMs: number): { readonly field: string }[] {
-  return Object.entries(fields).flatMap(([field, text]) => {
-    const ageMs = nowMs - Number(text);
-    return field.startsWith('rejection:') && ageMs >= 0 && ageMs < REJECTION_WINDOW_MS ? [{ field }] : [];
+/** Calls under way. */
+function callsIn(fields: KeyFields, nowMs: number): AnnouncedCall[] {
+  return announcedIn(fields).filter(({ endsAtMs }) => {
+    const leftMs = endsAtMs - nowMs;
+    return leftMs > 0 && leftMs <= LONGEST_CALL_MS;
   });
+}
+
+/** A later call with the same credential was accepted. A time that is ahead is from before the clock was set. */
+function isOutrun({ digest, begunAtMs }: AnnouncedCall, fields: KeyFields, nowMs: number): boolean {
+  const acceptedAtMs = Number(fields[`accepted:${digest}`] ?? Number.NaN);
+  return begunAtMs + OUTRUN_MS < acceptedAtMs && acceptedAtMs <= nowMs;
+}
+
+/**
+ * The fields of rejections, and of calls that nobody has ended: what became of those is not known, since the replica that
+ * made them has stopped. A time that is ahead is of a replica that was quicker.
+ */
+function rejectionsIn(fields: KeyFields, nowMs: number): string[] {
+  const rejections = Object.entries(fields).filter(
+    ([field, text]) => field.startsWith('rejection:') && nowMs - Number(text) < REJECTION_WINDOW_MS,
+  );
+  const lost = announcedIn(fields).filter(({ digest, endsAtMs }) => {
+    const sinceMs = nowMs - endsAtMs;
+    return sinceMs >= 0 && sinceMs < REJECTION_WINDOW_MS && fields[`accepted:${digest}`] === undefined;
+  });
+  return [...rejections.map(([field]) => field), ...lost.map(({ token }) => `call:${token}`)];
 }

@@ -104,6 +104,12 @@ describe('members of a key set that are no usable keys', async () => {
     },
   );
 
+  it('is not a good key whose issuer writes null for what is not there', async () => {
+    const key = await good;
+    const service = await createService([{ ...key.publicJwk, alg: null, use: null, key_ops: null, d: null }]);
+    expect(await ask(service, await signTestToken(key, service.clock.now()))).toBe(200);
+  });
+
   it('all at once, and a hundred times before the good key', async () => {
     const members = (await junk()).map(([, member]) => member);
     const unusable = members.slice(0, -2);

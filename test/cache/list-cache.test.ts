@@ -212,3 +212,17 @@ describe('a flood of names', () => {
     expect(loads.filter((key) => key === 'hot')).toHaveLength(1);
   });
 });
+
+describe('a wall clock that runs ahead', () => {
+  it('makes what is held stale also where it was set back before', async () => {
+    const { clock, read, loads } = setUp();
+    clock.set(60 * MINUTE);
+    await read(LIST);
+    clock.set(-60 * MINUTE);
+    expect((await read(LIST)).outcome).toBe('hit');
+    clock.set(60 * MINUTE);
+    expect((await read(LIST)).outcome).toBe('refreshed');
+    expect((await read(LIST)).outcome).toBe('hit');
+    expect(loads).toHaveLength(2);
+  });
+});

@@ -16,7 +16,7 @@ export interface ModelClock extends Pick<Platform, 'now' | 'elapsed' | 'schedule
   readonly wall: () => number;
   /** Sets the wall clock forward, or back by a negative number of milliseconds. */
   set(byMs: number): void;
-  /** How far the wall clock has been set forward since then. */
+  /** How far the wall clock has been set forward since then, from where it stood or was set back to. */
   setForwardSince(atMs: number): number;
   /** Lets everything run that waits for nothing but its turn. */
   settle(): Promise<void>;
@@ -48,7 +48,10 @@ export function createModelClock(): ModelClock {
       sets.push({ atMs: nowMs, beforeMs: aheadMs });
       aheadMs += byMs;
     },
-    setForwardSince: (sinceMs) => aheadMs - (sets.find(({ atMs }) => atMs >= sinceMs)?.beforeMs ?? aheadMs),
+    setForwardSince(sinceMs) {
+      const since = sets.filter(({ atMs }) => atMs >= sinceMs).map(({ beforeMs }) => beforeMs);
+      return aheadMs - Math.min(aheadMs, ...since);
+    },
     elapsed: () => nowMs - ELAPSED_ZERO_MS,
     schedule: (callback, delayMs) => {
       const timer: Timer = { atMs: nowMs + Math.max(0, delayMs), callback };

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { KeyMemory } from '../../../fleet/key-memory.ts';
 import type { KeyProofs, KeyUse } from '../../../fleet/key-proofs.ts';
 import {
   announceCall,
@@ -20,6 +21,8 @@ const PREFIX = 'imagecaches-bff:key:1';
 const KEEP_MS = 86_400_000;
 /** What keeps a key from being locked is tried up to 3 times; then Redis is left alone. */
 const MAX_TRIES = 3;
+/** Temporary credentials bring new access keys all the time: the last 16 are remembered. */
+const MAX_REMEMBERED_KEYS = 16;
 
 /**
  * What instances know of keys together, in one hash of Redis for each access key id, which is written as a digest. A call
@@ -28,27 +31,46 @@ const MAX_TRIES = 3;
 export function createRedisKeyProofs(
   namespace: () => Promise<string>,
   connection: RedisConnection,
-  { random }: Pick<Platform, 'random'>,
+  { random, elapsed }: Pick<Platform, 'random' | 'elapsed'>,
 ): KeyProofs {
   connection.join(namespace);
+  const memories = new Map<string, KeyMemory>();
 
+  function memoryOf(name: string): KeyMemory {
+    const memory = memories.get(name) ?? new KeyMemory();
+    memories.delete(name);
+    memories.set(name, memory);
+    for (const oldest of memories.keys()) {
+      if (memories.size <= MAX_REMEMBERED_KEYS) break;
+      memories.delete(oldest);
+    }
+    return memory;
+  }
+
+  /** @param work the second argument is aborted when nobody waits for it any more */
   async function run<Value>(
     tries: number,
-    work: (redis: RedisCommands) => Promise<Value>,
+    work: (redis: RedisCommands, signal: AbortSignal) => Promise<Value>,
   ): Promise<Value | undefined> {
     for (let left = tries; ; left -= 1) {
-      const value = await connection.run('keys', work);
-      if (value !== undefined || left <= 1) return value;
+      const given = new AbortController();
+      const value = await connection.run('keys', (redis) => work(redis, given.signal));
+      if (value !== undefined) return value;
+      given.abort();
+      if (left <= 1) return undefined;
     }
   }
 
-  function permissionFor(name: string, call: KeyCall, fields: KeyFields): KeyUse {
+  function permissionFor(name: string, call: KeyCall, fields: KeyFields, wasAccepted: boolean): KeyUse {
     return {
       async leave(verdict) {
         await run(MAX_TRIES, async (redis) => {
           if (verdict === 'accepted') await change(redis, name, noteAccepted(fields, call));
           else if (verdict === 'neutral') await redis.hDel(name, [`call:${call.token}`]);
-          else await change(redis, name, noteRejected(fields, call, await readTimeMs(redis), random()));
+          else {
+            const nowMs = await readTimeMs(redis);
+            await change(redis, name, noteRejected(fields, call, wasAccepted, nowMs, random()));
+          }
           return true;
         });
       },
@@ -60,20 +82,27 @@ export function createRedisKeyProofs(
       // Instances that start together are still connecting.
       if (!known.isAccepted) await connection.reached;
       const name = `${PREFIX}:{${digestOf(credential.accessKeyId)}}`;
-      const token = randomBytes(12).toString('base64url');
       const digest = digestOf(JSON.stringify([credential.secretAccessKey, credential.securityToken]));
-      const ask = async (redis: RedisCommands): Promise<KeyUse | 'busy' | 'rejected'> => {
+      const ask = async (
+        redis: RedisCommands,
+        signal: AbortSignal,
+      ): Promise<KeyUse | 'busy' | 'rejected'> => {
+        const token = randomBytes(12).toString('base64url');
         const call: KeyCall = { token, digest, begunAtMs: await readTimeMs(redis) };
-        const [, , fields] = await Promise.all([
+        const [, , read] = await Promise.all([
           redis.hSet(name, announceCall(call, leaseMs)),
           redis.pExpire(name, KEEP_MS),
           redis.hGetAll(name),
         ]);
+        const repaired = memoryOf(name).repair(read, call.begunAtMs, elapsed());
+        if (Object.keys(repaired).length > 0) await redis.hSet(name, repaired);
+        const fields = { ...read, ...repaired };
         const judged = judgeCall(fields, call, known);
         const removed = outdatedFields(fields, call.begunAtMs);
-        if (judged !== 'ours') removed.push(`call:${token}`);
+        // Of an answer that came too late nobody makes use, and nobody would end the call.
+        if (judged !== 'ours' || signal.aborted) removed.push(`call:${token}`);
         if (removed.length > 0) await redis.hDel(name, removed);
-        return judged === 'ours' ? permissionFor(name, call, fields) : judged;
+        return judged === 'ours' ? permissionFor(name, call, fields, known.isAccepted) : judged;
       };
       return run(known.isAccepted ? 1 : MAX_TRIES, ask);
     },

@@ -1,14 +1,14 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { KeyProofs } from '../../../../src/fleet/key-proofs.ts';
-import type { RedisCommands } from '../../../../src/runtime/node/redis/open-redis.ts';
-import { createRedisKeyProofs } from '../../../../src/runtime/node/redis/redis-key-proofs.ts';
+import { createKeyServer } from './key-server.ts';
 
 /** The vendor locks a key after more than 5 rejections; all replicas together stay at 4 in any 5 minutes. */
 const MOST_REJECTIONS = 4;
 const WINDOW_MS = 300_000;
 const LEASE_MS = 39_000;
 const REPLICAS = 10;
+/** Elapsed time is another than the server's. */
+const ELAPSED_BEHIND_MS = 1_700_000_000_000;
 const KEYS = [
   { accessKeyId: 'AK1', secretAccessKey: 'first' },
   { accessKeyId: 'AK1', secretAccessKey: 'second' },
@@ -21,44 +21,6 @@ const roundArbitrary = fc.record({
   accepts: fc.tuple(fc.boolean(), fc.boolean()),
   thenMs: fc.oneof(fc.constantFrom(0, 100, 5000, 299_999, 300_000), fc.nat(4_000_000)),
 });
-
-/** One hash of a server whose commands are carried out in the order that the scheduler makes of all connections. */
-function createServer(scheduler: fc.Scheduler, now: () => number) {
-  const fields = new Map<string, string>();
-  const work: Record<string, (...args: never[]) => unknown> = {
-    hSet: (_key: string, values: Record<string, string>) => {
-      for (const [field, value] of Object.entries(values)) fields.set(field, value);
-    },
-    hDel: (_key: string, names: string[]) => names.map((name) => fields.delete(name)),
-    hGetAll: () => Object.fromEntries(fields),
-    pExpire: () => 1,
-    time: () => [String(Math.floor(now() / 1000)), String((now() % 1000) * 1000)],
-  };
-  /** The commands of one connection keep their order. */
-  return function connect(): RedisCommands {
-    let last: Promise<unknown> = Promise.resolve();
-    const commands = Object.entries(work).map(([name, command]) => [
-      name,
-      (...args: never[]) => {
-        last = last.then(() => scheduler.schedule(Promise.resolve())).then(() => command(...args));
-        return last;
-      },
-    ]);
-    return Object.fromEntries(commands) as RedisCommands;
-  };
-}
-
-function createProofs(commands: RedisCommands): KeyProofs {
-  const connection = {
-    reached: Promise.resolve(),
-    lacks: { has: () => false, note: () => undefined },
-    run: <Value>(_operation: string, work: (redis: RedisCommands) => Promise<Value>) => work(commands),
-    join: () => undefined,
-    subscribe: () => undefined,
-    stop: () => undefined,
-  };
-  return createRedisKeyProofs(async () => 'imagecaches-bff:2:test', connection, { random: () => 0 });
-}
 
 /** The vendor, which counts rejections in a row for the access key id, and what replicas saw of it. */
 function createVendor(now: () => number) {
@@ -91,10 +53,19 @@ it('replicas make at most 4 rejected calls in any 5 minutes, and prove a key by 
     fc.array(roundArbitrary, { minLength: 1, maxLength: 12 }),
     async (scheduler, rounds) => {
       let nowMs = 1_800_000_000_000;
-      const now = () => nowMs;
-      const connect = createServer(scheduler, now);
-      const vendor = createVendor(now);
-      const replicas = vendor.acceptedBy.map(() => createProofs(connect()));
+      // Time goes by with each command.
+      const carryOut = async (command: () => unknown) => {
+        await scheduler.schedule(Promise.resolve());
+        nowMs += 1;
+        return command();
+      };
+      const server = createKeyServer({
+        now: () => nowMs,
+        elapsed: () => nowMs - ELAPSED_BEHIND_MS,
+        carryOut,
+      });
+      const vendor = createVendor(() => nowMs);
+      const replicas = vendor.acceptedBy.map(() => server.connect());
       for (const { calls, accepts, thenMs } of rounds) {
         const done = calls.map(async (key, index) => {
           if (key === undefined) return;
