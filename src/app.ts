@@ -2,6 +2,7 @@ import { Hono } from 'hono';
 import { except } from 'hono/combine';
 import { cors } from 'hono/cors';
 import { methodNotAllowed } from 'hono/method-not-allowed';
+import { consolePage } from '#pages-of-node';
 import type { Lifecycle, ReadinessCheck } from './composition/readiness.ts';
 import { createShared } from './composition/shared.ts';
 import { createTarget } from './composition/target.ts';
@@ -26,7 +27,6 @@ import { createListWithoutToken, type ListWithoutToken } from './imagecaches/lis
 import { createImageCacheLists } from './imagecaches/lists.ts';
 import { imageCacheById, imageCaches } from './imagecaches/routes.ts';
 import { openApi } from './pages/api/openapi.ts';
-import { consolePage } from './pages/console/page.ts';
 import { domains } from './pages/domains.ts';
 import { health } from './pages/health.ts';
 import { pageFiles } from './pages/page-files.ts';

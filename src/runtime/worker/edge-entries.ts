@@ -9,6 +9,7 @@ import {
 import type { SharedEntriesOptions } from '../../fleet/fleet.ts';
 import { runWithin } from '../../outbound/run-within.ts';
 import type { Platform } from '../../platform/platform.ts';
+import type { Schedule } from '../../platform/schedule.ts';
 
 /** No request waits longer for the Cache API and KV together: 200 ms, since KV may ask a far place. */
 export const EDGE_TIMEOUT_MS = 200;
@@ -38,7 +39,8 @@ export interface KvNamespace {
   delete(key: string): Promise<void>;
 }
 
-export interface EdgeEntriesOptions extends SharedEntriesOptions {
+/** The stores that isolates share. */
+export interface EdgeStores {
   /** Opens the cache of this place, if there is one to use. A promise belongs to the request that asks. */
   readonly openCache: () => Promise<EdgeCache | undefined>;
   /**
@@ -47,6 +49,18 @@ export interface EdgeEntriesOptions extends SharedEntriesOptions {
    */
   readonly origin: () => string;
   readonly kv: KvNamespace | undefined;
+}
+
+/** @returns undefined when the work failed, or took too long */
+export async function withinEdge<Value>(
+  schedule: Schedule,
+  work: () => Promise<Value>,
+): Promise<Value | undefined> {
+  try {
+    return await runWithin(EDGE_TIMEOUT_MS, schedule, work);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Is this binding a KV namespace? */
@@ -63,7 +77,7 @@ export function isKvNamespace(binding: unknown): binding is KvNamespace {
  * An entry replaces only what was loaded before it, as far as one can see: neither store compares and writes in one step.
  */
 export function createEdgeEntries(
-  { openCache, origin, kv, namespace, keepStaleMs, reportInvalid }: EdgeEntriesOptions,
+  { openCache, origin, kv, namespace, keepStaleMs, reportInvalid }: EdgeStores & SharedEntriesOptions,
   deps: Pick<Platform, 'now' | 'elapsed' | 'schedule' | 'waitUntil'>,
 ): SharedEntries {
   async function addressOf(key: string): Promise<{ readonly url: string; readonly kvKey: string }> {
@@ -93,15 +107,6 @@ export function createEdgeEntries(
     const found = await kv?.getWithMetadata((await addressOf(key)).kvKey, 'arrayBuffer');
     if (found === undefined || found.value === null || typeof found.metadata !== 'object') return undefined;
     return readFields({ ...found.metadata, body: new Uint8Array(found.value) }, report);
-  }
-
-  /** Undefined when it failed, or took too long. */
-  async function within<Value>(work: () => Promise<Value>): Promise<Value | undefined> {
-    try {
-      return await runWithin(EDGE_TIMEOUT_MS, deps.schedule, work, () => new Error('too late'));
-    } catch {
-      return undefined;
-    }
   }
 
   function keepSecondsOf({ freshUntilMs }: SharedEntry): number {
@@ -134,7 +139,7 @@ export function createEdgeEntries(
 
   return {
     async lookUp(key, serves) {
-      const isServed = await within(async () => {
+      const isServed = await withinEdge(deps.schedule, async () => {
         const near = await readCache(key).catch(ignore);
         if (near !== undefined && serves(near)) return true;
         const far = await readKv(key);
@@ -156,7 +161,9 @@ export function createEdgeEntries(
       const take = (entry: SharedEntry | undefined) => {
         if (entry !== undefined && isNewer(entry, newest)) newest = entry;
       };
-      await within(() => Promise.allSettled([readCache(key).then(take), readKv(key).then(take)]));
+      await withinEdge(deps.schedule, () =>
+        Promise.allSettled([readCache(key).then(take), readKv(key).then(take)]),
+      );
       return newest;
     },
     discard(key) {

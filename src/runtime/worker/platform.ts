@@ -2,7 +2,8 @@ import { waitUntil } from 'cloudflare:workers';
 import type { Config } from '../../config/config.ts';
 import { NO_METRICS } from '../../observability/metrics.ts';
 import type { Platform } from '../../platform/platform.ts';
-import { createEdgeEntries, type EdgeCache, isKvNamespace } from './edge-entries.ts';
+import { createEdgeEntries, type EdgeStores, isKvNamespace } from './edge-entries.ts';
+import { createEdgeKeyProofs } from './edge-key-proofs.ts';
 import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
 import { createPolledFlight } from './polled-flight.ts';
@@ -25,9 +26,11 @@ export function createWorkerPlatform(
   ownHost: () => string | undefined,
 ): Platform {
   const kv = bindings[KV_BINDING];
-  const openCache = async (): Promise<EdgeCache | undefined> =>
-    ownHost() === undefined ? undefined : caches.open(CACHE_NAME);
-  const origin = () => `https://${ownHost()}`;
+  const stores: EdgeStores = {
+    openCache: async () => (ownHost() === undefined ? undefined : caches.open(CACHE_NAME)),
+    origin: () => `https://${ownHost()}`,
+    kv: isKvNamespace(kv) ? kv : undefined,
+  };
   const platform: Platform = {
     // Not unbound: the global fetch heeds its this.
     fetch: (url, init) => fetch(url, init),
@@ -46,11 +49,8 @@ export function createWorkerPlatform(
   return {
     ...platform,
     fleet: {
-      openEntries: (options) =>
-        createEdgeEntries(
-          { openCache, origin, kv: isKvNamespace(kv) ? kv : undefined, ...options },
-          platform,
-        ),
+      openEntries: (options) => createEdgeEntries({ ...stores, ...options }, platform),
+      openKeyProofs: () => createEdgeKeyProofs(stores, platform),
     },
   };
 }
