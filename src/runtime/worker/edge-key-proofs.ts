@@ -34,42 +34,15 @@ const LOOK_AGAIN_MS = 1000;
  * here is used without one; what is known of its rejections is read now and then.
  */
 export function createEdgeKeyProofs(
-  { openCache, origin, kv }: EdgeStores,
+  stores: EdgeStores,
   deps: Pick<Platform, 'now' | 'elapsed' | 'schedule' | 'random' | 'waitUntil'>,
 ): KeyProofs {
   const { now, elapsed, schedule } = deps;
+  const { kv } = stores;
+  const { readNear, readFar, writeNear, change } = createMarks(stores, deps);
   /** No call of this isolate was rejected since one was accepted. */
   let isProven = false;
   let lookedAtMs = Number.NEGATIVE_INFINITY;
-
-  const urlOf = (name: string) => `${origin()}/${name}`;
-
-  async function readNear(name: string): Promise<KeyFields | undefined> {
-    return fieldsIn(await (await openCache())?.match(urlOf(name)));
-  }
-
-  async function readFar(name: string): Promise<KeyFields | undefined> {
-    const found = await kv?.getWithMetadata(name, 'arrayBuffer');
-    return fieldsIn(found?.value ? new Response(found.value) : undefined);
-  }
-
-  async function writeNear(name: string, fields: KeyFields): Promise<void> {
-    const headers = { 'cache-control': `max-age=${KEEP_SECONDS}` };
-    await (await openCache())?.put(urlOf(name), Response.json(fields, { headers }));
-  }
-
-  /** @returns what is there then, as far as one can see */
-  async function change(name: string, { set, remove }: KeyChange): Promise<KeyFields> {
-    for (let tries = 1; ; tries += 1) {
-      const fields: Record<string, string> = { ...(await readNear(name)) };
-      if (tries > 1 && Object.keys(set).every((field) => field in fields)) return fields;
-      for (const field of [...remove, ...outdatedFields(fields, now())]) delete fields[field];
-      Object.assign(fields, set);
-      await writeNear(name, fields);
-      if (tries === MAX_TRIES) return fields;
-      await wait(SETTLE_MS, schedule);
-    }
-  }
 
   /** @returns what the stores say of the key, where the call may be made; undefined: they say nothing */
   async function ask(
@@ -152,6 +125,43 @@ export function createEdgeKeyProofs(
       };
     },
   };
+}
+
+/** The marks of access keys in both stores. */
+function createMarks(
+  { openCache, origin, kv }: EdgeStores,
+  { now, schedule }: Pick<Platform, 'now' | 'schedule'>,
+) {
+  const urlOf = (name: string) => `${origin()}/${name}`;
+
+  async function readNear(name: string): Promise<KeyFields | undefined> {
+    return fieldsIn(await (await openCache())?.match(urlOf(name)));
+  }
+
+  async function readFar(name: string): Promise<KeyFields | undefined> {
+    const found = await kv?.getWithMetadata(name, 'arrayBuffer');
+    return fieldsIn(found?.value ? new Response(found.value) : undefined);
+  }
+
+  async function writeNear(name: string, fields: KeyFields): Promise<void> {
+    const headers = { 'cache-control': `max-age=${KEEP_SECONDS}` };
+    await (await openCache())?.put(urlOf(name), Response.json(fields, { headers }));
+  }
+
+  /** @returns what is there then, as far as one can see */
+  async function change(name: string, { set, remove }: KeyChange): Promise<KeyFields> {
+    for (let tries = 1; ; tries += 1) {
+      const fields: Record<string, string> = { ...(await readNear(name)) };
+      if (tries > 1 && Object.keys(set).every((field) => field in fields)) return fields;
+      for (const field of [...remove, ...outdatedFields(fields, now())]) delete fields[field];
+      Object.assign(fields, set);
+      await writeNear(name, fields);
+      if (tries === MAX_TRIES) return fields;
+      await wait(SETTLE_MS, schedule);
+    }
+  }
+
+  return { readNear, readFar, writeNear, change };
 }
 
 /** What is no text is of no use. */
