@@ -18,6 +18,7 @@ import type { Setting } from './setting.ts';
 export { ConfigError, type ConfigFault } from './config-error.ts';
 export type { IssuerConfig, KeyLocation } from './documents/issuers.ts';
 export type { MetadataCredentialConfig } from './groups/credentials/metadata-source.ts';
+export type { OidcCredentialConfig } from './groups/credentials/oidc-source.ts';
 export type { PodCredentialConfig } from './groups/credentials/pod-source.ts';
 export type { StaticCredentialConfig } from './groups/credentials/static-source.ts';
 export type { CredentialConfig } from './groups/credentials.ts';

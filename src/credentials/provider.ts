@@ -47,8 +47,9 @@ export interface CredentialSource<Config> {
 export class CredentialUnavailableError extends Error {
   override readonly name = 'CredentialUnavailableError';
   readonly code: string;
-  constructor(code: string) {
-    super(code);
+  /** @param options `cause`: why the source gave none */
+  constructor(code: string, options?: ErrorOptions) {
+    super(code, options);
     this.code = code;
   }
 }

@@ -1,6 +1,7 @@
 import { metadataService, podIdentity } from '#credentials-of-node';
 import type { CredentialConfig } from '../config/config.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
+import { oidcSource } from './oidc.ts';
 import type { CredentialProvider, CredentialSource } from './provider.ts';
 import { staticSource } from './static.ts';
 
@@ -10,6 +11,7 @@ type ConfigOf<Source extends CredentialConfig['source']> = Extract<CredentialCon
 export const CREDENTIAL_SOURCES: {
   readonly [Source in CredentialConfig['source']]: CredentialSource<ConfigOf<Source>>;
 } = {
+  oidc: oidcSource,
   static: staticSource,
   pod: podIdentity,
   metadata: metadataService,

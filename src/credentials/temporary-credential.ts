@@ -20,30 +20,42 @@ export function parseExpiry(text: string): number | undefined {
   return epochMs + Number((parts.fraction ?? '').padEnd(3, '0').slice(0, 3));
 }
 
-/** What the signer accepts. */
-export const keySchema = z.string().regex(KEY_FORM);
-export const securityTokenSchema = z.string().regex(SECURITY_TOKEN_FORM);
 /** An expiry time, read into milliseconds since the epoch. */
-export const expirySchema = z.string().transform((text, context) => {
+const expirySchema = z.string().transform((text, context) => {
   const epochMs = parseExpiry(text);
   if (epochMs !== undefined) return epochMs;
   context.addIssue({ code: 'custom' });
   return z.NEVER;
 });
 
+/** What the signer accepts. */
+const CredentialSchema = z.object({
+  accessKeyId: z.string().regex(KEY_FORM),
+  secretAccessKey: z.string().regex(KEY_FORM),
+  securityToken: z.string().regex(SECURITY_TOKEN_FORM),
+  expiresAtMs: expirySchema,
+});
+
 /**
- * Reads an answer that holds temporary credentials. Members that the schema does not name are ignored.
+ * Reads an answer that holds temporary credentials, with the names that the vendor's services give its members
+ * (`_process_credential` in core/auth/internal.py of huaweicloud-sdk-python-v3). Other members are ignored.
  *
  * @throws OutboundError `not_the_model`; why is not told, since that would quote the answer
  */
-export function readTemporaryCredential(text: string, schema: z.ZodType<Credential>): Credential {
-  let value: unknown;
+export function readTemporaryCredential(text: string): Credential {
+  let answer: Record<string, Record<string, unknown> | undefined> | null;
   try {
-    value = JSON.parse(text);
+    answer = JSON.parse(text);
   } catch {
     throw new OutboundError('not_the_model');
   }
-  const result = schema.safeParse(value);
+  const given = answer?.credentials ?? answer?.credential;
+  const result = CredentialSchema.safeParse({
+    accessKeyId: given?.access_key_id ?? given?.accessKeyId ?? given?.access,
+    secretAccessKey: given?.secret_access_key ?? given?.secretAccessKey ?? given?.secret,
+    securityToken: given?.security_token ?? given?.securityToken ?? given?.securitytoken,
+    expiresAtMs: given?.expiration ?? given?.expires_at,
+  });
   if (!result.success) throw new OutboundError('not_the_model');
   return result.data;
 }

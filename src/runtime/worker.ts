@@ -14,15 +14,27 @@ let isolateFetch: App['fetch'] | undefined;
 
 function createIsolateApp(bindings: Bindings): App['fetch'] {
   const config = parseConfig(bindings);
-  if (config.target.credentials.source !== 'static') {
+  const { credentials } = config.target;
+  if (credentials.source !== 'static' && credentials.source !== 'oidc') {
     throw new ConfigError([
       {
         setting: 'HUAWEICLOUD_CREDENTIALS',
-        fault: `cannot be ${config.target.credentials.source} on Workers; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK`,
+        fault: `cannot be ${credentials.source} on Workers; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK`,
       },
     ]);
   }
-  if (Object.values(config.target.credentials.files).some((path) => path !== undefined)) {
+  if (credentials.source === 'oidc' && 'file' in credentials.token) {
+    throw new ConfigError([
+      {
+        setting: 'HUAWEICLOUD_OIDC_TOKEN_FILE',
+        fault: 'is not for Workers, which have no files; bind HUAWEICLOUD_OIDC_ID_TOKEN',
+      },
+    ]);
+  }
+  if (
+    credentials.source === 'static' &&
+    Object.values(credentials.files).some((path) => path !== undefined)
+  ) {
     throw new ConfigError([
       { setting: 'HUAWEICLOUD_SDK_SK_FILE', fault: 'is not for Workers, which have no files' },
     ]);

@@ -21,6 +21,9 @@ export const KEY_FORM = /^[\x21-\x7e]{1,4096}$/;
 /** A security token: visible ASCII, at most 16,384 characters, wherever it comes from. It is sent as a header. */
 export const SECURITY_TOKEN_FORM = /^[\x21-\x7e]{1,16384}$/;
 
+/** A token that another service issues, such as a JWT: visible ASCII, at most 65,536 characters. */
+export const TOKEN_FORM = /^[\x21-\x7e]{1,65536}$/;
+
 /**
  * Refuses a credential that could only earn a 401, six of which in a row lock the key.
  *

@@ -32,6 +32,13 @@ const podIdentitySchema = z.strictObject({
   lifetimeSeconds: lifetimeSeconds.optional(),
   expiryFractionDigits: fractionDigits.optional(),
 });
+const stsSchema = z.strictObject({
+  providerUrn: z.string().min(1).optional(),
+  oidcAgencyUrn: z.string().min(1).optional(),
+  idTokens: z.array(z.string().min(1)).optional(),
+  expiryErrorMs: z.number().int().optional(),
+  spelling: z.enum(['snake', 'camel', 'short']).optional(),
+});
 // The rule is checked by hold() itself.
 const holdSchema = z.strictObject({ gate: gateSchema, rule: z.looseObject({}).optional() });
 const releaseSchema = z.strictObject({ gate: gateSchema, count: countSchema.optional() });
@@ -102,6 +109,7 @@ const HANDLERS: Record<string, Handler> = {
   'POST /metadata/invalidate': ({ simulator }) => simulator.invalidateSessionTokens(),
   'PUT /pod-identity': ({ simulator, body }) =>
     simulator.setPodIdentity(definedOf(podIdentitySchema.parse(body))),
+  'PUT /sts': ({ simulator, body }) => simulator.setSts(definedOf(stsSchema.parse(body))),
   'POST /reset': ({ simulator }) => simulator.reset(),
 };
 

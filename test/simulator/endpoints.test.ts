@@ -215,6 +215,68 @@ describe('the pod identity endpoint', () => {
   });
 });
 
+describe('STS', () => {
+  const PATH = '/v5/agencies/assume-with-oidc';
+  const GOOD = {
+    provider_urn: 'iam::0000000000000000000000000000d001:oidcProvider:cluster',
+    agency_urn: 'iam::0000000000000000000000000000d001:agency:imagecaches',
+    agency_session_name: 'session',
+    id_token: 'simulator-oidc-token',
+    duration_seconds: 900,
+  };
+  const ask = (body: unknown, headers: Record<string, string> = {}) =>
+    send(simulator, PATH, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json;charset=UTF-8', ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+
+  test('gives a key pair for a token that lives as long as was asked for', async () => {
+    const { credentials } = (await ask(GOOD)).json() as { credentials: Record<string, string> };
+    const { access_key_id, secret_access_key, security_token, expiration } = credentials;
+    const leftMs = Date.parse(expiration as string) - simulator.now();
+    expect(leftMs).toBeGreaterThan(890_000);
+    expect(leftMs).toBeLessThanOrEqual(900_000);
+    const accessKey = {
+      accessKeyId: access_key_id as string,
+      secretAccessKey: secret_access_key as string,
+      securityToken: security_token as string,
+    };
+    expect((await sendSigned(simulator, { accessKey })).status).toBe(200);
+    expect((await ask({ ...GOOD, policy: '{}', policy_ids: ['a'], duration_seconds: 43_200 })).status).toBe(
+      200,
+    );
+  });
+
+  test.each<[unknown, number]>([
+    ['{', 400],
+    ['null', 400],
+    [[], 400],
+    ...Object.keys(GOOD).map((name): [unknown, number] => [{ ...GOOD, [name]: undefined }, 400]),
+    [{ ...GOOD, another: 1 }, 400],
+    [{ ...GOOD, agency_session_name: 'a b' }, 400],
+    [{ ...GOOD, duration_seconds: 899 }, 400],
+    [{ ...GOOD, duration_seconds: 43_201 }, 400],
+    [{ ...GOOD, duration_seconds: '900' }, 400],
+    [{ ...GOOD, policy: {} }, 400],
+    [{ ...GOOD, policy_ids: 'a' }, 400],
+    [{ ...GOOD, provider_urn: 'another' }, 404],
+    [{ ...GOOD, agency_urn: 'another' }, 403],
+    [{ ...GOOD, id_token: 'another' }, 401],
+  ])('judges each member: %j is %i', async (body, status) => {
+    expect((await ask(body)).status).toBe(status);
+  });
+
+  test.each([
+    { 'content-type': 'text/plain' },
+    { authorization: 'SDK-HMAC-SHA256 Access=a' },
+    { 'x-security-token': 'a' },
+    { 'x-project-id': 'a' },
+  ])('judges the headers: %j', async (headers) => {
+    expect((await ask(GOOD, headers as never)).status).toBe(400);
+  });
+});
+
 test('anything else is not found, in the shape of the gateway', async () => {
   for (const [method, target] of [
     ['GET', '/'],

@@ -20,6 +20,12 @@ import { DEFAULT_POD_IDENTITY_OPTIONS, PodIdentity, type PodIdentityOptions } fr
 import { answerProjects, PROJECTS_PATH } from './projects-endpoint.ts';
 import { type RecordedRequest, RequestLog } from './request-log.ts';
 import { Script } from './script.ts';
+import {
+  ASSUME_WITH_OIDC_PATH,
+  DEFAULT_STS_OPTIONS,
+  SecurityTokenService,
+  type SecurityTokenServiceOptions,
+} from './security-token-service.ts';
 import { sendAnswer } from './send-answer.ts';
 import { TemporaryCredentials } from './temporary-credentials.ts';
 import type { AccessKey, HeaderPair } from './verify-signature.ts';
@@ -108,6 +114,7 @@ export interface Simulator {
   /** Makes the metadata service refuse every session token that it has issued. */
   invalidateSessionTokens(): void;
   setPodIdentity(options: Partial<PodIdentityOptions>): void;
+  setSts(options: Partial<SecurityTokenServiceOptions>): void;
 
   /** The rules in the queue. */
   readonly pendingRules: ReturnType<Script['pending']>;
@@ -117,7 +124,7 @@ export interface Simulator {
   stop(): Promise<void>;
 }
 
-/** Starts the stand-in for CCE, IAM and the credential endpoints on one port. */
+/** Starts the stand-in for CCE, IAM, STS and the credential endpoints on one port. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const host = options.host ?? '127.0.0.1';
   const firstKeys = options.accessKeys ?? [DEFAULT_ACCESS_KEY];
@@ -128,6 +135,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const temporaryCredentials = new TemporaryCredentials(accessKeys);
   const metadata = new MetadataService(temporaryCredentials);
   const podIdentity = new PodIdentity(temporaryCredentials);
+  const sts = new SecurityTokenService(temporaryCredentials);
   const script = new Script();
   const gates = new Gates();
   const log = new RequestLog();
@@ -255,6 +263,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
         return metadata.answerSecurityKey(headers, nowMs);
       case `POST ${podIdentity.options.path}`:
         return podIdentity.answerCredentials(headers, body, nowMs);
+      case `POST ${ASSUME_WITH_OIDC_PATH}`:
+        return sts.answerAssumeWithOidc(headers, body, nowMs);
       default:
         return notFoundError(requestId);
     }
@@ -310,6 +320,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     setPodIdentity(changed) {
       podIdentity.options = { ...podIdentity.options, ...changed };
     },
+    setSts(changed) {
+      sts.options = { ...sts.options, ...changed };
+    },
     get pendingRules() {
       return script.pending();
     },
@@ -321,6 +334,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       metadata.options = { ...DEFAULT_METADATA_OPTIONS };
       metadata.invalidateSessionTokens();
       podIdentity.options = { ...DEFAULT_POD_IDENTITY_OPTIONS };
+      sts.options = { ...DEFAULT_STS_OPTIONS };
       projects = firstProjects;
       imageCaches = firstImageCaches;
       clockSkewMs = 0;

@@ -12,7 +12,51 @@ describe('credentials', () => {
   const pod = { source: 'pod', uri: POD.HC_CONTAINER_CREDENTIALS_FULL_URI, tokenFile: '/token' };
   const metadata = { source: 'metadata', endpoint: 'http://169.254.169.254' };
 
+  const OIDC = {
+    HUAWEICLOUD_OIDC_PROVIDER_URN: 'iam::d1:oidcProvider:cluster',
+    HUAWEICLOUD_OIDC_AGENCY_URN: 'iam::d1:agency:imagecaches',
+    HUAWEICLOUD_OIDC_TOKEN_FILE: '/token',
+    CCE_REGION: 'cn-north-4',
+  };
+  const oidc = {
+    source: 'oidc',
+    stsEndpoint: 'https://sts.cn-north-4.myhuaweicloud.com',
+    providerUrn: OIDC.HUAWEICLOUD_OIDC_PROVIDER_URN,
+    agencyUrn: OIDC.HUAWEICLOUD_OIDC_AGENCY_URN,
+    token: { file: '/token' },
+    sessionName: 'oidc-sts-session',
+    durationSeconds: 3600,
+    policy: undefined,
+    policyIds: undefined,
+  };
+
   it.each([
+    ['OIDC where its variables are', { ...KEYLESS, ...OIDC }, oidc],
+    ['OIDC when told so', { ...KEYLESS, ...POD, ...OIDC, HUAWEICLOUD_CREDENTIALS: 'oidc' }, oidc],
+    [
+      'OIDC with all that can be set',
+      {
+        ...KEYLESS,
+        ...OIDC,
+        CCE_REGION: undefined,
+        HUAWEICLOUD_OIDC_TOKEN_FILE: undefined,
+        HUAWEICLOUD_OIDC_ID_TOKEN: 'a.b.c',
+        HUAWEICLOUD_OIDC_SESSION_NAME: 'imagecaches@a',
+        HUAWEICLOUD_OIDC_DURATION_SECONDS: '900',
+        HUAWEICLOUD_OIDC_POLICY: '{}',
+        HUAWEICLOUD_OIDC_POLICY_IDS: 'a, b',
+        HUAWEICLOUD_SDK_STS_ENDPOINT: 'https://sts.example.test/',
+      },
+      {
+        ...oidc,
+        stsEndpoint: 'https://sts.example.test',
+        token: { text: 'a.b.c' },
+        sessionName: 'imagecaches@a',
+        durationSeconds: 900,
+        policy: '{}',
+        policyIds: ['a', 'b'],
+      },
+    ],
     ['static where keys are set', {}, 'static'],
     ['static even where the platform offers more', POD, 'static'],
     ['pod where its variables are', { ...KEYLESS, ...POD }, pod],
@@ -42,7 +86,11 @@ describe('credentials', () => {
 
   it.each<[environment: Record<string, string | undefined>, setting: string, fault: RegExp]>([
     [{ ...KEYLESS, HUAWEICLOUD_SDK_AK: 'AK' }, 'HUAWEICLOUD_SDK_SK', /is missing/],
-    [{ HUAWEICLOUD_CREDENTIALS: 'both' }, 'HUAWEICLOUD_CREDENTIALS', /'auto', 'static', 'pod' or 'metadata'/],
+    [
+      { HUAWEICLOUD_CREDENTIALS: 'both' },
+      'HUAWEICLOUD_CREDENTIALS',
+      /one of auto, oidc, static, pod, metadata/,
+    ],
     [
       { ...KEYLESS, ...POD, HC_CONTAINER_CREDENTIALS_FULL_URI: undefined },
       'HC_CONTAINER_CREDENTIALS_FULL_URI',
@@ -62,6 +110,36 @@ describe('credentials', () => {
       { ...KEYLESS, ...POD, HUAWEICLOUD_CREDENTIALS: 'pod', HUAWEICLOUD_SDK_SECURITY_TOKEN: 'PLANTED' },
       'HUAWEICLOUD_SDK_SECURITY_TOKEN',
       /contradicts HUAWEICLOUD_CREDENTIALS=pod/,
+    ],
+    [
+      { ...KEYLESS, ...OIDC, HUAWEICLOUD_OIDC_AGENCY_URN: undefined },
+      'HUAWEICLOUD_OIDC_AGENCY_URN',
+      /is missing/,
+    ],
+    [
+      { ...KEYLESS, ...OIDC, HUAWEICLOUD_OIDC_TOKEN_FILE: undefined },
+      'HUAWEICLOUD_OIDC_TOKEN_FILE',
+      /is missing, and so is HUAWEICLOUD_OIDC_ID_TOKEN/,
+    ],
+    [
+      { ...KEYLESS, ...OIDC, HUAWEICLOUD_OIDC_ID_TOKEN: 'PLANTED' },
+      'HUAWEICLOUD_OIDC_TOKEN_FILE',
+      /contradicts HUAWEICLOUD_OIDC_ID_TOKEN/,
+    ],
+    [
+      { ...KEYLESS, ...OIDC, CCE_REGION: undefined },
+      'HUAWEICLOUD_SDK_STS_ENDPOINT',
+      /is missing, and so is CCE_REGION/,
+    ],
+    [
+      { HUAWEICLOUD_SDK_STS_ENDPOINT: 'https://sts.example.test' },
+      'HUAWEICLOUD_SDK_STS_ENDPOINT',
+      /of no use/,
+    ],
+    [
+      { ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'metadata', HUAWEICLOUD_OIDC_POLICY: '{"a":"PLANTED"}' },
+      'HUAWEICLOUD_OIDC_POLICY',
+      /contradicts HUAWEICLOUD_CREDENTIALS=metadata/,
     ],
     [
       { HUAWEICLOUD_METADATA_ENDPOINT: 'http://127.0.0.1:1' },

@@ -90,6 +90,21 @@ describe('temporary credentials', () => {
     expect(upstream()[0]?.authentication).toBe('accepted');
   });
 
+  it('come from STS for a token in a file, without any key', async () => {
+    const tokenFile = join(volume.path, 'oidc-token');
+    await writeFile(tokenFile, 'simulator-oidc-token\n');
+    const { url } = await startService({
+      HUAWEICLOUD_OIDC_PROVIDER_URN: 'iam::0000000000000000000000000000d001:oidcProvider:cluster',
+      HUAWEICLOUD_OIDC_AGENCY_URN: 'iam::0000000000000000000000000000d001:agency:imagecaches',
+      HUAWEICLOUD_OIDC_TOKEN_FILE: tokenFile,
+      HUAWEICLOUD_SDK_STS_ENDPOINT: simulator.url,
+    });
+    await ready(url);
+    expect(await get(url)).toBe(200);
+    expect(upstream()[0]?.authentication).toBe('accepted');
+    expect(simulator.count('/v5/agencies/assume-with-oidc')).toBe(1);
+  });
+
   it('that cannot be had leave the service unready; it recovers by its probes', async () => {
     simulator.script({ match: { path: METADATA_TOKEN_PATH }, answer: { kind: 'refuse', error: 'internal' } });
     const { url, printed } = await startService({ HUAWEICLOUD_METADATA_ENDPOINT: simulator.url });

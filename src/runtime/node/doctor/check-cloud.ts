@@ -105,12 +105,30 @@ export async function getCredential(config: Config, deps: Platform): Promise<Cre
     const lastFour = credential.accessKeyId.slice(-4);
     return { outcome: ok(`${name}, access key id …${lastFour}, ${until}`), credential };
   } catch (error) {
+    const code = codeOf(error instanceof CredentialUnavailableError ? (error.cause ?? error) : error);
+    const cause = SOURCE_CAUSES[code];
     return {
-      outcome: failed(`${name} gives no credential (${codeOf(error)})`, remedy),
+      outcome: failed(
+        `${name} gives no credential (${cause === undefined ? code : `${code}: ${cause}`})`,
+        remedy,
+      ),
       credential: undefined,
     };
   }
 }
+
+/** What the codes of OutboundError mean. */
+const SOURCE_CAUSES: Readonly<Record<string, string>> = {
+  token_file_unreadable: 'the file with the token cannot be read',
+  token_file_invalid: 'the file with the token is empty, or holds something else',
+  timeout: 'no answer in time',
+  status_400: 'it takes a member of the request for wrong',
+  status_401: 'it does not accept the token',
+  status_403: 'it does not permit it',
+  status_404: 'it does not know what was asked for',
+  not_the_model: 'the answer holds no credential',
+  expired: 'what came has expired already, or this clock is wrong',
+};
 
 export interface ProjectReport {
   readonly outcome: Outcome;
