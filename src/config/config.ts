@@ -103,7 +103,10 @@ export function parseConfig(
   environment: Readonly<Record<string, unknown>>,
   fileFaults: readonly ConfigFault[] = [],
 ): Config {
-  const unsupported = GROUPS.flatMap((group) => group.unsupported ?? []);
+  const unsupported = GROUPS.flatMap<readonly [string, string]>(
+    ({ unsupported: names = [], unsupportedFault = 'is not supported by this version; remove it' }) =>
+      names.map((name) => [name, unsupportedFault]),
+  );
   const { settings, faults, reported } = readSettings(ROWS, environment, unsupported, fileFaults);
   for (const group of GROUPS) group.reportContradictions?.(settings, faults);
   if (reported.length > 0) throw new ConfigError(reported);

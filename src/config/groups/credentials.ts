@@ -1,4 +1,4 @@
-import type { SettingGroup, Settings } from '../read-settings.ts';
+import type { Faults, SettingGroup, Settings } from '../read-settings.ts';
 import { choice, type SettingRows } from '../setting.ts';
 import { type MetadataCredentialConfig, metadataSource } from './credentials/metadata-source.ts';
 import { type OidcCredentialConfig, oidcSource } from './credentials/oidc-source.ts';
@@ -16,7 +16,7 @@ export type CredentialConfig =
   | MetadataCredentialConfig;
 type SourceName = CredentialConfig['source'];
 
-/** In the order in which `auto` looks for them; the last one is always there. */
+/** In the order of the documentation. */
 const SOURCES = {
   oidc: oidcSource,
   static: staticSource,
@@ -48,15 +48,19 @@ export interface CredentialsPart {
 export const credentialsGroup: SettingGroup<CredentialRows, CredentialsPart, ReadRows> = {
   rows: ROWS,
 
+  unsupported: ['HUAWEICLOUD_SDK_IDP_ID', 'HUAWEICLOUD_SDK_ID_TOKEN_FILE'],
+  unsupportedFault:
+    'is of the older federation, which is not supported; use OIDC: set HUAWEICLOUD_OIDC_PROVIDER_URN, HUAWEICLOUD_OIDC_AGENCY_URN and HUAWEICLOUD_OIDC_TOKEN_FILE',
+
   reportContradictions(settings, faults) {
-    const used = usedSource(settings);
-    for (const name of SOURCE_NAMES) {
-      const source: AnySource = SOURCES[name];
-      if (name === used) source.reportUsed?.(settings, faults);
-      else source.reportUnused?.(settings, faults, used);
+    const { values, isGiven } = settings;
+    const [used, ...others] = signedSources(settings);
+    if (values.HUAWEICLOUD_CREDENTIALS === 'auto' && used !== undefined && others.length > 0) {
+      const all = [used, ...others].map((name) => `${name} (${signsOf(name).find(isGiven)})`).join(', ');
+      faults.report('HUAWEICLOUD_CREDENTIALS', `must name one source, since several are set: ${all}`);
+      return;
     }
-    if (used !== 'oidc' && settings.isGiven('HUAWEICLOUD_SDK_STS_ENDPOINT'))
-      faults.report('HUAWEICLOUD_SDK_STS_ENDPOINT', `is of no use: the credentials are ${used}; remove it`);
+    reportSources(settings, faults, usedSource(settings));
   },
 
   toConfig: (settings) => ({ credentials: SOURCES[usedSource(settings)].toConfig(settings) }),
@@ -65,9 +69,34 @@ export const credentialsGroup: SettingGroup<CredentialRows, CredentialsPart, Rea
 /** A source as the group sees it, which gives each one all rows to read. */
 type AnySource = Omit<CredentialSource<CredentialRows, CredentialConfig, ReadRows>, 'rows'>;
 
-/** The source that is named, or with `auto` the first one that is offered. */
+const signsOf = (name: SourceName): AnySource['signs'] => SOURCES[name].signs;
+
+/** The sources of which there is a sign. */
+function signedSources({ isGiven }: Settings<CredentialRows>): SourceName[] {
+  return SOURCE_NAMES.filter((name) => signsOf(name).some(isGiven));
+}
+
+/** The source that is named, or with `auto` the one that is set, or else the one that every node has. */
 export function usedSource(settings: Settings<CredentialRows>): SourceName {
   const wanted = settings.values.HUAWEICLOUD_CREDENTIALS;
-  if (wanted !== 'auto') return wanted;
-  return SOURCE_NAMES.find((name) => SOURCES[name].isOffered(settings)) as SourceName;
+  return wanted === 'auto' ? (signedSources(settings)[0] ?? 'metadata') : wanted;
+}
+
+/** What is wrong with the settings of the source in use, and what others have no use for. */
+function reportSources(settings: Settings<ReadRows>, faults: Faults<ReadRows>, used: SourceName): void {
+  const { isGiven } = settings;
+  for (const name of SOURCE_NAMES) {
+    const source: AnySource = SOURCES[name];
+    if (name === used) source.reportUsed?.(settings, faults);
+    else if (!source.isOfPlatform)
+      for (const sign of source.signs.filter(isGiven))
+        faults.report(sign, `contradicts HUAWEICLOUD_CREDENTIALS=${used}; remove one of them`);
+  }
+  for (const [name, user] of [
+    ['HUAWEICLOUD_METADATA_ENDPOINT', 'metadata'],
+    ['HUAWEICLOUD_SDK_STS_ENDPOINT', 'oidc'],
+  ] as const) {
+    if (used !== user && isGiven(name))
+      faults.report(name, `is of no use: the credentials are ${used}; remove it`);
+  }
 }

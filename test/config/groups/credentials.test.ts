@@ -58,7 +58,6 @@ describe('credentials', () => {
       },
     ],
     ['static where keys are set', {}, 'static'],
-    ['static even where the platform offers more', POD, 'static'],
     ['pod where its variables are', { ...KEYLESS, ...POD }, pod],
     ['else metadata', KEYLESS, metadata],
     ['auto is the default', { ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'auto' }, metadata],
@@ -85,6 +84,30 @@ describe('credentials', () => {
   });
 
   it.each<[environment: Record<string, string | undefined>, setting: string, fault: RegExp]>([
+    [
+      POD,
+      'HUAWEICLOUD_CREDENTIALS',
+      /^must name one source.*: static \(HUAWEICLOUD_SDK_AK\), pod \(HC_CONTAINER_CREDENTIALS_FULL_URI\)$/,
+    ],
+    [
+      OIDC,
+      'HUAWEICLOUD_CREDENTIALS',
+      /: oidc \(HUAWEICLOUD_OIDC_PROVIDER_URN\), static \(HUAWEICLOUD_SDK_AK\)$/,
+    ],
+    [{ ...KEYLESS, ...OIDC, ...POD }, 'HUAWEICLOUD_CREDENTIALS', /: oidc .*, pod /],
+    // Half of a source is a sign of it too.
+    [
+      { ...KEYLESS, CLOUD_SDK_SK: 'PLANTED', HUAWEICLOUD_OIDC_SESSION_NAME: 'PLANTED' },
+      'HUAWEICLOUD_CREDENTIALS',
+      /: oidc \(HUAWEICLOUD_OIDC_SESSION_NAME\), static \(CLOUD_SDK_SK\)$/,
+    ],
+    [
+      { ...OIDC, HUAWEICLOUD_CREDENTIALS: 'oidc', HUAWEICLOUD_SDK_SK: undefined },
+      'HUAWEICLOUD_SDK_AK',
+      /contradicts HUAWEICLOUD_CREDENTIALS=oidc/,
+    ],
+    [{ HUAWEICLOUD_SDK_IDP_ID: 'PLANTED' }, 'HUAWEICLOUD_SDK_IDP_ID', /use OIDC: set HUAWEICLOUD_OIDC_/],
+    [{ HUAWEICLOUD_SDK_ID_TOKEN_FILE: '/PLANTED' }, 'HUAWEICLOUD_SDK_ID_TOKEN_FILE', /use OIDC/],
     [{ ...KEYLESS, HUAWEICLOUD_SDK_AK: 'AK' }, 'HUAWEICLOUD_SDK_SK', /is missing/],
     [
       { HUAWEICLOUD_CREDENTIALS: 'both' },

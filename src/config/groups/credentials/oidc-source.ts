@@ -74,7 +74,7 @@ export interface OidcCredentialConfig {
 export const oidcSource: CredentialSource<typeof ROWS, OidcCredentialConfig, typeof ROWS & StsRows> = {
   rows: ROWS,
 
-  isOffered: ({ isGiven }) => NAMES.some(isGiven),
+  signs: NAMES,
 
   reportUsed(settings, faults) {
     const { isGiven } = settings;
@@ -90,11 +90,6 @@ export const oidcSource: CredentialSource<typeof ROWS, OidcCredentialConfig, typ
     if (!hasFile && !hasToken)
       reportMissing('HUAWEICLOUD_OIDC_TOKEN_FILE', ', and so is HUAWEICLOUD_OIDC_ID_TOKEN');
     reportStsEndpoint(settings, faults);
-  },
-
-  reportUnused({ isGiven }, { report }, used) {
-    for (const name of NAMES)
-      if (isGiven(name)) report(name, `contradicts HUAWEICLOUD_CREDENTIALS=${used}; remove one of them`);
   },
 
   toConfig(settings) {

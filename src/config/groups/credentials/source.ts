@@ -8,11 +8,11 @@ import type { SettingRows } from '../../setting.ts';
  */
 export interface CredentialSource<Rows extends SettingRows, Part, Read extends SettingRows = Rows> {
   readonly rows: Rows;
-  /** With HUAWEICLOUD_CREDENTIALS=auto the first source that is offered is used. */
-  isOffered(settings: Settings<Rows>): boolean;
+  /** The settings of which one is enough to say that this source is meant. */
+  readonly signs: readonly (keyof Rows & string)[];
+  /** Others than the operator may have set them, so that another source may be named beside them. */
+  readonly isOfPlatform?: true;
   /** Reports what is wrong where this source is used. */
   reportUsed?(settings: Settings<Read>, faults: Faults<Read>): void;
-  /** Reports what is wrong where another one is used. */
-  reportUnused?(settings: Settings<Read>, faults: Faults<Read>, used: string): void;
   toConfig(settings: Settings<Read>): Part;
 }
