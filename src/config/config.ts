@@ -21,6 +21,7 @@ export type { MetadataCredentialConfig } from './groups/credentials/metadata-sou
 export type { OidcCredentialConfig } from './groups/credentials/oidc-source.ts';
 export type { PodCredentialConfig } from './groups/credentials/pod-source.ts';
 export type { StaticCredentialConfig } from './groups/credentials/static-source.ts';
+export type { TokenCredentialConfig } from './groups/credentials/token-source.ts';
 export type { CredentialConfig } from './groups/credentials.ts';
 export type { SharedStoreConfig } from './groups/fleet.ts';
 export type { ProxyConfig } from './groups/network.ts';

@@ -40,6 +40,7 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   HUAWEICLOUD_SDK_SECURITY_TOKEN: 'sent when set',
   CLOUD_SDK_AK: 'another name of `HUAWEICLOUD_SDK_AK`',
   CLOUD_SDK_SK: 'another name of `HUAWEICLOUD_SDK_SK`',
+  CCE_AUTH_TOKEN: 'a token that is sent as `X-Auth-Token` in place of a signature; its changes are followed',
   HC_CONTAINER_CREDENTIALS_FULL_URI: 'where CCE pod identity gives credentials; set by CCE',
   HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: 'the token for CCE pod identity; set by CCE',
   HUAWEICLOUD_METADATA_ENDPOINT: 'the metadata service, for tests and special networks',

@@ -14,7 +14,7 @@ export const READ_TIMEOUT_MS = 1000;
 /** Readings in a row until two agree; after that the next check tries again. */
 export const MAX_READINGS = 4;
 
-const MEMBERS = ['accessKeyId', 'secretAccessKey', 'securityToken'] as const;
+const MEMBERS = ['accessKeyId', 'secretAccessKey', 'securityToken', 'authToken'] as const;
 
 /** The file of each member that is in one, named by `HUAWEICLOUD_SDK_AK_FILE` and the like. */
 export type CredentialFiles = Readonly<Partial<Record<(typeof MEMBERS)[number], string | undefined>>>;
@@ -56,9 +56,11 @@ export function createFileProvider(
     const read = members.map(
       async (member) => [member, (await platform.readTextFile(files[member] as string)).trim()] as const,
     );
-    const credential: Credential = { ...initial, ...Object.fromEntries(await Promise.all(read)) };
+    const credential = { ...initial, ...Object.fromEntries(await Promise.all(read)) } as Credential;
     // An empty token file means that there is no token.
-    return credential.securityToken === '' ? { ...credential, securityToken: undefined } : credential;
+    return credential.securityToken === ''
+      ? ({ ...credential, securityToken: undefined } as Credential)
+      : credential;
   }
 
   async function load(): Promise<Credential> {

@@ -3,7 +3,7 @@ import { type Answer, fetchAnswer } from '../outbound/fetch-answer.ts';
 import { OutboundError } from '../outbound/outbound-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { Credential } from '../signing/credential.ts';
+import type { KeyPair } from '../signing/credential.ts';
 import type { CredentialSource } from './provider.ts';
 import { createRefreshingProvider } from './refreshing-provider.ts';
 import { readTemporaryCredential } from './temporary-credential.ts';
@@ -52,7 +52,7 @@ interface Session {
 export function createMetadataServiceSource(
   endpoint: string,
   platform: Pick<Platform, 'fetch' | 'elapsed' | 'schedule'>,
-): () => Promise<Credential> {
+): () => Promise<KeyPair> {
   let session: Session | undefined;
 
   async function renewSession(signal: AbortSignal): Promise<Session> {
@@ -73,7 +73,7 @@ export function createMetadataServiceSource(
     });
   }
 
-  async function load(signal: AbortSignal): Promise<Credential> {
+  async function load(signal: AbortSignal): Promise<KeyPair> {
     const known = session !== undefined && platform.elapsed() < session.untilMs ? session : undefined;
     let answer = await askForKey(known ?? (await renewSession(signal)), signal);
     if (answer.status === 401) {

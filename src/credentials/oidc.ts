@@ -2,7 +2,7 @@ import type { OidcCredentialConfig } from '../config/config.ts';
 import { fetchAnswer } from '../outbound/fetch-answer.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { Credential } from '../signing/credential.ts';
+import type { KeyPair } from '../signing/credential.ts';
 import type { CredentialSource } from './provider.ts';
 import { readTokenFile } from './read-token-file.ts';
 import { createRefreshingProvider } from './refreshing-provider.ts';
@@ -31,11 +31,11 @@ export const oidcSource: CredentialSource<OidcCredentialConfig> = {
 export function createOidcSource(
   config: OidcCredentialConfig,
   platform: Pick<Platform, 'fetch' | 'now' | 'schedule' | 'readTextFile' | 'logger'>,
-): () => Promise<Credential> {
+): () => Promise<KeyPair> {
   const { stsEndpoint, providerUrn, agencyUrn, sessionName, durationSeconds, token, policy, policyIds } =
     config;
 
-  async function load(signal: AbortSignal): Promise<Credential> {
+  async function load(signal: AbortSignal): Promise<KeyPair> {
     const idToken = 'text' in token ? token.text : await readTokenFile(token.file, platform);
     const askedAtMs = platform.now();
     const answer = await fetchAnswer(platform.fetch, stsEndpoint + PATH, {

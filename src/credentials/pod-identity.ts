@@ -3,7 +3,7 @@ import { fetchAnswer } from '../outbound/fetch-answer.ts';
 import { OutboundError } from '../outbound/outbound-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { Credential } from '../signing/credential.ts';
+import type { KeyPair } from '../signing/credential.ts';
 import type { CredentialSource } from './provider.ts';
 import { readTokenFile } from './read-token-file.ts';
 import { createRefreshingProvider } from './refreshing-provider.ts';
@@ -37,8 +37,8 @@ export interface PodIdentityOptions {
 export function createPodIdentitySource(
   { uri, tokenFile }: PodIdentityOptions,
   platform: Pick<Platform, 'fetch' | 'schedule' | 'readTextFile'>,
-): () => Promise<Credential> {
-  async function load(signal: AbortSignal): Promise<Credential> {
+): () => Promise<KeyPair> {
+  async function load(signal: AbortSignal): Promise<KeyPair> {
     const { status, text } = await fetchAnswer(platform.fetch, uri, {
       method: 'POST',
       headers: {

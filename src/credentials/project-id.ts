@@ -8,8 +8,8 @@ import { createLastGood, type LastGood } from '../outbound/last-good.ts';
 import { OutboundError } from '../outbound/outbound-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { Credential } from '../signing/credential.ts';
-import { signRequest } from '../signing/sign-request.ts';
+import { authoriseRequest } from '../signing/authorise-request.ts';
+import { type Credential, keyIdOf } from '../signing/credential.ts';
 import { parseUpstreamFailure } from '../vendor/read-failure.ts';
 import { REJECTION_CAUSES } from '../vendor/rejection.ts';
 import { CredentialUnavailableError } from './provider.ts';
@@ -88,7 +88,8 @@ export function createProjectIdSource(
   let lastProjectId: string | undefined;
 
   function keyOf(credential: Credential): AskingKey {
-    const known = keys.get(credential.accessKeyId);
+    const id = keyIdOf(credential);
+    const known = keys.get(id);
     if (known !== undefined) {
       known.credential = credential;
       return known;
@@ -112,7 +113,7 @@ export function createProjectIdSource(
         platform,
       ),
     };
-    keys.set(credential.accessKeyId, key);
+    keys.set(id, key);
     for (const oldest of keys.keys()) {
       if (keys.size <= MAX_REMEMBERED_KEYS) break;
       keys.delete(oldest);
@@ -190,8 +191,8 @@ async function askIam(
     if (use === 'rejected' || use === 'busy') throw new CredentialUnavailableError('project_left_alone');
     let verdict: KeyVerdict = 'neutral';
     try {
-      const signed = await signRequest({ method: 'GET', url }, credential, { nowMs });
-      const headers = { ...signed.headers, accept: 'application/json' };
+      const authorised = await authoriseRequest({ method: 'GET', url }, credential, { nowMs });
+      const headers = { ...authorised, accept: 'application/json' };
       const answer = await fetchAnswer(fetch, url.href, { method: 'GET', headers, signal });
       if (answer.status === 200) verdict = 'accepted';
       if (answer.status === 401) verdict = 'rejected';

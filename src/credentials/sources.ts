@@ -4,6 +4,7 @@ import type { TargetPlatform } from '../platform/platform.ts';
 import { oidcSource } from './oidc.ts';
 import type { CredentialProvider, CredentialSource } from './provider.ts';
 import { staticSource } from './static.ts';
+import { tokenSource } from './token.ts';
 
 type ConfigOf<Source extends CredentialConfig['source']> = Extract<CredentialConfig, { source: Source }>;
 
@@ -13,6 +14,7 @@ export const CREDENTIAL_SOURCES: {
 } = {
   oidc: oidcSource,
   static: staticSource,
+  token: tokenSource,
   pod: podIdentity,
   metadata: metadataService,
 };

@@ -1,7 +1,7 @@
 import type { Answer } from '../outbound/fetch-answer.ts';
 import { OutboundError } from '../outbound/outbound-error.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { Credential } from '../signing/credential.ts';
+import type { KeyPair } from '../signing/credential.ts';
 import { parseUpstreamFailure } from '../vendor/read-failure.ts';
 import { readTemporaryCredential } from './temporary-credential.ts';
 
@@ -21,7 +21,7 @@ export function readStsAnswer(
   { status, headers, text }: Answer,
   { askedAtMs, durationSeconds }: Asked,
   { now, logger }: Pick<Platform, 'now' | 'logger'>,
-): Credential {
+): KeyPair {
   if (status !== 200 && status !== 201) {
     const { vendorCode, vendorRequestId } = parseUpstreamFailure(status, headers, text, now());
     logger.warn({ status, vendorCode, vendorRequestId }, 'STS gives no credential');

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { OutboundError } from '../outbound/outbound-error.ts';
-import { type Credential, KEY_FORM, SECURITY_TOKEN_FORM } from '../signing/credential.ts';
+import { KEY_FORM, type KeyPair, SECURITY_TOKEN_FORM } from '../signing/credential.ts';
 import { utcEpochMsOfDigits } from '../time/utc.ts';
 
 const TIME =
@@ -42,7 +42,7 @@ const CredentialSchema = z.object({
  *
  * @throws OutboundError `not_the_model`; why is not told, since that would quote the answer
  */
-export function readTemporaryCredential(text: string): Credential {
+export function readTemporaryCredential(text: string): KeyPair {
   let answer: Record<string, Record<string, unknown> | undefined> | null;
   try {
     answer = JSON.parse(text);

@@ -15,7 +15,7 @@ let isolateFetch: App['fetch'] | undefined;
 function createIsolateApp(bindings: Bindings): App['fetch'] {
   const config = parseConfig(bindings);
   const { credentials } = config.target;
-  if (credentials.source !== 'static' && credentials.source !== 'oidc') {
+  if (!['static', 'oidc', 'token'].includes(credentials.source)) {
     throw new ConfigError([
       {
         setting: 'HUAWEICLOUD_CREDENTIALS',
@@ -28,6 +28,14 @@ function createIsolateApp(bindings: Bindings): App['fetch'] {
       {
         setting: 'HUAWEICLOUD_OIDC_TOKEN_FILE',
         fault: 'is not for Workers, which have no files; bind HUAWEICLOUD_OIDC_ID_TOKEN',
+      },
+    ]);
+  }
+  if (credentials.source === 'token' && credentials.file !== undefined) {
+    throw new ConfigError([
+      {
+        setting: 'CCE_AUTH_TOKEN_FILE',
+        fault: 'is not for Workers, which have no files; bind CCE_AUTH_TOKEN',
       },
     ]);
   }

@@ -102,6 +102,9 @@ test('changes the credential endpoints', async () => {
   const headers = { 'X-Metadata-Token': token };
   expect((await send(simulator, '/openstack/latest/securitykey', { headers })).status).toBe(401);
   await control('PUT', '/pod-identity', { token: 'new' });
+  await control('PUT', '/auth-tokens', ['token']);
+  const withToken = { headers: { 'x-auth-token': 'token' } };
+  expect((await send(simulator, '/v5/imagecaches', withToken)).status).toBe(200);
   await control('PUT', '/sts', { idTokens: [] });
   const sts = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' };
   expect((await send(simulator, '/v5/agencies/assume-with-oidc', sts)).status).toBe(400);

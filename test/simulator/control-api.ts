@@ -104,6 +104,10 @@ const HANDLERS: Record<string, Handler> = {
   'PUT /credentials': ({ simulator, body }) =>
     simulator.credentials.replace(z.array(accessKeySchema).parse(body)),
   'POST /credentials': ({ simulator, body }) => simulator.credentials.add(accessKeySchema.parse(body)),
+  'PUT /auth-tokens': ({ simulator, body }) => {
+    simulator.authTokens.clear();
+    for (const token of z.array(z.string().min(1)).parse(body)) simulator.authTokens.add(token);
+  },
   'POST /unlock': ({ simulator }) => simulator.credentials.unlock(),
   'PUT /metadata': ({ simulator, body }) => simulator.setMetadata(definedOf(metadataSchema.parse(body))),
   'POST /metadata/invalidate': ({ simulator }) => simulator.invalidateSessionTokens(),

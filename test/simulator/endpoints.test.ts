@@ -215,6 +215,18 @@ describe('the pod identity endpoint', () => {
   });
 });
 
+test('a token of IAM takes the place of a signature, and stands beside none', async () => {
+  const ask = (token: string, more: Record<string, string> = {}, path = '/v5/imagecaches') =>
+    send(simulator, path, { headers: { 'x-auth-token': token, ...more } });
+  expect((await ask('token')).status).toBe(401);
+  simulator.authTokens.add('token');
+  expect((await ask('token')).status).toBe(200);
+  expect((await ask('token', {}, '/v3/projects')).status).toBe(200);
+  expect((await ask('token', { authorization: 'SDK-HMAC-SHA256 Access=a' })).status).toBe(401);
+  simulator.authTokens.remove('token');
+  expect((await ask('token')).status).toBe(401);
+});
+
 describe('STS', () => {
   const PATH = '/v5/agencies/assume-with-oidc';
   const GOOD = {

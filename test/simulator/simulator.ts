@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import { AccessKeys } from './access-keys.ts';
 import { type Answer, authenticationError, gatewayHeaders, iamError, notFoundError } from './answers.ts';
+import { AuthTokens } from './auth-tokens.ts';
 import { NORMAL_RULE, type RuleInput } from './behaviours.ts';
 import { CONTROL_PREFIX, handleControl } from './control-api.ts';
 import { Gates } from './gates.ts';
@@ -110,6 +111,8 @@ export interface Simulator {
   /** Replaces the projects of the account, or with undefined brings back the first ones. */
   setProjects(projects: readonly Project[] | undefined): void;
   readonly credentials: AccessKeys;
+  /** Tokens that are accepted in X-Auth-Token: none at the start. */
+  readonly authTokens: AuthTokens;
   setMetadata(options: Partial<MetadataOptions>): void;
   /** Makes the metadata service refuse every session token that it has issued. */
   invalidateSessionTokens(): void;
@@ -132,6 +135,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const firstImageCaches = options.imageCaches ?? makeImageCaches();
 
   const accessKeys = new AccessKeys(firstKeys);
+  const authTokens = new AuthTokens();
   const temporaryCredentials = new TemporaryCredentials(accessKeys);
   const metadata = new MetadataService(temporaryCredentials);
   const podIdentity = new PodIdentity(temporaryCredentials);
@@ -234,7 +238,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       return undefined;
     }
     const { method, url: rawUrl, headers } = recorded;
-    const verification = accessKeys.authenticate({ method, rawUrl, headers, body }, nowMs);
+    const verification =
+      authTokens.authenticate(headers) ?? accessKeys.authenticate({ method, rawUrl, headers, body }, nowMs);
     recorded.authentication = verification.accepted ? 'accepted' : verification.reason;
     if (verification.accepted) return undefined;
     return recorded.path === PROJECTS_PATH
@@ -313,6 +318,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       projects = replacement ?? firstProjects;
     },
     credentials: accessKeys,
+    authTokens,
     setMetadata(changed) {
       metadata.options = { ...metadata.options, ...changed };
     },
@@ -331,6 +337,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       gates.reset();
       log.reset();
       accessKeys.replace(firstKeys);
+      authTokens.clear();
       metadata.options = { ...DEFAULT_METADATA_OPTIONS };
       metadata.invalidateSessionTokens();
       podIdentity.options = { ...DEFAULT_POD_IDENTITY_OPTIONS };

@@ -6,12 +6,14 @@ import { type PodCredentialConfig, podSource } from './credentials/pod-source.ts
 import type { CredentialSource } from './credentials/source.ts';
 import { type StaticCredentialConfig, staticSource } from './credentials/static-source.ts';
 import { STS_ROWS } from './credentials/sts-endpoint.ts';
+import { type TokenCredentialConfig, tokenSource } from './credentials/token-source.ts';
 import type { UpstreamRows } from './upstream.ts';
 
 /** Where credentials come from. To add a source, add it here, to SOURCES and to ROWS: the compiler insists. */
 export type CredentialConfig =
   | OidcCredentialConfig
   | StaticCredentialConfig
+  | TokenCredentialConfig
   | PodCredentialConfig
   | MetadataCredentialConfig;
 type SourceName = CredentialConfig['source'];
@@ -20,6 +22,7 @@ type SourceName = CredentialConfig['source'];
 const SOURCES = {
   oidc: oidcSource,
   static: staticSource,
+  token: tokenSource,
   pod: podSource,
   metadata: metadataSource,
 } satisfies {
@@ -32,6 +35,7 @@ const ROWS = {
   ...SOURCES.oidc.rows,
   ...STS_ROWS,
   ...SOURCES.static.rows,
+  ...SOURCES.token.rows,
   ...SOURCES.pod.rows,
   ...SOURCES.metadata.rows,
 } satisfies SettingRows;

@@ -57,6 +57,11 @@ describe('credentials', () => {
         policyIds: ['a', 'b'],
       },
     ],
+    [
+      'a token where it is set',
+      { ...KEYLESS, CCE_AUTH_TOKEN: 'token', CCE_AUTH_TOKEN_FILE: '/token' },
+      { source: 'token', authToken: 'token', file: '/token' },
+    ],
     ['static where keys are set', {}, 'static'],
     ['pod where its variables are', { ...KEYLESS, ...POD }, pod],
     ['else metadata', KEYLESS, metadata],
@@ -95,6 +100,9 @@ describe('credentials', () => {
       /: oidc \(HUAWEICLOUD_OIDC_PROVIDER_URN\), static \(HUAWEICLOUD_SDK_AK\)$/,
     ],
     [{ ...KEYLESS, ...OIDC, ...POD }, 'HUAWEICLOUD_CREDENTIALS', /: oidc .*, pod /],
+    [{ CCE_AUTH_TOKEN: 'PLANTED' }, 'HUAWEICLOUD_CREDENTIALS', /: static .*, token \(CCE_AUTH_TOKEN\)$/],
+    [{ ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'token' }, 'CCE_AUTH_TOKEN_FILE', /is missing/],
+    [{ ...KEYLESS, CCE_AUTH_TOKEN: 'PLANTED token' }, 'CCE_AUTH_TOKEN_FILE', /must be a file with a token/],
     // Half of a source is a sign of it too.
     [
       { ...KEYLESS, CLOUD_SDK_SK: 'PLANTED', HUAWEICLOUD_OIDC_SESSION_NAME: 'PLANTED' },
@@ -112,7 +120,7 @@ describe('credentials', () => {
     [
       { HUAWEICLOUD_CREDENTIALS: 'both' },
       'HUAWEICLOUD_CREDENTIALS',
-      /one of auto, oidc, static, pod, metadata/,
+      /one of auto, oidc, static, token, pod, metadata/,
     ],
     [
       { ...KEYLESS, ...POD, HC_CONTAINER_CREDENTIALS_FULL_URI: undefined },

@@ -7,6 +7,7 @@ import { IMAGE_CACHES_PATH } from '../../simulator/image-caches-endpoint.ts';
 import { METADATA_TOKEN_PATH } from '../../simulator/metadata-service.ts';
 import { PROJECTS_PATH } from '../../simulator/projects-endpoint.ts';
 import { DEFAULT_PROJECT, type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import { freePort } from '../../support/free-port.ts';
 import { createSecretVolume, type SecretVolume } from '../../support/secret-volume.ts';
 import { type RunningProcess, startProcess } from './running-process.ts';
 
@@ -116,6 +117,30 @@ describe('temporary credentials', () => {
     await ready(url);
     expect(await get(url)).toBe(200);
   });
+});
+
+it('a token in a file is in no output: log, metrics, answers', async () => {
+  const file = join(volume.path, 'auth-token');
+  await writeFile(file, 'PLANTEDtoken1\n');
+  simulator.authTokens.add('PLANTEDtoken1');
+  const metricsPort = await freePort();
+  const { url } = await startService({ CCE_AUTH_TOKEN_FILE: file, METRICS_PORT: String(metricsPort) });
+  await ready(url);
+  expect(await get(url)).toBe(200);
+  // A file that holds no token, then one that the vendor rejects.
+  for (const text of ['PLANTED token', 'PLANTEDtoken2']) {
+    await writeFile(file, text);
+    simulator.authTokens.clear();
+    expect([200, 502]).toContain(await get(url, '?name=another'));
+  }
+  expect(
+    upstream()
+      .at(-1)
+      ?.headers.map(([name]) => name.toLowerCase()),
+  ).toContain('x-auth-token');
+  const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  expect(metrics).toContain('imagecaches_');
+  expect(metrics).not.toContain('PLANTED');
 });
 
 describe('the project id', () => {

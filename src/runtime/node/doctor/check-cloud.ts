@@ -7,8 +7,8 @@ import { sanitiseImageCaches } from '../../../imagecaches/sanitise.ts';
 import { readBody } from '../../../outbound/read-body.ts';
 import type { FetchedResponse } from '../../../platform/fetch.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import { authoriseRequest } from '../../../signing/authorise-request.ts';
 import type { Credential } from '../../../signing/credential.ts';
-import { signRequest } from '../../../signing/sign-request.ts';
 import { parseHttpDate } from '../../../time/http-date.ts';
 import { MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES } from '../../../upstream/exchange.ts';
 import { parseUpstreamFailure } from '../../../vendor/read-failure.ts';
@@ -101,9 +101,15 @@ export async function getCredential(config: Config, deps: Platform): Promise<Cre
     );
     const { expiresAtMs } = credential;
     const until =
-      expiresAtMs === undefined ? 'does not expire' : `until ${new Date(expiresAtMs).toISOString()}`;
-    const lastFour = credential.accessKeyId.slice(-4);
-    return { outcome: ok(`${name}, access key id …${lastFour}, ${until}`), credential };
+      expiresAtMs === undefined
+        ? credential.authToken === undefined
+          ? 'does not expire'
+          : 'expiry unknown'
+        : `until ${new Date(expiresAtMs).toISOString()}`;
+    const { accessKeyId } = credential;
+    // Of a token nothing is shown.
+    const key = accessKeyId === undefined ? '' : `access key id …${accessKeyId.slice(-4)}, `;
+    return { outcome: ok(`${name}, ${key}${until}`), credential };
   } catch (error) {
     const code = codeOf(error instanceof CredentialUnavailableError ? (error.cause ?? error) : error);
     const cause = SOURCE_CAUSES[code];
@@ -194,12 +200,12 @@ export async function callCce(
   try {
     const url = new URL(upstream.endpoint + PATH);
     const headers = projectId === undefined ? {} : { 'x-project-id': projectId };
-    const signed = await signRequest({ method: 'GET', url, headers }, credential, {
+    const authorised = await authoriseRequest({ method: 'GET', url, headers }, credential, {
       nowMs: deps.now() + skewMs,
     });
     const response = await within(
       deps.fetch(url.href, {
-        headers: { ...signed.headers, accept: 'application/json' },
+        headers: { ...authorised, accept: 'application/json' },
         redirect: 'manual',
         signal: AbortSignal.timeout(STEP_TIMEOUT_MS),
       }),
@@ -246,6 +252,7 @@ const REMEDIES: Readonly<Record<Rejection, string>> = {
   clock: 'Correct the clock of this machine, and look whether a proxy holds requests back.',
   signature:
     'HUAWEICLOUD_SDK_SK does not belong to the access key, the security token is another one’s, or a proxy changes the request.',
+  token: 'It has expired or was withdrawn: put a new one into CCE_AUTH_TOKEN_FILE. Tokens live for 24 hours.',
   permission:
     'Grant cce:imageCache:list to its user or agency, and check that the project belongs to its account and region.',
 };
