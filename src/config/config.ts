@@ -17,6 +17,7 @@ import type { Setting } from './setting.ts';
 
 export { ConfigError, type ConfigFault } from './config-error.ts';
 export type { IssuerConfig, KeyLocation } from './documents/issuers.ts';
+export type { AssumeAgencyConfig } from './groups/credentials/assume-agency.ts';
 export type { MetadataCredentialConfig } from './groups/credentials/metadata-source.ts';
 export type { OidcCredentialConfig } from './groups/credentials/oidc-source.ts';
 export type { PodCredentialConfig } from './groups/credentials/pod-source.ts';

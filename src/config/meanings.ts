@@ -44,6 +44,10 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   HC_CONTAINER_CREDENTIALS_FULL_URI: 'where CCE pod identity gives credentials; set by CCE',
   HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: 'the token for CCE pod identity; set by CCE',
   HUAWEICLOUD_METADATA_ENDPOINT: 'the metadata service, for tests and special networks',
+  HUAWEICLOUD_ASSUME_AGENCY_URN:
+    'an agency, also of another account, that is assumed with the credentials of the source',
+  HUAWEICLOUD_ASSUME_SESSION_NAME: "how the vendor's audit log names that session",
+  HUAWEICLOUD_ASSUME_DURATION_SECONDS: 'the lifetime asked for',
   AUTH_ISSUER: 'who issues tokens; required without `AUTH_ISSUERS_FILE` and `SDK_KEYS_FILE`',
   AUTH_AUDIENCE: 'whom tokens are for; required with `AUTH_ISSUER`',
   AUTH_AUDIENCE_CLAIM:

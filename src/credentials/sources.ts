@@ -1,6 +1,8 @@
 import { metadataService, podIdentity } from '#credentials-of-node';
-import type { CredentialConfig } from '../config/config.ts';
+import type { AssumeAgencyConfig, CredentialConfig } from '../config/config.ts';
+import type { KeyProofs } from '../fleet/key-proofs.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
+import { createAgencyProvider } from './assume-agency.ts';
 import { oidcSource } from './oidc.ts';
 import type { CredentialProvider, CredentialSource } from './provider.ts';
 import { staticSource } from './static.ts';
@@ -19,6 +21,13 @@ export const CREDENTIAL_SOURCES: {
   metadata: metadataService,
 };
 
+export interface CredentialProviderOptions {
+  /** The agency whose credential is taken in place of that of the source. */
+  readonly assumeAgency?: AssumeAgencyConfig | undefined;
+  /** Absent where no replicas share what they know of keys. */
+  readonly keyProofs?: KeyProofs | undefined;
+}
+
 /**
  * The provider of the credentials that the configuration names. It asks nobody before it is asked.
  *
@@ -27,8 +36,13 @@ export const CREDENTIAL_SOURCES: {
 export function createCredentialProvider(
   config: CredentialConfig,
   platform: TargetPlatform,
+  { assumeAgency, keyProofs }: CredentialProviderOptions = {},
 ): CredentialProvider {
   // The registry's type pairs each source with its configuration; the compiler forgets it for a union.
   const source: CredentialSource<never> = CREDENTIAL_SOURCES[config.source];
-  return source.create(config as never, platform);
+  if (assumeAgency === undefined) return source.create(config as never, platform);
+  // The expiry that is measured is the agency's.
+  const metrics = { ...platform.metrics, credentialLoaded: () => undefined };
+  const ofSource = source.create(config as never, { ...platform, metrics });
+  return createAgencyProvider(assumeAgency, ofSource, { ...platform, keyProofs });
 }

@@ -103,6 +103,25 @@ it('serves 10 hours under load with 900 s credentials and a token of one minute'
   expect(keyless.loaded).toHaveLength(sts);
 }, 120_000);
 
+it('serves 2 hours with the agency of another account, which is assumed with those credentials', async () => {
+  const keyless = await startKeyless({
+    HUAWEICLOUD_ASSUME_AGENCY_URN: 'iam::0000000000000000000000000000d002:agency:readers',
+    HUAWEICLOUD_ASSUME_DURATION_SECONDS: '900',
+  });
+  const statuses = new Set<number>();
+  for (let step = 0; step < 240; step += 1) {
+    for (const status of await callTogether(keyless)) statuses.add(status);
+    await keyless.advance(MINUTE_MS / 2);
+  }
+  expect(statuses).toEqual(new Set([200]));
+  expect(simulator.requests.filter(({ status }) => status !== 200)).toEqual([]);
+  const assumed = simulator.count('/v5/agencies/assume');
+  expect(assumed).toBeGreaterThanOrEqual(Math.floor(7200 / 705));
+  expect(assumed).toBeLessThanOrEqual(Math.ceil(7200 / 675));
+  // The expiry that is measured is that of the agency's credentials alone.
+  expect(keyless.loaded).toHaveLength(assumed);
+});
+
 describe('while STS gives nothing', () => {
   it.each([
     ['down', { kind: 'close' }, 'connection'],

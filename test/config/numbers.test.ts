@@ -61,7 +61,7 @@ const NUMBERS: [string, number, number, number, (value: number) => object][] = [
 ];
 
 /** Of sources of credentials that exclude the key pair of the other tests; see groups/credentials.test.ts. */
-const OF_SOURCES = ['HUAWEICLOUD_OIDC_DURATION_SECONDS'];
+const OF_SOURCES = ['HUAWEICLOUD_OIDC_DURATION_SECONDS', 'HUAWEICLOUD_ASSUME_DURATION_SECONDS'];
 
 describe('a number', () => {
   /** Timeouts may not be longer than the one around them, and failures are counted for addresses. */
@@ -93,7 +93,8 @@ describe('a number', () => {
 
   it('is each setting that has a number', () => {
     const isNumber = (name: string) => {
-      const faults = faultsOf({ ...TEST_ENVIRONMENT, [name]: 'x' });
+      const agency = { CCE_REGION: 'cn-north-4', HUAWEICLOUD_ASSUME_AGENCY_URN: 'urn' };
+      const faults = faultsOf({ ...TEST_ENVIRONMENT, ...agency, [name]: 'x' });
       return faults[name]?.includes('a whole number') ?? false;
     };
     const names = [...NUMBERS.map(([name]) => name), ...OF_SOURCES];

@@ -36,6 +36,7 @@ const stsSchema = z.strictObject({
   providerUrn: z.string().min(1).optional(),
   oidcAgencyUrn: z.string().min(1).optional(),
   idTokens: z.array(z.string().min(1)).optional(),
+  agencyUrn: z.string().min(1).optional(),
   expiryErrorMs: z.number().int().optional(),
   spelling: z.enum(['snake', 'camel', 'short']).optional(),
 });

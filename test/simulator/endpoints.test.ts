@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { signRequest } from '../../src/signing/sign-request.ts';
 import { makeImageCaches, type VendorImageCache } from './image-cache-data.ts';
-import { DEFAULT_PROJECT, type Simulator, startSimulator } from './simulator.ts';
+import { DEFAULT_ACCESS_KEY, DEFAULT_PROJECT, type Simulator, startSimulator } from './simulator.ts';
 import { send, sendSigned } from './wire-client.ts';
 
 let simulator: Simulator;
@@ -277,6 +278,32 @@ describe('STS', () => {
     [{ ...GOOD, id_token: 'another' }, 401],
   ])('judges each member: %j is %i', async (body, status) => {
     expect((await ask(body)).status).toBe(status);
+  });
+
+  test.each<[Record<string, unknown>, number]>([
+    [{}, 401],
+    [{ signed: true }, 200],
+    [{ signed: true, duration_seconds: 3601 }, 400],
+    [{ signed: true, another: 1 }, 400],
+    [{ signed: true, agency_session_name: '' }, 400],
+    [{ signed: true, agency_urn: 'another' }, 403],
+  ])('gives a key pair of an agency for a signature: %j is %i', async ({ signed, ...change }, status) => {
+    const body = JSON.stringify({
+      agency_urn: 'iam::0000000000000000000000000000d002:agency:readers',
+      agency_session_name: 'session',
+      duration_seconds: 900,
+      ...change,
+    });
+    const url = new URL(`${simulator.url}/v5/agencies/assume`);
+    const { headers } = await signRequest({ method: 'POST', url, body }, DEFAULT_ACCESS_KEY, {
+      nowMs: simulator.now(),
+    });
+    const answer = await send(simulator, url.pathname, {
+      method: 'POST',
+      headers: { ...(signed === true && headers), 'content-type': 'application/json' },
+      body,
+    });
+    expect(answer.status).toBe(status);
   });
 
   test.each([

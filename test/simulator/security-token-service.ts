@@ -2,6 +2,7 @@ import { type Answer, jsonAnswer } from './answers.ts';
 import { formatExpiry, type TemporaryCredentials } from './temporary-credentials.ts';
 import { type HeaderPair, headerValue } from './verify-signature.ts';
 
+export const ASSUME_PATH = '/v5/agencies/assume';
 export const ASSUME_WITH_OIDC_PATH = '/v5/agencies/assume-with-oidc';
 
 export interface SecurityTokenServiceOptions {
@@ -9,6 +10,8 @@ export interface SecurityTokenServiceOptions {
   providerUrn: string;
   oidcAgencyUrn: string;
   idTokens: readonly string[];
+  /** The only agency for those who have a key. */
+  agencyUrn: string;
   /** Added to the `expiration` that it states, and to nothing else. */
   expiryErrorMs: number;
   /** `snake`: access_key_id. `camel`: accessKeyId. `short`: access. The vendor's services use all three. */
@@ -19,12 +22,15 @@ export const DEFAULT_STS_OPTIONS: Readonly<SecurityTokenServiceOptions> = Object
   providerUrn: 'iam::0000000000000000000000000000d001:oidcProvider:cluster',
   oidcAgencyUrn: 'iam::0000000000000000000000000000d001:agency:imagecaches',
   idTokens: Object.freeze(['simulator-oidc-token']),
+  agencyUrn: 'iam::0000000000000000000000000000d002:agency:readers',
   expiryErrorMs: 0,
   spelling: 'snake',
 });
 
 const LEAST_SECONDS = 900;
 const MOST_SECONDS = 43_200;
+/** Of credentials that are got with temporary ones. */
+const MOST_CHAINED_SECONDS = 3600;
 
 /** What is wrong with a member of the body, or undefined. */
 type Check = (value: unknown) => string | undefined;
@@ -76,6 +82,25 @@ export class SecurityTokenService {
       return stsError(401, 'STS.0401', `invalid id token ${members.id_token}`);
     return this.issue(
       oidcAgencyUrn,
+      String(members.agency_session_name),
+      Number(members.duration_seconds),
+      nowMs,
+    );
+  }
+
+  /** `POST /v5/agencies/assume`, whose signature has been verified. */
+  answerAssume(headers: readonly HeaderPair[], body: Buffer, nowMs: number): Answer {
+    const { agencyUrn } = this.options;
+    const read = readBody(headers, body, {
+      agency_urn: (value) => (isText(value) ? undefined : 'invalid'),
+      agency_session_name: sessionName,
+      duration_seconds: duration(MOST_CHAINED_SECONDS),
+    });
+    if ('fault' in read) return badRequest(read.fault);
+    const { members } = read;
+    if (members.agency_urn !== agencyUrn) return stsError(403, 'PAP5.0013', 'not permitted to assume it');
+    return this.issue(
+      agencyUrn,
       String(members.agency_session_name),
       Number(members.duration_seconds),
       nowMs,

@@ -22,6 +22,7 @@ import { answerProjects, PROJECTS_PATH } from './projects-endpoint.ts';
 import { type RecordedRequest, RequestLog } from './request-log.ts';
 import { Script } from './script.ts';
 import {
+  ASSUME_PATH,
   ASSUME_WITH_OIDC_PATH,
   DEFAULT_STS_OPTIONS,
   SecurityTokenService,
@@ -47,6 +48,9 @@ export const DEFAULT_PROJECT: Readonly<Project> = Object.freeze({
   id: '0123456789abcdef0123456789abcdef',
   name: 'cn-north-4',
 });
+
+/** Requests without a good signature or token are refused here. */
+const SIGNED_ROUTES = [`GET ${IMAGE_CACHES_PATH}`, `GET ${PROJECTS_PATH}`, `POST ${ASSUME_PATH}`];
 
 /** A larger request body closes the connection; no endpoint here needs more. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
@@ -232,7 +236,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     requestId: string,
     nowMs: number,
   ): Answer | undefined {
-    const isSigned = [IMAGE_CACHES_PATH, PROJECTS_PATH].includes(recorded.path) && recorded.method === 'GET';
+    const isSigned = SIGNED_ROUTES.includes(`${recorded.method} ${recorded.path}`);
     if (!verify || !isSigned) {
       recorded.authentication = 'none';
       return undefined;
@@ -268,6 +272,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
         return metadata.answerSecurityKey(headers, nowMs);
       case `POST ${podIdentity.options.path}`:
         return podIdentity.answerCredentials(headers, body, nowMs);
+      case `POST ${ASSUME_PATH}`:
+        return sts.answerAssume(headers, body, nowMs);
       case `POST ${ASSUME_WITH_OIDC_PATH}`:
         return sts.answerAssumeWithOidc(headers, body, nowMs);
       default:

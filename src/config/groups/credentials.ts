@@ -1,11 +1,12 @@
 import type { Faults, SettingGroup, Settings } from '../read-settings.ts';
 import { choice, type SettingRows } from '../setting.ts';
+import { ASSUME_ROWS, type AssumeAgencyConfig, toAssumeAgency } from './credentials/assume-agency.ts';
 import { type MetadataCredentialConfig, metadataSource } from './credentials/metadata-source.ts';
 import { type OidcCredentialConfig, oidcSource } from './credentials/oidc-source.ts';
 import { type PodCredentialConfig, podSource } from './credentials/pod-source.ts';
 import type { CredentialSource } from './credentials/source.ts';
 import { type StaticCredentialConfig, staticSource } from './credentials/static-source.ts';
-import { STS_ROWS } from './credentials/sts-endpoint.ts';
+import { reportStsEndpoint, STS_ROWS } from './credentials/sts-endpoint.ts';
 import { type TokenCredentialConfig, tokenSource } from './credentials/token-source.ts';
 import type { UpstreamRows } from './upstream.ts';
 
@@ -38,6 +39,7 @@ const ROWS = {
   ...SOURCES.token.rows,
   ...SOURCES.pod.rows,
   ...SOURCES.metadata.rows,
+  ...ASSUME_ROWS,
 } satisfies SettingRows;
 
 export type CredentialRows = typeof ROWS;
@@ -46,6 +48,8 @@ type ReadRows = CredentialRows & Pick<UpstreamRows, 'CCE_REGION'>;
 
 export interface CredentialsPart {
   readonly credentials: CredentialConfig;
+  /** Undefined: the credential of the source is used itself. */
+  readonly assumeAgency: AssumeAgencyConfig | undefined;
 }
 
 /** What calls to the vendor are signed with. */
@@ -67,7 +71,10 @@ export const credentialsGroup: SettingGroup<CredentialRows, CredentialsPart, Rea
     reportSources(settings, faults, usedSource(settings));
   },
 
-  toConfig: (settings) => ({ credentials: SOURCES[usedSource(settings)].toConfig(settings) }),
+  toConfig: (settings) => ({
+    credentials: SOURCES[usedSource(settings)].toConfig(settings),
+    assumeAgency: toAssumeAgency(settings),
+  }),
 };
 
 /** A source as the group sees it, which gives each one all rows to read. */
@@ -96,11 +103,13 @@ function reportSources(settings: Settings<ReadRows>, faults: Faults<ReadRows>, u
       for (const sign of source.signs.filter(isGiven))
         faults.report(sign, `contradicts HUAWEICLOUD_CREDENTIALS=${used}; remove one of them`);
   }
-  for (const [name, user] of [
-    ['HUAWEICLOUD_METADATA_ENDPOINT', 'metadata'],
-    ['HUAWEICLOUD_SDK_STS_ENDPOINT', 'oidc'],
-  ] as const) {
-    if (used !== user && isGiven(name))
-      faults.report(name, `is of no use: the credentials are ${used}; remove it`);
-  }
+  const isAgencyAssumed = isGiven('HUAWEICLOUD_ASSUME_AGENCY_URN');
+  if (isAgencyAssumed && used !== 'oidc') reportStsEndpoint(settings, faults);
+  const ofNoUse = (name: keyof CredentialRows, isUsed: boolean, why: string) => {
+    if (isGiven(name) && !isUsed) faults.report(name, `is of no use: ${why}; remove it`);
+  };
+  ofNoUse('HUAWEICLOUD_METADATA_ENDPOINT', used === 'metadata', `the credentials are ${used}`);
+  ofNoUse('HUAWEICLOUD_SDK_STS_ENDPOINT', used === 'oidc' || isAgencyAssumed, `the credentials are ${used}`);
+  for (const name of ['HUAWEICLOUD_ASSUME_SESSION_NAME', 'HUAWEICLOUD_ASSUME_DURATION_SECONDS'] as const)
+    ofNoUse(name, isAgencyAssumed, 'HUAWEICLOUD_ASSUME_AGENCY_URN is not set');
 }

@@ -75,6 +75,30 @@ describe('credentials', () => {
     else expect(credentials).toEqual(expected);
   });
 
+  it('assumes an agency with the credentials of any source', () => {
+    const agency = { HUAWEICLOUD_ASSUME_AGENCY_URN: 'iam::d2:agency:a', CCE_REGION: 'cn-north-4' };
+    expect(parsed().target.assumeAgency).toBeUndefined();
+    expect(parsed({ ...KEYLESS, ...OIDC, ...agency }).target.credentials.source).toBe('oidc');
+    expect(parsed(agency).target.assumeAgency).toEqual({
+      stsEndpoint: 'https://sts.cn-north-4.myhuaweicloud.com',
+      agencyUrn: 'iam::d2:agency:a',
+      sessionName: 'imagecaches-bff',
+      durationSeconds: 3600,
+    });
+    const more = {
+      CCE_REGION: undefined,
+      HUAWEICLOUD_SDK_STS_ENDPOINT: 'https://sts.example.test',
+      HUAWEICLOUD_ASSUME_SESSION_NAME: 'session',
+      HUAWEICLOUD_ASSUME_DURATION_SECONDS: '900',
+    };
+    expect(parsed({ ...agency, ...more }).target.assumeAgency).toEqual({
+      stsEndpoint: 'https://sts.example.test',
+      agencyUrn: 'iam::d2:agency:a',
+      sessionName: 'session',
+      durationSeconds: 900,
+    });
+  });
+
   it('names the files whose changes are to be followed', () => {
     const { credentials } = parsed({
       HUAWEICLOUD_SDK_AK: undefined,
@@ -103,6 +127,16 @@ describe('credentials', () => {
     [{ CCE_AUTH_TOKEN: 'PLANTED' }, 'HUAWEICLOUD_CREDENTIALS', /: static .*, token \(CCE_AUTH_TOKEN\)$/],
     [{ ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'token' }, 'CCE_AUTH_TOKEN_FILE', /is missing/],
     [{ ...KEYLESS, CCE_AUTH_TOKEN: 'PLANTED token' }, 'CCE_AUTH_TOKEN_FILE', /must be a file with a token/],
+    [
+      { HUAWEICLOUD_ASSUME_AGENCY_URN: 'urn' },
+      'HUAWEICLOUD_SDK_STS_ENDPOINT',
+      /is missing, and so is CCE_REGION/,
+    ],
+    [
+      { HUAWEICLOUD_ASSUME_DURATION_SECONDS: '900' },
+      'HUAWEICLOUD_ASSUME_DURATION_SECONDS',
+      /HUAWEICLOUD_ASSUME_AGENCY_URN is not set/,
+    ],
     // Half of a source is a sign of it too.
     [
       { ...KEYLESS, CLOUD_SDK_SK: 'PLANTED', HUAWEICLOUD_OIDC_SESSION_NAME: 'PLANTED' },

@@ -88,14 +88,24 @@ export interface CredentialReport {
 
 /** The credential of the configured source and its expiry, with the last four characters of the access key id. */
 export async function getCredential(config: Config, deps: Platform): Promise<CredentialReport> {
-  const { name, remedy } = CREDENTIAL_SOURCES[config.target.credentials.source];
+  const { credentials, assumeAgency } = config.target;
+  const source = CREDENTIAL_SOURCES[credentials.source];
+  const name =
+    assumeAgency === undefined
+      ? source.name
+      : `the agency of HUAWEICLOUD_ASSUME_AGENCY_URN, by ${source.name},`;
+  const remedy =
+    assumeAgency === undefined
+      ? source.remedy
+      : `Check that the agency trusts the account of the source, and that the source may assume it (sts:agencies:assume). ${source.remedy}`;
   try {
     const credential = await within(
       Promise.resolve(
-        createCredentialProvider(config.target.credentials, {
-          ...deps,
-          metrics: deps.metrics.forTarget(undefined),
-        }).get(),
+        createCredentialProvider(
+          credentials,
+          { ...deps, metrics: deps.metrics.forTarget(undefined) },
+          { assumeAgency },
+        ).get(),
       ),
       2 * STEP_TIMEOUT_MS,
     );
@@ -111,7 +121,7 @@ export async function getCredential(config: Config, deps: Platform): Promise<Cre
     const key = accessKeyId === undefined ? '' : `access key id …${accessKeyId.slice(-4)}, `;
     return { outcome: ok(`${name}, ${key}${until}`), credential };
   } catch (error) {
-    const code = codeOf(error instanceof CredentialUnavailableError ? (error.cause ?? error) : error);
+    const code = codeOf(causeOf(error));
     const cause = SOURCE_CAUSES[code];
     return {
       outcome: failed(
@@ -121,6 +131,13 @@ export async function getCredential(config: Config, deps: Platform): Promise<Cre
       credential: undefined,
     };
   }
+}
+
+/** Why the source gave none, where the error says no more than that it gave none. */
+function causeOf(error: unknown): unknown {
+  return error instanceof CredentialUnavailableError && error.cause !== undefined
+    ? causeOf(error.cause)
+    : error;
 }
 
 /** What the codes of OutboundError mean. */
@@ -133,6 +150,7 @@ const SOURCE_CAUSES: Readonly<Record<string, string>> = {
   status_403: 'it does not permit it',
   status_404: 'it does not know what was asked for',
   not_the_model: 'the answer holds no credential',
+  key_rejected: 'it has rejected the key of the source',
   expired: 'what came has expired already, or this clock is wrong',
 };
 
