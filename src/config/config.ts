@@ -21,6 +21,7 @@ export type { AssumeAgencyConfig } from './groups/credentials/assume-agency.ts';
 export type { MetadataCredentialConfig } from './groups/credentials/metadata-source.ts';
 export type { OidcCredentialConfig } from './groups/credentials/oidc-source.ts';
 export type { PodCredentialConfig } from './groups/credentials/pod-source.ts';
+export type { ProfileCredentialConfig } from './groups/credentials/profile-source.ts';
 export type { StaticCredentialConfig } from './groups/credentials/static-source.ts';
 export type { TokenCredentialConfig } from './groups/credentials/token-source.ts';
 export type { CredentialConfig } from './groups/credentials.ts';

@@ -41,6 +41,8 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   CLOUD_SDK_AK: 'another name of `HUAWEICLOUD_SDK_AK`',
   CLOUD_SDK_SK: 'another name of `HUAWEICLOUD_SDK_SK`',
   CCE_AUTH_TOKEN: 'a token that is sent as `X-Auth-Token` in place of a signature; its changes are followed',
+  HUAWEICLOUD_SDK_CREDENTIALS:
+    "the profile file of the vendor's SDKs; its keys are followed, its project and IAM are used where none is set",
   HC_CONTAINER_CREDENTIALS_FULL_URI: 'where CCE pod identity gives credentials; set by CCE',
   HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: 'the token for CCE pod identity; set by CCE',
   HUAWEICLOUD_METADATA_ENDPOINT: 'the metadata service, for tests and special networks',
@@ -89,6 +91,7 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
 /** What happens without a setting that has no default, where its meaning does not say so. */
 export const WITHOUT: Readonly<Partial<Record<SettingName, string>>> = {
   HUAWEICLOUD_SDK_IAM_ENDPOINT: "the vendor's",
+  HUAWEICLOUD_SDK_CREDENTIALS: '~/.huaweicloud/credentials with HUAWEICLOUD_CREDENTIALS=profile',
   HUAWEICLOUD_SDK_STS_ENDPOINT: "the vendor's in `CCE_REGION`",
   AUTH_JWKS_URL: "the issuer's OpenID configuration",
   AUTH_JWKS_FILE: "the issuer's OpenID configuration",

@@ -31,6 +31,7 @@ export type CredentialFiles = Readonly<Partial<Record<(typeof MEMBERS)[number], 
  * has rejected it. Files that are gone, empty or bad leave the last good credential in use.
  *
  * @param initial what the files and the other settings held at the start
+ * @param readAll reads the whole credential, where one file holds all of it
  * @throws TypeError when it cannot be used, see checkCredential
  */
 export function createFileProvider(
@@ -47,6 +48,7 @@ export function createFileProvider(
     | 'logger'
     | 'metrics'
   >,
+  readAll?: () => Promise<Credential>,
 ): CredentialProvider {
   const { logger, metrics } = platform;
   const members = MEMBERS.filter((member) => files[member] !== undefined);
@@ -64,7 +66,7 @@ export function createFileProvider(
   }
 
   async function load(): Promise<Credential> {
-    const readStable = () => readUntilTwoAgree(readFiles, held());
+    const readStable = () => readUntilTwoAgree(readAll ?? readFiles, held());
     const credential = await runWithin(READ_TIMEOUT_MS, platform.schedule, readStable).catch((cause) => {
       throw new OutboundError('unreadable', { cause });
     });

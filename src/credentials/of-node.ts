@@ -5,3 +5,4 @@
 export { createFileProvider } from './file-provider.ts';
 export { metadataService } from './metadata-service.ts';
 export { podIdentity } from './pod-identity.ts';
+export { profileSource } from './profile.ts';

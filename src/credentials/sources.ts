@@ -1,4 +1,4 @@
-import { metadataService, podIdentity } from '#credentials-of-node';
+import { metadataService, podIdentity, profileSource } from '#credentials-of-node';
 import type { AssumeAgencyConfig, CredentialConfig } from '../config/config.ts';
 import type { KeyProofs } from '../fleet/key-proofs.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
@@ -17,6 +17,7 @@ export const CREDENTIAL_SOURCES: {
   oidc: oidcSource,
   static: staticSource,
   token: tokenSource,
+  profile: profileSource,
   pod: podIdentity,
   metadata: metadataService,
 };

@@ -34,6 +34,7 @@ function digestOf(targets: readonly Owned[]): Promise<string> {
 function ownerOf(credentials: TargetConfig['credentials'], assumed: TargetConfig['assumeAgency']): string {
   if (assumed !== undefined) return assumed.agencyUrn;
   if (credentials.source === 'static') return credentials.accessKeyId;
+  if (credentials.source === 'profile') return credentials.profile.accessKeyId;
   if (credentials.source === 'token') return credentials.authToken;
   return credentials.source === 'oidc' ? credentials.agencyUrn : '';
 }

@@ -151,6 +151,34 @@ describe('keys that are revoked as soon as they are replaced', () => {
     expect(JSON.stringify(logger.lines)).not.toContain('PLANTED');
   });
 
+  it('a profile file: no call is lost under load, and a file that is wrong changes nothing', async () => {
+    const { deps, logger } = realDependencies();
+    const text = (number: number) => {
+      const { accessKeyId, secretAccessKey } = PLANTED(number);
+      return `[basic]\nak = ${accessKeyId}\nsk = ${secretAccessKey}\n`;
+    };
+    simulator.credentials.replace([PLANTED(1)]);
+    const files = await createSecretVolume({ profile: text(1) });
+    const profile = { ...PLANTED(1), securityToken: undefined, projectId: undefined, iamEndpoint: undefined };
+    const provider = createCredentialProvider(
+      { source: 'profile', profile, file: files.file('profile') },
+      deps,
+    );
+    const statuses = await statusesUnderLoad(provider, 3, async (rotation) => {
+      simulator.credentials.add(PLANTED(rotation + 1));
+      await files.swap({ profile: text(rotation + 1) });
+      simulator.credentials.remove(PLANTED(rotation).accessKeyId);
+    });
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect(await call(provider)).toBe(200);
+    await files.swap({ profile: '[basic]\nak = PLANTED' });
+    await provider.reload(await provider.get());
+    expect(await provider.get()).toMatchObject(PLANTED(4));
+    await files.remove();
+    expect(logger.lines.filter(({ message }) => message === 'credential replaced')).toHaveLength(3);
+    expect(JSON.stringify(logger.lines)).not.toContain('PLANTED');
+  });
+
   it.each(['metadata', 'pod'] as const)(
     'from %s: no call is lost under load, and one load is enough',
     async (source) => {

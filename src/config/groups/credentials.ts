@@ -1,9 +1,11 @@
+import { profileSource } from '#settings-of-node';
 import type { Faults, SettingGroup, Settings } from '../read-settings.ts';
 import { choice, type SettingRows } from '../setting.ts';
 import { ASSUME_ROWS, type AssumeAgencyConfig, toAssumeAgency } from './credentials/assume-agency.ts';
 import { type MetadataCredentialConfig, metadataSource } from './credentials/metadata-source.ts';
 import { type OidcCredentialConfig, oidcSource } from './credentials/oidc-source.ts';
 import { type PodCredentialConfig, podSource } from './credentials/pod-source.ts';
+import type { ProfileCredentialConfig } from './credentials/profile-source.ts';
 import type { CredentialSource } from './credentials/source.ts';
 import { type StaticCredentialConfig, staticSource } from './credentials/static-source.ts';
 import { reportStsEndpoint, STS_ROWS } from './credentials/sts-endpoint.ts';
@@ -15,6 +17,7 @@ export type CredentialConfig =
   | OidcCredentialConfig
   | StaticCredentialConfig
   | TokenCredentialConfig
+  | ProfileCredentialConfig
   | PodCredentialConfig
   | MetadataCredentialConfig;
 type SourceName = CredentialConfig['source'];
@@ -24,6 +27,7 @@ const SOURCES = {
   oidc: oidcSource,
   static: staticSource,
   token: tokenSource,
+  profile: profileSource,
   pod: podSource,
   metadata: metadataSource,
 } satisfies {
@@ -37,6 +41,7 @@ const ROWS = {
   ...STS_ROWS,
   ...SOURCES.static.rows,
   ...SOURCES.token.rows,
+  ...SOURCES.profile.rows,
   ...SOURCES.pod.rows,
   ...SOURCES.metadata.rows,
   ...ASSUME_ROWS,

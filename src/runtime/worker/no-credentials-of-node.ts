@@ -10,3 +10,4 @@ const none = { name: 'none', remedy: '', create };
 export const createFileProvider: typeof ofNode.createFileProvider = create;
 export const metadataService: typeof ofNode.metadataService = none;
 export const podIdentity: typeof ofNode.podIdentity = none;
+export const profileSource: typeof ofNode.profileSource = none;

@@ -5,3 +5,10 @@ export const networkGroup = {
   rows: {},
   toConfig: () => ({ network: { httpsProxy: undefined, httpProxy: undefined, noProxy: [] } }),
 } as unknown as typeof ofNode.networkGroup;
+
+/** A Worker has no home folder, and no files. */
+export const profileSource = {
+  rows: {},
+  signs: [],
+  toConfig: () => ({ source: 'profile' }),
+} as unknown as typeof ofNode.profileSource;

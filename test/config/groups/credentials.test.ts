@@ -75,6 +75,30 @@ describe('credentials', () => {
     else expect(credentials).toEqual(expected);
   });
 
+  it('takes project and IAM of a profile file where no setting names them', () => {
+    const file = {
+      ...KEYLESS,
+      CCE_REGION: 'cn-north-4',
+      HUAWEICLOUD_SDK_CREDENTIALS:
+        '[basic]\nak=AK\nsk=SK\nproject_id=p1\niam_endpoint=https://iam.example.test',
+      HUAWEICLOUD_SDK_CREDENTIALS_FILE: '/profile',
+    };
+    const { credentials, upstream } = parsed(file).target;
+    expect(credentials).toMatchObject({
+      source: 'profile',
+      profile: { accessKeyId: 'AK', secretAccessKey: 'SK', securityToken: undefined },
+      file: '/profile',
+    });
+    expect(upstream.projectId).toBe('p1');
+    expect(parsed({ ...file, HUAWEICLOUD_SDK_PROJECT_ID: 'p2' }).target.upstream.projectId).toBe('p2');
+    const { projectLookup, upstream: lookedUp } = parsed({
+      ...file,
+      HUAWEICLOUD_SDK_PROJECT_ID: 'auto',
+    }).target;
+    expect(lookedUp.projectId).toBeUndefined();
+    expect(projectLookup?.iamEndpoint).toBe('https://iam.example.test');
+  });
+
   it('assumes an agency with the credentials of any source', () => {
     const agency = { HUAWEICLOUD_ASSUME_AGENCY_URN: 'iam::d2:agency:a', CCE_REGION: 'cn-north-4' };
     expect(parsed().target.assumeAgency).toBeUndefined();
@@ -137,6 +161,17 @@ describe('credentials', () => {
       'HUAWEICLOUD_ASSUME_DURATION_SECONDS',
       /HUAWEICLOUD_ASSUME_AGENCY_URN is not set/,
     ],
+    [{ ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'profile' }, 'HUAWEICLOUD_SDK_CREDENTIALS_FILE', /is missing/],
+    [
+      { HUAWEICLOUD_SDK_CREDENTIALS: '[basic]\nak=PLANTED\nsk=PLANTED' },
+      'HUAWEICLOUD_CREDENTIALS',
+      /: static .*, profile \(HUAWEICLOUD_SDK_CREDENTIALS\)$/,
+    ],
+    [
+      { ...KEYLESS, HUAWEICLOUD_SDK_CREDENTIALS: 'PLANTED' },
+      'HUAWEICLOUD_SDK_CREDENTIALS_FILE',
+      /^names a file without a section/,
+    ],
     // Half of a source is a sign of it too.
     [
       { ...KEYLESS, CLOUD_SDK_SK: 'PLANTED', HUAWEICLOUD_OIDC_SESSION_NAME: 'PLANTED' },
@@ -154,7 +189,7 @@ describe('credentials', () => {
     [
       { HUAWEICLOUD_CREDENTIALS: 'both' },
       'HUAWEICLOUD_CREDENTIALS',
-      /one of auto, oidc, static, token, pod, metadata/,
+      /one of auto, oidc, static, token, profile, pod, metadata/,
     ],
     [
       { ...KEYLESS, ...POD, HC_CONTAINER_CREDENTIALS_FULL_URI: undefined },

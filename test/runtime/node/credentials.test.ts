@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
@@ -117,6 +117,20 @@ describe('temporary credentials', () => {
     await ready(url);
     expect(await get(url)).toBe(200);
   });
+});
+
+it('a key comes from the profile file of the home folder where that is asked for', async () => {
+  const folder = join(volume.path, 'home', '.huaweicloud');
+  await mkdir(folder, { recursive: true });
+  const { accessKeyId, secretAccessKey } = PLANTED(1);
+  await writeFile(join(folder, 'credentials'), `[basic]\nak = ${accessKeyId}\nsk = ${secretAccessKey}\n`);
+  const { url } = await startService({
+    HOME: join(volume.path, 'home'),
+    HUAWEICLOUD_CREDENTIALS: 'profile',
+  });
+  await ready(url);
+  expect(await get(url)).toBe(200);
+  expect(upstream()[0]?.authentication).toBe('accepted');
 });
 
 it('a token in a file is in no output: log, metrics, answers', async () => {
