@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseProfile } from '../../src/config/documents/profile.ts';
+import { createNamespace } from '../../src/fleet/namespace.ts';
+import { parsed } from '../support/parse-settings.ts';
 
 const profile = (more: object = {}) => ({
   accessKeyId: 'AK',
@@ -41,4 +43,16 @@ describe('a profile file', () => {
     expect(parsed.faults).toEqual([expect.stringMatching(fault)]);
     expect(parsed.faults[0]).not.toContain('PLANTED');
   });
+});
+
+it('keeps what replicas share of different keys apart', async () => {
+  const namespaceOf = (key: string) =>
+    createNamespace([
+      parsed({
+        HUAWEICLOUD_SDK_AK: undefined,
+        HUAWEICLOUD_SDK_SK: undefined,
+        HUAWEICLOUD_SDK_CREDENTIALS: `[basic]\nak=${key}\nsk=SK`,
+      }).target,
+    ])();
+  expect(await namespaceOf('AK1')).not.toBe(await namespaceOf('AK2'));
 });
