@@ -139,7 +139,9 @@ describe('the documentation', () => {
       Array.from((row.split(' | ')[0] as string).matchAll(/`([A-Z][A-Z0-9_]+)`/g), ([, name = '']) => name),
     );
     const known = SETTING_NAMES.map((name) =>
-      ['AUTH_ISSUERS', 'SDK_KEYS'].includes(name) ? `${name}_FILE` : name,
+      ['AUTH_ISSUERS', 'SDK_KEYS', 'CCE_AUTH_TOKEN', 'HUAWEICLOUD_SDK_CREDENTIALS'].includes(name)
+        ? `${name}_FILE`
+        : name,
     );
     // Aliases are named in the text.
     for (const name of known) expect(page).toContain(`\`${name}\``);

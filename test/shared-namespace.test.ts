@@ -3,7 +3,7 @@ import { parseConfig } from '../src/config/config.ts';
 import { createNamespace } from '../src/fleet/namespace.ts';
 import { TEST_ENVIRONMENT } from './support/test-service.ts';
 
-const of = (more: Record<string, string> = {}) =>
+const of = (more: Record<string, string | undefined> = {}) =>
   createNamespace([parseConfig({ ...TEST_ENVIRONMENT, ...more }).target])();
 
 it('keeps endpoints, projects and accounts apart, and tells none of them', async () => {
@@ -24,4 +24,25 @@ it('keeps endpoints, projects and accounts apart, and tells none of them', async
 it('is the same for a project whichever key is used, so that a key can be replaced one replica at a time', async () => {
   const project = { HUAWEICLOUD_SDK_PROJECT_ID: 'p'.repeat(32) };
   expect(await of({ ...project, HUAWEICLOUD_SDK_AK: 'AKNEW' })).toBe(await of(project));
+});
+
+it('keeps accounts apart that are known by an agency or a token', async () => {
+  const keyless = { HUAWEICLOUD_SDK_AK: undefined, HUAWEICLOUD_SDK_SK: undefined, CCE_REGION: 'cn-north-4' };
+  const oidc = (agency: string) => ({
+    ...keyless,
+    HUAWEICLOUD_OIDC_PROVIDER_URN: 'provider',
+    HUAWEICLOUD_OIDC_AGENCY_URN: agency,
+    HUAWEICLOUD_OIDC_ID_TOKEN: 'token',
+  });
+  const assumed = (agency: string) => ({
+    CCE_REGION: 'cn-north-4',
+    HUAWEICLOUD_ASSUME_AGENCY_URN: agency,
+  });
+  const settings = ['a', 'b'].flatMap((one) => [
+    oidc(`oidc:${one}`),
+    assumed(`assumed:${one}`),
+    { ...keyless, CCE_AUTH_TOKEN: `token-${one}` },
+  ]);
+  const namespaces = await Promise.all(settings.map(of));
+  expect(new Set(namespaces).size).toBe(6);
 });

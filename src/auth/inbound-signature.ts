@@ -10,7 +10,7 @@ import {
   EMPTY_PAYLOAD_HASH,
   type NameValuePair,
 } from '../signing/canonical-request.ts';
-import type { Credential } from '../signing/credential.ts';
+import type { KeyPair } from '../signing/credential.ts';
 import { type Digests, WEB_CRYPTO_DIGESTS } from '../signing/digests.ts';
 import { ALGORITHM, buildStringToSign } from '../signing/sign-request.ts';
 import { utcEpochMsOfDigits } from '../time/utc.ts';
@@ -36,7 +36,7 @@ const PAYLOAD_HASHES = [
   '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',
 ] as const;
 /** For a signature of an unknown key: its check must take as long. No one has this pair. */
-const NO_KEY: Credential = Object.freeze({ accessKeyId: 'none', secretAccessKey: 'none' });
+const NO_KEY: KeyPair = Object.freeze({ accessKeyId: 'none', secretAccessKey: 'none' });
 
 /** The parts of a request that can be signed. */
 export interface SignedRequest {
@@ -95,11 +95,11 @@ export function createSignatureVerifier(
 ): SignatureVerifier {
   const store = createLocalKeyStore(config, deps);
   const { digests = WEB_CRYPTO_DIGESTS } = deps;
-  /** A Credential for each pair: the signer keeps its imported key with the object. */
-  const credentials = new LRUCache<string, Credential>({ max: 1000 });
+  /** A KeyPair for each pair: the signer keeps its imported key with the object. */
+  const credentials = new LRUCache<string, KeyPair>({ max: 1000 });
   const replays = config.isReplayRefused ? createReplayMemory(deps) : undefined;
 
-  function credentialOf(accessKeyId: string, secretAccessKey: string): Credential {
+  function credentialOf(accessKeyId: string, secretAccessKey: string): KeyPair {
     const known = credentials.get(accessKeyId);
     if (known?.secretAccessKey === secretAccessKey) return known;
     const credential = Object.freeze({ accessKeyId, secretAccessKey });
@@ -117,7 +117,7 @@ export function createSignatureVerifier(
     request: SignedRequest,
     names: readonly string[],
     sdkDate: string,
-    credential: Credential,
+    credential: KeyPair,
     signature: string,
   ): Promise<boolean> {
     for (const payloadHash of PAYLOAD_HASHES) {
@@ -192,7 +192,7 @@ async function expectedSignature(
   host: string,
   payloadHash: string,
   sdkDate: string,
-  credential: Credential,
+  credential: KeyPair,
   digests: Digests,
 ): Promise<string> {
   const { pathname, searchParams } = new URL(request.url);

@@ -43,9 +43,9 @@ export interface Target {
  */
 export function createTarget(config: TargetConfig, platform: Platform): Target {
   const own: TargetPlatform = { ...platform, metrics: platform.metrics.forTarget(config.name) };
-  const credentials = createCredentialProvider(config.credentials, own);
-  const { projectLookup } = config;
+  const { projectLookup, assumeAgency } = config;
   const keyProofs = platform.fleet?.openKeyProofs?.(createNamespace([config]));
+  const credentials = createCredentialProvider(config.credentials, own, { assumeAgency, keyProofs });
   const resolveProjectId = projectLookup && createProjectIdSource(projectLookup, { ...own, keyProofs }).get;
   const upstream = createUpstreamClient(config.upstream, {
     ...own,

@@ -24,9 +24,13 @@ import { findUnused, type RuntimeReads, type UnusedSetting } from './unused-sett
 
 export { ConfigError, type ConfigFault } from './config-error.ts';
 export type { IssuerConfig, KeyLocation } from './documents/issuers.ts';
+export type { AssumeAgencyConfig } from './groups/credentials/assume-agency.ts';
 export type { MetadataCredentialConfig } from './groups/credentials/metadata-source.ts';
+export type { OidcCredentialConfig } from './groups/credentials/oidc-source.ts';
 export type { PodCredentialConfig } from './groups/credentials/pod-source.ts';
+export type { ProfileCredentialConfig } from './groups/credentials/profile-source.ts';
 export type { StaticCredentialConfig } from './groups/credentials/static-source.ts';
+export type { TokenCredentialConfig } from './groups/credentials/token-source.ts';
 export type { CredentialConfig } from './groups/credentials.ts';
 export type { SharedStoreConfig } from './groups/fleet.ts';
 export type { ProxyConfig } from './groups/network.ts';
@@ -114,7 +118,10 @@ export function parseConfig(
   environment: Readonly<Record<string, unknown>>,
   fileFaults: readonly ConfigFault[] = [],
 ): Config {
-  const unsupported = GROUPS.flatMap((group) => group.unsupported ?? []);
+  const unsupported = GROUPS.flatMap<readonly [string, string]>(
+    ({ unsupported: names = [], unsupportedFault = 'is not supported by this version; remove it' }) =>
+      names.map((name) => [name, unsupportedFault]),
+  );
   const { settings, faults, reported } = readSettings(ROWS, environment, unsupported, fileFaults);
   for (const group of GROUPS) group.reportContradictions?.(settings, faults);
   if (reported.length > 0) throw new ConfigError(reported);

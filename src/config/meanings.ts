@@ -28,15 +28,32 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
   https_proxy: 'another name of `HTTPS_PROXY`, which wins',
   http_proxy: 'another name of `HTTP_PROXY`, which wins',
   no_proxy: 'another name of `NO_PROXY`, which wins',
-  HUAWEICLOUD_CREDENTIALS: '`auto`: static where keys are set, pod where its variables are, else metadata',
+  HUAWEICLOUD_CREDENTIALS:
+    'where credentials come from; `auto`: the source whose settings are there, else metadata; see credentials.md',
+  HUAWEICLOUD_OIDC_PROVIDER_URN: 'the identity provider that issues the OIDC token',
+  HUAWEICLOUD_OIDC_AGENCY_URN: 'the agency whose credentials STS gives for the token',
+  HUAWEICLOUD_OIDC_TOKEN_FILE: 'the file with the OIDC token, read for each call of STS',
+  HUAWEICLOUD_OIDC_ID_TOKEN: 'the token itself, in place of a file; for Workers',
+  HUAWEICLOUD_OIDC_SESSION_NAME: "how the vendor's audit log names the session",
+  HUAWEICLOUD_OIDC_DURATION_SECONDS: 'the lifetime asked for',
+  HUAWEICLOUD_OIDC_POLICY: 'narrows what the credentials may do',
+  HUAWEICLOUD_OIDC_POLICY_IDS: 'the same, by policies of the account',
+  HUAWEICLOUD_SDK_STS_ENDPOINT: 'STS, for tests and special networks',
   HUAWEICLOUD_SDK_AK: 'the access key; `CLOUD_SDK_AK` is read too',
   HUAWEICLOUD_SDK_SK: 'its secret; `CLOUD_SDK_SK` is read too',
   HUAWEICLOUD_SDK_SECURITY_TOKEN: 'sent when set',
   CLOUD_SDK_AK: 'another name of `HUAWEICLOUD_SDK_AK`',
   CLOUD_SDK_SK: 'another name of `HUAWEICLOUD_SDK_SK`',
+  CCE_AUTH_TOKEN: 'a token that is sent as `X-Auth-Token` in place of a signature; its changes are followed',
+  HUAWEICLOUD_SDK_CREDENTIALS:
+    "the profile file of the vendor's SDKs; its keys are followed, its project and IAM are used where none is set",
   HC_CONTAINER_CREDENTIALS_FULL_URI: 'where CCE pod identity gives credentials; set by CCE',
   HC_CONTAINER_AUTHORIZATION_TOKEN_FILE: 'the token for CCE pod identity; set by CCE',
   HUAWEICLOUD_METADATA_ENDPOINT: 'the metadata service, for tests and special networks',
+  HUAWEICLOUD_ASSUME_AGENCY_URN:
+    'an agency, also of another account, that is assumed with the credentials of the source',
+  HUAWEICLOUD_ASSUME_SESSION_NAME: "how the vendor's audit log names that session",
+  HUAWEICLOUD_ASSUME_DURATION_SECONDS: 'the lifetime asked for',
   AUTH_ISSUER: 'who issues tokens; required without `AUTH_ISSUERS_FILE` and `SDK_KEYS_FILE`',
   AUTH_AUDIENCE: 'whom tokens are for; required with `AUTH_ISSUER`',
   AUTH_AUDIENCE_CLAIM:
@@ -80,6 +97,8 @@ export const MEANINGS: Readonly<Record<SettingName, string>> = {
 /** What happens without a setting that has no default, where its meaning does not say so. */
 export const WITHOUT: Readonly<Partial<Record<SettingName, string>>> = {
   HUAWEICLOUD_SDK_IAM_ENDPOINT: "the vendor's",
+  HUAWEICLOUD_SDK_CREDENTIALS: '~/.huaweicloud/credentials with HUAWEICLOUD_CREDENTIALS=profile',
+  HUAWEICLOUD_SDK_STS_ENDPOINT: "the vendor's in `CCE_REGION`",
   AUTH_JWKS_URL: "the issuer's OpenID configuration",
   AUTH_JWKS_FILE: "the issuer's OpenID configuration",
 };

@@ -50,6 +50,8 @@ export interface SettingGroup<Rows extends SettingRows, Part, Read extends Setti
   readonly rows: Rows;
   /** Names that the documentation of others has and this version does not follow. Each is a fault. */
   readonly unsupported?: readonly string[];
+  /** What is said of those names. Default: that they are to be removed. */
+  readonly unsupportedFault?: string;
   /** Reports what is missing, and what contradicts what. Values are those of the settings that are good. */
   readonly reportContradictions?: (settings: Settings<Read>, faults: Faults<Read>) => void;
   /** Settings that are given and have no effect beside the others, each with the reason. They are no faults. */
@@ -69,13 +71,13 @@ export interface ReadSettings<Rows extends SettingRows> {
  * Reads each row's setting from an environment record and reports those that are not of the row's form.
  *
  * @param environment texts; numbers and booleans count as their text, and any other value is a fault
- * @param unsupported names that must not be set
+ * @param unsupported names that must not be set, each with what is said of it
  * @param fileFaults what was wrong with files: they come first, and their settings count as given
  */
 export function readSettings<Rows extends SettingRows>(
   rows: Rows,
   environment: Readonly<Record<string, unknown>>,
-  unsupported: readonly string[],
+  unsupported: readonly (readonly [name: string, fault: string])[],
   fileFaults: readonly ConfigFault[],
 ): ReadSettings<Rows> {
   const reported: ConfigFault[] = [...fileFaults];
@@ -101,9 +103,8 @@ export function readSettings<Rows extends SettingRows>(
       for (const fault of faultsOf(row, result.error.issues)) report(name, fault);
     values[name] = result?.success ? result.data : defaultOf(row);
   }
-  for (const name of unsupported) {
-    if (textOf(environment[name]) !== undefined || !isTextual(environment[name]))
-      report(name, 'is not supported by this version; remove it');
+  for (const [name, fault] of unsupported) {
+    if (textOf(environment[name]) !== undefined || !isTextual(environment[name])) report(name, fault);
   }
 
   return {

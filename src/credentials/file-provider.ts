@@ -16,7 +16,7 @@ export const SETTLE_MS = 2000;
 /** A reading that takes longer, as on a mount that hangs, is given up: 1 second. */
 export const READ_TIMEOUT_MS = 1000;
 
-const MEMBERS = ['accessKeyId', 'secretAccessKey', 'securityToken'] as const;
+const MEMBERS = ['accessKeyId', 'secretAccessKey', 'securityToken', 'authToken'] as const;
 
 /** The file of each member that is in one, named by `HUAWEICLOUD_SDK_AK_FILE` and the like. */
 export type CredentialFiles = Readonly<Partial<Record<(typeof MEMBERS)[number], string | undefined>>>;
@@ -33,6 +33,7 @@ export type CredentialFiles = Readonly<Partial<Record<(typeof MEMBERS)[number], 
  * has rejected it. Files that are gone, empty or bad leave the last good credential in use.
  *
  * @param initial what the files and the other settings held at the start
+ * @param readAll reads the whole credential, where one file holds all of it
  * @throws TypeError when it cannot be used, see checkCredential
  */
 export function createFileProvider(
@@ -50,6 +51,7 @@ export function createFileProvider(
     | 'logger'
     | 'metrics'
   >,
+  readAll?: () => Promise<Credential>,
 ): CredentialProvider {
   const { logger, metrics } = platform;
   const members = MEMBERS.filter((member) => files[member] !== undefined);
@@ -59,13 +61,15 @@ export function createFileProvider(
     const read = members.map(
       async (member) => [member, (await platform.readTextFile(files[member] as string)).trim()] as const,
     );
-    const credential: Credential = { ...initial, ...Object.fromEntries(await Promise.all(read)) };
+    const credential = { ...initial, ...Object.fromEntries(await Promise.all(read)) } as Credential;
     // An empty token file means that there is no token.
-    return credential.securityToken === '' ? { ...credential, securityToken: undefined } : credential;
+    return credential.securityToken === ''
+      ? ({ ...credential, securityToken: undefined } as Credential)
+      : credential;
   }
 
   async function load(): Promise<Credential> {
-    const readStable = () => readUntilTwoAgree(readFiles, held(), isSameCredential);
+    const readStable = () => readUntilTwoAgree(readAll ?? readFiles, held(), isSameCredential);
     const credential = await runWithin(READ_TIMEOUT_MS, platform.schedule, readStable).catch((cause) => {
       throw new OutboundError('unreadable', { cause });
     });

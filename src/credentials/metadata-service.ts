@@ -1,18 +1,12 @@
-import * as z from 'zod/mini';
 import type { MetadataCredentialConfig } from '../config/config.ts';
 import { type Answer, fetchAnswer } from '../outbound/fetch-answer.ts';
 import { OutboundError } from '../outbound/outbound-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { Credential } from '../signing/credential.ts';
+import type { KeyPair } from '../signing/credential.ts';
 import type { CredentialSource } from './provider.ts';
 import { createRefreshingProvider } from './refreshing-provider.ts';
-import {
-  expirySchema,
-  keySchema,
-  readTemporaryCredential,
-  securityTokenSchema,
-} from './temporary-credential.ts';
+import { readTemporaryCredential } from './temporary-credential.ts';
 
 /** The lifetime asked for: 6 hours, the most that the service gives. In seconds, as its header has it. */
 export const SESSION_TOKEN_TTL_SECONDS = 21_600;
@@ -29,26 +23,6 @@ const SECURITY_KEY_PATH = '/openstack/latest/securitykey';
 const TOKENLESS_STATUSES: ReadonlySet<number> = new Set([404, 405, 503]);
 /** In the body of a 401 that no session token would change. */
 const AGENCY_MISSING = 'Please configure Cloud Service Agency first';
-
-const VendorSchema = z.object({
-  credential: z.object({
-    access: keySchema,
-    secret: keySchema,
-    securitytoken: securityTokenSchema,
-    expires_at: expirySchema,
-  }),
-});
-const AnswerSchema = z.pipe(
-  VendorSchema,
-  z.transform(
-    ({ credential }: z.output<typeof VendorSchema>): Credential => ({
-      accessKeyId: credential.access,
-      secretAccessKey: credential.secret,
-      securityToken: credential.securitytoken,
-      expiresAtMs: credential.expires_at,
-    }),
-  ),
-);
 
 /** The agency of an ECS or a CCE node. */
 export const metadataService: CredentialSource<MetadataCredentialConfig> = {
@@ -78,7 +52,7 @@ interface Session {
 export function createMetadataServiceSource(
   endpoint: string,
   platform: Pick<Platform, 'fetch' | 'elapsed' | 'schedule'>,
-): () => Promise<Credential> {
+): () => Promise<KeyPair> {
   let session: Session | undefined;
 
   async function renewSession(signal: AbortSignal): Promise<Session> {
@@ -99,7 +73,7 @@ export function createMetadataServiceSource(
     });
   }
 
-  async function load(signal: AbortSignal): Promise<Credential> {
+  async function load(signal: AbortSignal): Promise<KeyPair> {
     const known = session !== undefined && platform.elapsed() < session.untilMs ? session : undefined;
     let answer = await askForKey(known ?? (await renewSession(signal)), signal);
     if (answer.status === 401) {
@@ -110,7 +84,7 @@ export function createMetadataServiceSource(
       answer = await askForKey(renewed, signal);
     }
     if (answer.status !== 200) throw new OutboundError(`status_${answer.status}`);
-    return readTemporaryCredential(answer.text, AnswerSchema);
+    return readTemporaryCredential(answer.text);
   }
 
   return () => runWithin(METADATA_TIMEOUT_MS, platform.schedule, load);

@@ -4,3 +4,4 @@
  */
 export { metadataService } from './metadata-service.ts';
 export { podIdentity } from './pod-identity.ts';
+export { profileSource } from './profile.ts';

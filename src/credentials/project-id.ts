@@ -1,17 +1,15 @@
 import * as z from 'zod/mini';
-import { type KeyProofs, type KeyVerdict, waitForKey } from '../fleet/key-proofs.ts';
 import { describeError } from '../observability/describe-error.ts';
 import type { Logger } from '../observability/logger.ts';
 import { pauseAfterFailures } from '../outbound/backoff.ts';
-import { type Answer, fetchAnswer } from '../outbound/fetch-answer.ts';
 import { createLastGood, type LastGood } from '../outbound/last-good.ts';
 import { OutboundError } from '../outbound/outbound-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { Credential } from '../signing/credential.ts';
-import { signRequest } from '../signing/sign-request.ts';
+import { type Credential, keyIdOf } from '../signing/credential.ts';
 import { parseUpstreamFailure } from '../vendor/read-failure.ts';
 import { REJECTION_CAUSES } from '../vendor/rejection.ts';
+import { askSigned, type SignedCallPlatform } from './ask-signed.ts';
 import { CredentialUnavailableError } from './provider.ts';
 
 /** For the whole of one look-up: 5 seconds. */
@@ -65,10 +63,7 @@ interface AskingKey {
   readonly projectId: LastGood<string>;
 }
 
-type LookupPlatform = Pick<Platform, 'fetch' | 'now' | 'elapsed' | 'schedule' | 'random' | 'logger'> & {
-  /** Absent where no replicas share what they know of keys. */
-  readonly keyProofs?: KeyProofs | undefined;
-};
+type LookupPlatform = SignedCallPlatform & Pick<Platform, 'elapsed' | 'logger'>;
 
 /**
  * Finds the project id with a signed `GET /v3/projects?name=<region>`, as the vendor's SDKs do
@@ -88,7 +83,8 @@ export function createProjectIdSource(
   let lastProjectId: string | undefined;
 
   function keyOf(credential: Credential): AskingKey {
-    const known = keys.get(credential.accessKeyId);
+    const id = keyIdOf(credential);
+    const known = keys.get(id);
     if (known !== undefined) {
       known.credential = credential;
       return known;
@@ -112,7 +108,7 @@ export function createProjectIdSource(
         platform,
       ),
     };
-    keys.set(credential.accessKeyId, key);
+    keys.set(id, key);
     for (const oldest of keys.keys()) {
       if (keys.size <= MAX_REMEMBERED_KEYS) break;
       keys.delete(oldest);
@@ -154,7 +150,7 @@ async function lookUp(
   };
   try {
     const answer = await runWithin(PROJECT_LOOKUP_TIMEOUT_MS, platform.schedule, (signal) =>
-      askIam(url, credential, signal, noteRejection, platform),
+      askSigned({ method: 'GET', url }, credential, signal, noteRejection, platform),
     );
     if (answer.status === 200) return onlyOneOf(readProjectIds(answer.text), region, logger);
     const { status, headers, text } = answer;
@@ -167,45 +163,12 @@ async function lookUp(
     );
   } catch (error) {
     if (error instanceof CredentialUnavailableError) throw error;
+    if (error instanceof OutboundError && error.code === 'key_left_alone')
+      throw new CredentialUnavailableError('project_left_alone');
     logger.warn({ region, error: describeError(error) }, FAILED_MESSAGE);
     // A rejection of our clock counts for the vendor too: the calls that would follow could be rejected as well.
     throw new CredentialUnavailableError(isRejected ? 'project_refused' : 'project_lookup_failed');
   }
-}
-
-async function askIam(
-  url: URL,
-  credential: Credential,
-  signal: AbortSignal,
-  noteRejection: () => void,
-  { fetch, now, keyProofs, schedule, random }: LookupPlatform,
-): Promise<Answer> {
-  const ask = async (nowMs: number, isClockCorrected: boolean) => {
-    const known = { isAccepted: false, isClockCorrected };
-    const use = await waitForKey(async () => keyProofs?.enter(credential, known, PROJECT_LOOKUP_TIMEOUT_MS), {
-      schedule,
-      random,
-      signal,
-    });
-    if (use === 'rejected' || use === 'busy') throw new CredentialUnavailableError('project_left_alone');
-    let verdict: KeyVerdict = 'neutral';
-    try {
-      const signed = await signRequest({ method: 'GET', url }, credential, { nowMs });
-      const headers = { ...signed.headers, accept: 'application/json' };
-      const answer = await fetchAnswer(fetch, url.href, { method: 'GET', headers, signal });
-      if (answer.status === 200) verdict = 'accepted';
-      if (answer.status === 401) verdict = 'rejected';
-      return answer;
-    } finally {
-      await use?.leave(verdict);
-    }
-  };
-  const answer = await ask(now(), false);
-  if (answer.status !== 401) return answer;
-  noteRejection();
-  const { serverDateMs } = parseUpstreamFailure(answer.status, answer.headers, answer.text, now());
-  // Only our clock was rejected, and now we know the right time.
-  return serverDateMs === undefined ? answer : ask(serverDateMs, true);
 }
 
 function onlyOneOf(projectIds: readonly string[], region: string, logger: Logger): string {

@@ -47,8 +47,9 @@ export interface CredentialSource<Config> {
 export class CredentialUnavailableError extends Error {
   override readonly name = 'CredentialUnavailableError';
   readonly code: string;
-  constructor(code: string) {
-    super(code);
+  /** @param options `cause`: why the source gave none */
+  constructor(code: string, options?: ErrorOptions) {
+    super(code, options);
     this.code = code;
   }
 }
@@ -58,7 +59,8 @@ export function isSameCredential(a: Credential, b: Credential): boolean {
   return (
     a.accessKeyId === b.accessKeyId &&
     a.secretAccessKey === b.secretAccessKey &&
-    a.securityToken === b.securityToken
+    a.securityToken === b.securityToken &&
+    a.authToken === b.authToken
   );
 }
 
@@ -67,8 +69,12 @@ export function isSameCredential(a: Credential, b: Credential): boolean {
  *
  * @throws TypeError when it cannot be used, see checkCredential
  */
-export function freezeCredential(credential: Credential): Credential {
+export function freezeCredential<Kind extends Credential>(credential: Kind): Kind {
   checkCredential(credential);
-  const { accessKeyId, secretAccessKey, securityToken, expiresAtMs } = credential;
-  return Object.freeze({ accessKeyId, secretAccessKey, securityToken, expiresAtMs });
+  const { accessKeyId, secretAccessKey, securityToken, authToken, expiresAtMs } = credential;
+  const own =
+    authToken === undefined
+      ? { accessKeyId, secretAccessKey, securityToken, expiresAtMs }
+      : { authToken, expiresAtMs };
+  return Object.freeze(own) as Kind;
 }

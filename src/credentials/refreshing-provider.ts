@@ -50,6 +50,7 @@ export function createRefreshingProvider(
   /** The end of a credential by elapsed time, as its load found it. */
   const ends = new WeakMap<Credential, number>();
   let hasLoaded = false;
+  let lastError: unknown;
 
   const leftByWallClockMs = ({ expiresAtMs = Number.POSITIVE_INFINITY }: Credential): number =>
     expiresAtMs - now();
@@ -77,10 +78,12 @@ export function createRefreshingProvider(
       pauseMs: (failures) => pauseAfterFailures(failures, random()),
       onLoaded({ expiresAtMs }) {
         hasLoaded = true;
+        lastError = undefined;
         metrics.credentialLoaded(expiresAtMs);
         logger.info({ source, expiresAt: timeOf(expiresAtMs) }, 'credential loaded');
       },
       onFailed(error, failures) {
+        lastError = error;
         const usable = credentials.current() !== undefined;
         const fields = { source, failures, usable, error: describeError(error) };
         const hint = Object.keys(notSet).length === 0 ? {} : { notSet };
@@ -92,7 +95,9 @@ export function createRefreshingProvider(
 
   function orThrow(credential: Credential | undefined): Credential {
     if (credential !== undefined) return credential;
-    throw new CredentialUnavailableError(hasLoaded ? 'credential_expired' : 'no_credential');
+    throw new CredentialUnavailableError(hasLoaded ? 'credential_expired' : 'no_credential', {
+      cause: lastError,
+    });
   }
 
   function hasAnother(rejected: Credential): boolean {

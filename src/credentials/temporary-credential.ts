@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { OutboundError } from '../outbound/outbound-error.ts';
-import { type Credential, KEY_FORM, SECURITY_TOKEN_FORM } from '../signing/credential.ts';
+import { KEY_FORM, type KeyPair, SECURITY_TOKEN_FORM } from '../signing/credential.ts';
 import { utcEpochMsOfDigits } from '../time/utc.ts';
 
 const TIME =
@@ -20,11 +20,8 @@ export function parseExpiry(text: string): number | undefined {
   return epochMs + Number((parts.fraction ?? '').padEnd(3, '0').slice(0, 3));
 }
 
-/** What the signer accepts. */
-export const keySchema = z.string().check(z.regex(KEY_FORM));
-export const securityTokenSchema = z.string().check(z.regex(SECURITY_TOKEN_FORM));
 /** An expiry time, read into milliseconds since the epoch. */
-export const expirySchema = z.pipe(
+const expirySchema = z.pipe(
   z.string(),
   z.transform((text: string, { issues }) => {
     const epochMs = parseExpiry(text);
@@ -34,19 +31,34 @@ export const expirySchema = z.pipe(
   }),
 );
 
+/** What the signer accepts. */
+const CredentialSchema = z.object({
+  accessKeyId: z.string().check(z.regex(KEY_FORM)),
+  secretAccessKey: z.string().check(z.regex(KEY_FORM)),
+  securityToken: z.string().check(z.regex(SECURITY_TOKEN_FORM)),
+  expiresAtMs: expirySchema,
+});
+
 /**
- * Reads an answer that holds temporary credentials. Members that the schema does not name are ignored.
+ * Reads an answer that holds temporary credentials, with the names that the vendor's services give its members
+ * (`_process_credential` in core/auth/internal.py of huaweicloud-sdk-python-v3). Other members are ignored.
  *
  * @throws OutboundError `not_the_model`; why is not told, since that would quote the answer
  */
-export function readTemporaryCredential(text: string, schema: z.ZodMiniType<Credential>): Credential {
-  let value: unknown;
+export function readTemporaryCredential(text: string): KeyPair {
+  let answer: Record<string, Record<string, unknown> | undefined> | null;
   try {
-    value = JSON.parse(text);
+    answer = JSON.parse(text);
   } catch {
     throw new OutboundError('not_the_model');
   }
-  const result = schema.safeParse(value);
+  const given = answer?.credentials ?? answer?.credential;
+  const result = CredentialSchema.safeParse({
+    accessKeyId: given?.access_key_id ?? given?.accessKeyId ?? given?.access,
+    secretAccessKey: given?.secret_access_key ?? given?.secretAccessKey ?? given?.secret,
+    securityToken: given?.security_token ?? given?.securityToken ?? given?.securitytoken,
+    expiresAtMs: given?.expiration ?? given?.expires_at,
+  });
   if (!result.success) throw new OutboundError('not_the_model');
   return result.data;
 }

@@ -6,6 +6,8 @@ const DIGITS = 24;
 /** Changes with the form of keys and entries, so that versions that read them differently share nothing. */
 const VERSION = 2;
 
+type Owned = Pick<TargetConfig, 'upstream' | 'credentials'> & Partial<Pick<TargetConfig, 'assumeAgency'>>;
+
 /**
  * The start of every shared key: the same for instances that ask the same endpoints for the same projects, and for
  * nobody else. It reveals neither.
@@ -13,9 +15,7 @@ const VERSION = 2;
  * @returns a function that makes it when it is first asked, and keeps it as a value: on Workers a promise would belong to
  *   the request that made it
  */
-export function createNamespace(
-  targets: readonly Pick<TargetConfig, 'upstream' | 'credentials'>[],
-): () => Promise<string> {
+export function createNamespace(targets: readonly Owned[]): () => Promise<string> {
   let known: string | undefined;
   return async () => {
     known ??= `imagecaches-bff:${VERSION}:${(await digestOf(targets)).slice(0, DIGITS)}`;
@@ -23,11 +23,18 @@ export function createNamespace(
   };
 }
 
-function digestOf(targets: readonly Pick<TargetConfig, 'upstream' | 'credentials'>[]): Promise<string> {
-  const identities = targets.map(({ upstream: { endpoint, projectId }, credentials }) => {
-    // Without a project the key pair decides whose lists come; parseConfig requires one of the two.
-    const owner = projectId ?? (credentials.source === 'static' ? credentials.accessKeyId : '');
-    return [endpoint, projectId !== undefined, owner];
+function digestOf(targets: readonly Owned[]): Promise<string> {
+  const identities = targets.map(({ upstream: { endpoint, projectId }, credentials, assumeAgency }) => {
+    return [endpoint, projectId !== undefined, projectId ?? ownerOf(credentials, assumeAgency)];
   });
   return hashSha256(JSON.stringify(identities));
+}
+
+/** Without a project the credential decides whose lists come. Nothing tells this of pods and nodes. */
+function ownerOf(credentials: TargetConfig['credentials'], assumed: TargetConfig['assumeAgency']): string {
+  if (assumed !== undefined) return assumed.agencyUrn;
+  if (credentials.source === 'static') return credentials.accessKeyId;
+  if (credentials.source === 'profile') return credentials.profile.accessKeyId;
+  if (credentials.source === 'token') return credentials.authToken;
+  return credentials.source === 'oidc' ? credentials.agencyUrn : '';
 }

@@ -6,6 +6,7 @@ export const SECRET_MEMBERS = [
   'accessKeyId',
   'secretAccessKey',
   'securityToken',
+  'authToken',
   'x-security-token',
   'x-auth-token',
 ] as const;

@@ -9,6 +9,7 @@ import { describeError, type ErrorDescription } from '../observability/describe-
  * - `agency_missing`: the node has no agency. `unauthorised`: the metadata service rejects a new session token.
  * - `session_token_status_<number>`, `session_token_invalid`: there is no session token to ask with.
  * - `token_file_unreadable`, `token_file_invalid`: the pod's token cannot be read.
+ * - `key_rejected`, `key_left_alone`: the key that the call needs was rejected, here or by another replica.
  * - `expired`: the credential that came has already expired, or our clock is wrong.
  * - `unreadable`: a file cannot be read, or not in time. `changing`: no two readings of it agree.
  * - `not_a_credential`, `not_a_key_document`, `not_a_certificate`, `not_a_key`: a file holds something else.

@@ -1,8 +1,11 @@
 /**
- * A key pair of the vendor, and the token that makes it temporary. The three are one unit: read, check and
- * replace them together. Never change one in place: a new object is how the signer knows a new key.
+ * What a call to the vendor is made with. It is one unit: read, check and replace it as a whole. Never change it in
+ * place: a new object is how the signer knows a new key.
  */
-export interface Credential {
+export type Credential = KeyPair | AuthToken;
+
+/** A key pair of the vendor, which signs, and the token that makes it temporary. */
+export interface KeyPair {
   /** The vendor's AK. Visible ASCII; sent in the clear. */
   readonly accessKeyId: string;
   /** The vendor's SK. Visible ASCII; never sent, logged or thrown. */
@@ -11,6 +14,17 @@ export interface Credential {
   readonly securityToken?: string | undefined;
   /** Milliseconds since the epoch; absent: does not expire. For the provider: signing does not look at it. */
   readonly expiresAtMs?: number | undefined;
+  readonly authToken?: undefined;
+}
+
+/** A token of IAM, sent as X-Auth-Token in place of a signature. */
+export interface AuthToken {
+  /** Visible ASCII; sent, never logged or thrown. */
+  readonly authToken: string;
+  readonly expiresAtMs?: number | undefined;
+  readonly accessKeyId?: undefined;
+  readonly secretAccessKey?: undefined;
+  readonly securityToken?: undefined;
 }
 
 /**
@@ -21,16 +35,26 @@ export const KEY_FORM = /^[\x21-\x7e]{1,4096}$/;
 /** A security token: visible ASCII, at most 16,384 characters, wherever it comes from. It is sent as a header. */
 export const SECURITY_TOKEN_FORM = /^[\x21-\x7e]{1,16384}$/;
 
+/** A token that another service issues, such as a JWT: visible ASCII, at most 65,536 characters. */
+export const TOKEN_FORM = /^[\x21-\x7e]{1,65536}$/;
+
+/** What the vendor counts rejections by: the access key id, or the token. A token is a secret: never log it. */
+export function keyIdOf({ accessKeyId, authToken }: Credential): string {
+  return accessKeyId ?? authToken;
+}
+
 /**
  * Refuses a credential that could only earn a 401, six of which in a row lock the key.
  *
  * @throws TypeError that names the field and never its value
  */
 export function checkCredential(credential: Credential): void {
-  const { accessKeyId, secretAccessKey, securityToken, expiresAtMs } = credential;
-  checkForm('accessKeyId', accessKeyId, KEY_FORM);
-  checkForm('secretAccessKey', secretAccessKey, KEY_FORM);
-  if (securityToken !== undefined) checkForm('securityToken', securityToken, SECURITY_TOKEN_FORM);
+  const { accessKeyId, secretAccessKey, securityToken, authToken, expiresAtMs } = credential;
+  if (authToken === undefined) {
+    checkForm('accessKeyId', accessKeyId, KEY_FORM);
+    checkForm('secretAccessKey', secretAccessKey, KEY_FORM);
+    if (securityToken !== undefined) checkForm('securityToken', securityToken, SECURITY_TOKEN_FORM);
+  } else checkForm('authToken', authToken, TOKEN_FORM);
   if (expiresAtMs !== undefined && !Number.isFinite(expiresAtMs))
     throw new TypeError('credential: expiresAtMs must be a finite number of milliseconds');
 }

@@ -1,4 +1,4 @@
-import { type Credential, checkCredential } from './credential.ts';
+import { checkCredential, type KeyPair } from './credential.ts';
 import { encodeHex, encodeUtf8, hashSha256 } from './sha256.ts';
 
 /**
@@ -13,14 +13,14 @@ export interface Digests {
    *
    * @throws TypeError (or rejects with it) when the credential cannot be used, see {@link checkCredential}
    */
-  readonly hmacSha256: (text: string, credential: Credential) => string | Promise<string>;
+  readonly hmacSha256: (text: string, credential: KeyPair) => string | Promise<string>;
 }
 
 /**
  * The imported key of each credential. It holds keys and no promises: on Workers a promise that one request
  * made may never settle for another. So the first requests of a credential may each import its key.
  */
-const SIGNING_KEYS = new WeakMap<Credential, CryptoKey>();
+const SIGNING_KEYS = new WeakMap<KeyPair, CryptoKey>();
 
 /** By WebCrypto, which every runtime has. */
 export const WEB_CRYPTO_DIGESTS: Digests = {
@@ -31,7 +31,7 @@ export const WEB_CRYPTO_DIGESTS: Digests = {
   },
 };
 
-async function importSigningKey(credential: Credential): Promise<CryptoKey> {
+async function importSigningKey(credential: KeyPair): Promise<CryptoKey> {
   checkCredential(credential);
   const key = await crypto.subtle.importKey(
     'raw',

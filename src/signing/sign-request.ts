@@ -8,7 +8,7 @@ import {
   type NameValuePair,
   normaliseHeader,
 } from './canonical-request.ts';
-import type { Credential } from './credential.ts';
+import type { KeyPair } from './credential.ts';
 import { type Digests, WEB_CRYPTO_DIGESTS } from './digests.ts';
 
 /** The vendor's name of the algorithm. Not AWS Signature Version 4: no scope and no derived key. */
@@ -111,7 +111,7 @@ export function buildStringToSign(sdkDate: string, canonicalRequestHash: string)
  */
 export async function sign(
   stringToSign: string,
-  credential: Credential,
+  credential: KeyPair,
   digests: Digests = WEB_CRYPTO_DIGESTS,
 ): Promise<string> {
   return digests.hmacSha256(stringToSign, credential);
@@ -127,7 +127,7 @@ export async function sign(
  */
 export async function signRequest(
   request: RequestToSign,
-  credential: Credential,
+  credential: KeyPair,
   { nowMs, digests = WEB_CRYPTO_DIGESTS }: SignOptions,
 ): Promise<SignedRequest> {
   const { method, url, headers = {}, body } = request;
@@ -173,7 +173,7 @@ function collectHeaders(
   given: Readonly<Record<string, string>>,
   targetHost: string,
   nowMs: number,
-  { securityToken }: Credential,
+  { securityToken }: KeyPair,
 ): CollectedHeaders {
   const all: NameValuePair[] = [];
   let host: string | undefined;

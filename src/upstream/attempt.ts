@@ -5,8 +5,9 @@ import type { Cause, TraceIds } from '../observability/trace-ids.ts';
 import { REQUEST_ID_ATTRIBUTE } from '../observability/tracing.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
+import { authoriseRequest } from '../signing/authorise-request.ts';
 import type { Credential } from '../signing/credential.ts';
-import { type RequestTarget, signRequest } from '../signing/sign-request.ts';
+import type { RequestTarget } from '../signing/sign-request.ts';
 import { REJECTION_CAUSES } from '../vendor/rejection.ts';
 import { UpstreamError } from '../vendor/upstream-error.ts';
 import { exchange, failureByStatus, type WireRecord, type WireRequest } from './exchange.ts';
@@ -238,11 +239,11 @@ async function sign<Value>(
   const { parts, serverClock } = context;
   const { credential, headers } = await waitForTurn(context, record, admission, signal);
   record.skewMs = serverClock.skewMs;
-  const signed = await signRequest({ method: 'GET', url: call.target, headers }, credential, {
+  const authorised = await authoriseRequest({ method: 'GET', url: call.target, headers }, credential, {
     nowMs: parts.now() + record.skewMs,
     digests: parts.digests,
   });
-  return { url: call.url, headers: { ...signed.headers, accept: 'application/json' } };
+  return { url: call.url, headers: { ...authorised, accept: 'application/json' } };
 }
 
 /** Sends inside a span, where calls are traced. It opens behind the guards: what they hold back has none. */

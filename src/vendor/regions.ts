@@ -96,6 +96,17 @@ export function iamEndpointForRegion(region: string): string | undefined {
   return `https://iam.${region}.${domainOf(region)}`;
 }
 
+/**
+ * The STS endpoint of a region: scheme and host, no slash at the end. The vendor's SDK lists a dozen of them
+ * (core/auth/endpoint.py of huaweicloud-sdk-python-v3), all of this form.
+ *
+ * @param region a region id as the vendor spells it, such as `cn-north-4`
+ * @returns undefined for a region unknown to this version
+ */
+export function stsEndpointForRegion(region: string): string | undefined {
+  return KNOWN_REGIONS.has(region) ? `https://sts.${region}.${domainOf(region)}` : undefined;
+}
+
 function domainOf(region: string): string {
   return DOMAINS.get(region) ?? DEFAULT_DOMAIN;
 }

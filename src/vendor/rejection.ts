@@ -4,6 +4,7 @@ export const REJECTION_CAUSES = {
   locked_key: 'the vendor has locked this access key',
   clock: 'the vendor refuses the date',
   signature: 'the signature is not the one that the vendor computes',
+  token: 'the vendor does not accept the token',
   permission: 'the key may not list image caches',
 } as const;
 
@@ -19,6 +20,7 @@ export type Rejection = keyof typeof REJECTION_CAUSES;
 export function readRejection(status: number, text: string, isClock: boolean): Rejection {
   if (status === 403) return 'permission';
   if (/not exist/i.test(text)) return 'unknown_key';
+  if (/decrypt token|token (?:has )?(?:expire|fail|invalid)|invalid token/i.test(text)) return 'token';
   if (/reach the limit/i.test(text)) return 'locked_key';
   return isClock ? 'clock' : 'signature';
 }

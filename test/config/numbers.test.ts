@@ -60,6 +60,9 @@ const NUMBERS: [string, number, number, number, (value: number) => object][] = [
   ['SHUTDOWN_GRACE_SECONDS', 0, 3600, 25, (seconds) => ({ shutdown: { graceMs: 1000 * seconds } })],
 ];
 
+/** Of sources of credentials that exclude the key pair of the other tests; see groups/credentials.test.ts. */
+const OF_SOURCES = ['HUAWEICLOUD_OIDC_DURATION_SECONDS', 'HUAWEICLOUD_ASSUME_DURATION_SECONDS'];
+
 describe('a number', () => {
   /** Timeouts may not be longer than the one around them, and failures are counted for addresses. */
   function environmentOf(name: string, value: number): Record<string, string> {
@@ -90,9 +93,11 @@ describe('a number', () => {
 
   it('is each setting that has a number', () => {
     const isNumber = (name: string) => {
-      const faults = faultsOf({ ...TEST_ENVIRONMENT, [name]: 'x' });
+      const agency = { CCE_REGION: 'cn-north-4', HUAWEICLOUD_ASSUME_AGENCY_URN: 'urn' };
+      const faults = faultsOf({ ...TEST_ENVIRONMENT, ...agency, [name]: 'x' });
       return faults[name]?.includes('a whole number') ?? false;
     };
-    expect(SETTING_NAMES.filter(isNumber).toSorted()).toEqual(NUMBERS.map(([name]) => name).toSorted());
+    const names = [...NUMBERS.map(([name]) => name), ...OF_SOURCES];
+    expect(SETTING_NAMES.filter(isNumber).toSorted()).toEqual(names.toSorted());
   });
 });

@@ -3,6 +3,7 @@ import { createPodIdentitySource } from '../../src/credentials/pod-identity.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { sendSigned } from '../simulator/wire-client.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+import { codeOf } from './code-of.ts';
 
 const PATH = '/v1/credentials';
 /** One load takes 5 seconds at most. */
@@ -27,18 +28,6 @@ beforeEach(() => {
 });
 afterEach(() => simulator.reset());
 afterAll(() => simulator.stop());
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => ({ code: 'no error' }),
-    (reason: unknown) => reason as { name: string; code: string; stack: string },
-  );
-  if ('name' in error) {
-    expect(error.name).toBe('CredentialSourceError');
-    expect(error.stack).not.toContain('PLANTED');
-  }
-  return error.code;
-}
 
 describe('pod identity', () => {
   it.each([6, 0] as const)(

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CredentialUnavailableError, isSameCredential } from '../../src/credentials/provider.ts';
 import { createRefreshingProvider } from '../../src/credentials/refreshing-provider.ts';
 import { createSharedFlight } from '../../src/platform/single-flight.ts';
-import type { Credential } from '../../src/signing/credential.ts';
+import type { KeyPair } from '../../src/signing/credential.ts';
 import { settle } from '../support/fake-clock.ts';
 import { createSeparateFlight } from '../support/separate-flight.ts';
 import { createProviderDependencies, createScriptedSource, plantedCredential } from './scripted-source.ts';
@@ -32,7 +32,7 @@ function setUp(createSingleFlight = createSharedFlight) {
     const warmed = provider.warm();
     source.answer(fresh(1, lifetimeMs));
     await warmed;
-    return (await provider.get()) as Credential;
+    return (await provider.get()) as KeyPair;
   };
   return { ...context, source, provider, fresh, begin };
 }
@@ -333,13 +333,13 @@ it('whatever happens: no expired credential, one load at a time, no pause broken
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       const { source, provider, clock } = setUp();
-      const objects = new Map<string, Credential>();
+      const objects = new Map<string, KeyPair>();
       let issued = 0;
-      let last: Credential | undefined;
+      let last: KeyPair | undefined;
       /** What the source gave last: it has nothing newer, and goes back to nothing older. */
-      let given: Credential | undefined;
+      let given: KeyPair | undefined;
       const settled: Promise<unknown>[] = [];
-      const see = (credential: Credential) => {
+      const see = (credential: KeyPair) => {
         expect(clock.now()).toBeLessThan((credential.expiresAtMs as number) - EXPIRY_MARGIN_MS);
         expect(objects.get(credential.accessKeyId) ?? credential).toBe(credential);
         objects.set(credential.accessKeyId, credential);
@@ -350,7 +350,7 @@ it('whatever happens: no expired credential, one load at a time, no pause broken
         if (next.kind === 'advance') await clock.advance(next.ms);
         else if (next.kind === 'usable') provider.usable();
         else if (next.kind === 'get') {
-          const got = provider.get();
+          const got = provider.get() as KeyPair | Promise<KeyPair>;
           if (got instanceof Promise) {
             settled.push(got.then(see, (error) => expect(error).toBeInstanceOf(CredentialUnavailableError)));
           } else see(got);

@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { StaticCredentialConfig } from '../../src/config/config.ts';
 import type { CredentialProvider } from '../../src/credentials/provider.ts';
 import { createCredentialProvider } from '../../src/credentials/sources.ts';
-import { signRequest } from '../../src/signing/sign-request.ts';
+import { authoriseRequest } from '../../src/signing/authorise-request.ts';
+import { keyIdOf } from '../../src/signing/credential.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { createSecretVolume, type SecretVolume } from '../support/secret-volume.ts';
 import { createProviderDependencies } from './scripted-source.ts';
@@ -51,7 +52,7 @@ async function call(provider: CredentialProvider): Promise<number> {
   const url = new URL(`${simulator.url}/v5/imagecaches`);
   for (let attempt = 1; ; attempt += 1) {
     const credential = await provider.get();
-    const { headers } = await signRequest({ method: 'GET', url }, credential, { nowMs: Date.now() });
+    const headers = await authoriseRequest({ method: 'GET', url }, credential, { nowMs: Date.now() });
     const response = await fetch(url, { headers });
     await response.arrayBuffer();
     if (response.status !== 401 || attempt > 1 || !(await provider.reload(credential)))
@@ -128,6 +129,56 @@ describe('keys that are revoked as soon as they are replaced', () => {
     expect(JSON.stringify(logger.lines)).not.toContain('PLANTED');
   });
 
+  it('a token in a file: no call is lost under load', async () => {
+    const { deps, logger } = realDependencies();
+    const token = (number: number) => `PLANTEDtoken${number}`;
+    simulator.authTokens.add(token(1));
+    const tokens = await createSecretVolume({ token: token(1) });
+    const provider = createCredentialProvider(
+      { source: 'token', authToken: token(1), file: tokens.file('token') },
+      deps,
+    );
+    const statuses = await statusesUnderLoad(provider, 3, async (rotation) => {
+      simulator.authTokens.add(token(rotation + 1));
+      await tokens.swap({ token: token(rotation + 1) });
+      simulator.authTokens.remove(token(rotation));
+    });
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect(await call(provider)).toBe(200);
+    expect(await provider.get()).toEqual({ authToken: token(4), expiresAtMs: undefined });
+    await tokens.remove();
+    expect(logger.lines.filter(({ message }) => message === 'credential replaced')).toHaveLength(3);
+    expect(JSON.stringify(logger.lines)).not.toContain('PLANTED');
+  });
+
+  it('a profile file: no call is lost under load, and a file that is wrong changes nothing', async () => {
+    const { deps, logger } = realDependencies();
+    const text = (number: number) => {
+      const { accessKeyId, secretAccessKey } = PLANTED(number);
+      return `[basic]\nak = ${accessKeyId}\nsk = ${secretAccessKey}\n`;
+    };
+    simulator.credentials.replace([PLANTED(1)]);
+    const files = await createSecretVolume({ profile: text(1) });
+    const profile = { ...PLANTED(1), securityToken: undefined, projectId: undefined, iamEndpoint: undefined };
+    const provider = createCredentialProvider(
+      { source: 'profile', profile, file: files.file('profile') },
+      deps,
+    );
+    const statuses = await statusesUnderLoad(provider, 3, async (rotation) => {
+      simulator.credentials.add(PLANTED(rotation + 1));
+      await files.swap({ profile: text(rotation + 1) });
+      simulator.credentials.remove(PLANTED(rotation).accessKeyId);
+    });
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect(await call(provider)).toBe(200);
+    await files.swap({ profile: '[basic]\nak = PLANTED' });
+    await provider.reload(await provider.get());
+    expect(await provider.get()).toMatchObject(PLANTED(4));
+    await files.remove();
+    expect(logger.lines.filter(({ message }) => message === 'credential replaced')).toHaveLength(3);
+    expect(JSON.stringify(logger.lines)).not.toContain('PLANTED');
+  });
+
   it.each(['metadata', 'pod'] as const)(
     'from %s: no call is lost under load, and one load is enough',
     async (source) => {
@@ -139,8 +190,7 @@ describe('keys that are revoked as soon as they are replaced', () => {
         { ...deps, readTextFile: async () => 'simulator-pod-identity-token' },
       );
       const statuses = await statusesUnderLoad(provider, 1, async () => {
-        const { accessKeyId } = await provider.get();
-        simulator.credentials.remove(accessKeyId);
+        simulator.credentials.remove(keyIdOf(await provider.get()));
       });
       expect(new Set(statuses)).toEqual(new Set([200]));
       expect(statuses.length).toBeGreaterThanOrEqual(CALLERS * CALLS_EACH);

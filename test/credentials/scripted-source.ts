@@ -1,7 +1,7 @@
 import { NO_METRICS } from '../../src/observability/metrics.ts';
 import type { Platform, TargetPlatform } from '../../src/platform/platform.ts';
 import { createSharedFlight } from '../../src/platform/single-flight.ts';
-import type { Credential } from '../../src/signing/credential.ts';
+import type { KeyPair } from '../../src/signing/credential.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 import { createRecordingLogger, type RecordingLogger } from '../support/recording-logger.ts';
 
@@ -45,7 +45,7 @@ export function createProviderDependencies(
 }
 
 /** A credential with planted secrets, the `number`th of its source. */
-export function plantedCredential(number: number, expiresAtMs?: number): Credential {
+export function plantedCredential(number: number, expiresAtMs?: number): KeyPair {
   return {
     accessKeyId: `PLANTEDaccess${number}`,
     secretAccessKey: `PLANTEDsecret${number}`,
@@ -66,7 +66,7 @@ export interface ScriptedSource<Value> {
 }
 
 /** A source that answers when it is told to. */
-export function createScriptedSource<Value = Credential>(): ScriptedSource<Value> {
+export function createScriptedSource<Value = KeyPair>(): ScriptedSource<Value> {
   const waiting: PromiseWithResolvers<Value>[] = [];
   let calls = 0;
   const oldest = () => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { type Credential, checkCredential } from '../../src/signing/credential.ts';
+import { checkCredential, type KeyPair } from '../../src/signing/credential.ts';
 import { sign } from '../../src/signing/sign-request.ts';
 
-const GOOD: Credential = {
+const GOOD: KeyPair = {
   accessKeyId: 'AKEXAMPLE',
   secretAccessKey: 'PLANTED-secret',
   securityToken: 'PLANTED-token',

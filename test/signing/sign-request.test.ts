@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { Credential } from '../../src/signing/credential.ts';
+import type { KeyPair } from '../../src/signing/credential.ts';
 import { hashSha256 } from '../../src/signing/sha256.ts';
 import {
   formatSdkDate,
@@ -19,13 +19,13 @@ const URL_OF_LIST = new URL('https://cce.cn-north-4.myhuaweicloud.com/v5/imageca
 const SECRET = 'PLANTEDsecretAccessKey0000000000000000001';
 const TOKEN = 'PLANTEDsecurityToken00000000000000000001';
 
-function newCredential(more: Partial<Credential> = {}): Credential {
+function newCredential(more: Partial<KeyPair> = {}): KeyPair {
   return Object.freeze({ accessKeyId: 'AKEXAMPLE', secretAccessKey: SECRET, ...more });
 }
 
 function signWith(
   more: Partial<RequestToSign>,
-  credential: Credential = newCredential(),
+  credential: KeyPair = newCredential(),
   nowMs = NOW_MS,
 ): Promise<SignedRequest> {
   return signRequest({ method: 'GET', url: URL_OF_LIST, ...more }, credential, { nowMs });

@@ -8,7 +8,7 @@ import {
   hashPayload,
   type NameValuePair,
 } from '../../src/signing/canonical-request.ts';
-import type { Credential } from '../../src/signing/credential.ts';
+import type { KeyPair } from '../../src/signing/credential.ts';
 import { hashSha256 } from '../../src/signing/sha256.ts';
 import {
   buildStringToSign,
@@ -56,7 +56,7 @@ const HEADERS_ADDED_BY_THE_SDK: Readonly<Record<string, Record<string, string>>>
   'post-unsigned-payload': { 'X-Sdk-Content-Sha256': 'UNSIGNED-PAYLOAD' },
 };
 
-function credentialOf({ ak, sk, securityToken }: Vector['credentials']): Credential {
+function credentialOf({ ak, sk, securityToken }: Vector['credentials']): KeyPair {
   return Object.freeze({ accessKeyId: ak, secretAccessKey: sk, securityToken });
 }
 

@@ -102,6 +102,12 @@ test('changes the credential endpoints', async () => {
   const headers = { 'X-Metadata-Token': token };
   expect((await send(simulator, '/openstack/latest/securitykey', { headers })).status).toBe(401);
   await control('PUT', '/pod-identity', { token: 'new' });
+  await control('PUT', '/auth-tokens', ['token']);
+  const withToken = { headers: { 'x-auth-token': 'token' } };
+  expect((await send(simulator, '/v5/imagecaches', withToken)).status).toBe(200);
+  await control('PUT', '/sts', { idTokens: [] });
+  const sts = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' };
+  expect((await send(simulator, '/v5/agencies/assume-with-oidc', sts)).status).toBe(400);
   const pod = { method: 'POST', headers: { authorization: 'new' }, body: '{}' };
   expect((await send(simulator, '/v1/credentials', pod)).status).toBe(200);
 });
@@ -125,6 +131,7 @@ describe('bad calls get a reason and change nothing', () => {
     ['PUT', '/credentials', [{ accessKeyId: 'a' }], 'secretAccessKey'],
     ['PUT', '/metadata', { sessionTokens: 500 }, 'sessionTokens'],
     ['PUT', '/pod-identity', { path: 'relative' }, 'path'],
+    ['PUT', '/sts', { spelling: 'kebab' }, 'spelling'],
   ])('%s %s %j', async (method, path, body, reason) => {
     const answer = await control(method, path, body);
     expect(answer).toEqual({ status: 400, json: { error: expect.stringContaining(reason) } });

@@ -32,6 +32,14 @@ const podIdentitySchema = z.strictObject({
   lifetimeSeconds: lifetimeSeconds.optional(),
   expiryFractionDigits: fractionDigits.optional(),
 });
+const stsSchema = z.strictObject({
+  providerUrn: z.string().min(1).optional(),
+  oidcAgencyUrn: z.string().min(1).optional(),
+  idTokens: z.array(z.string().min(1)).optional(),
+  agencyUrn: z.string().min(1).optional(),
+  expiryErrorMs: z.number().int().optional(),
+  spelling: z.enum(['snake', 'camel', 'short']).optional(),
+});
 // The rule is checked by hold() itself.
 const holdSchema = z.strictObject({ gate: gateSchema, rule: z.looseObject({}).optional() });
 const releaseSchema = z.strictObject({ gate: gateSchema, count: countSchema.optional() });
@@ -97,11 +105,16 @@ const HANDLERS: Record<string, Handler> = {
   'PUT /credentials': ({ simulator, body }) =>
     simulator.credentials.replace(z.array(accessKeySchema).parse(body)),
   'POST /credentials': ({ simulator, body }) => simulator.credentials.add(accessKeySchema.parse(body)),
+  'PUT /auth-tokens': ({ simulator, body }) => {
+    simulator.authTokens.clear();
+    for (const token of z.array(z.string().min(1)).parse(body)) simulator.authTokens.add(token);
+  },
   'POST /unlock': ({ simulator }) => simulator.credentials.unlock(),
   'PUT /metadata': ({ simulator, body }) => simulator.setMetadata(definedOf(metadataSchema.parse(body))),
   'POST /metadata/invalidate': ({ simulator }) => simulator.invalidateSessionTokens(),
   'PUT /pod-identity': ({ simulator, body }) =>
     simulator.setPodIdentity(definedOf(podIdentitySchema.parse(body))),
+  'PUT /sts': ({ simulator, body }) => simulator.setSts(definedOf(stsSchema.parse(body))),
   'POST /reset': ({ simulator }) => simulator.reset(),
 };
 

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { signRequest } from '../../src/signing/sign-request.ts';
 import { makeImageCaches, type VendorImageCache } from './image-cache-data.ts';
-import { DEFAULT_PROJECT, type Simulator, startSimulator } from './simulator.ts';
+import { DEFAULT_ACCESS_KEY, DEFAULT_PROJECT, type Simulator, startSimulator } from './simulator.ts';
 import { send, sendSigned } from './wire-client.ts';
 
 let simulator: Simulator;
@@ -212,6 +213,106 @@ describe('the pod identity endpoint', () => {
     simulator.setPodIdentity({ path: '/pod', token: 'rotated', lifetimeSeconds: 900 });
     expect((await ask('/pod', 'rotated')).status).toBe(200);
     expect((await ask('/v1/credentials', 'rotated')).status).toBe(404);
+  });
+});
+
+test('a token of IAM takes the place of a signature, and stands beside none', async () => {
+  const ask = (token: string, more: Record<string, string> = {}, path = '/v5/imagecaches') =>
+    send(simulator, path, { headers: { 'x-auth-token': token, ...more } });
+  expect((await ask('token')).status).toBe(401);
+  simulator.authTokens.add('token');
+  expect((await ask('token')).status).toBe(200);
+  expect((await ask('token', {}, '/v3/projects')).status).toBe(200);
+  expect((await ask('token', { authorization: 'SDK-HMAC-SHA256 Access=a' })).status).toBe(401);
+  simulator.authTokens.remove('token');
+  expect((await ask('token')).status).toBe(401);
+});
+
+describe('STS', () => {
+  const PATH = '/v5/agencies/assume-with-oidc';
+  const GOOD = {
+    provider_urn: 'iam::0000000000000000000000000000d001:oidcProvider:cluster',
+    agency_urn: 'iam::0000000000000000000000000000d001:agency:imagecaches',
+    agency_session_name: 'session',
+    id_token: 'simulator-oidc-token',
+    duration_seconds: 900,
+  };
+  const ask = (body: unknown, headers: Record<string, string> = {}) =>
+    send(simulator, PATH, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json;charset=UTF-8', ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+
+  test('gives a key pair for a token that lives as long as was asked for', async () => {
+    const { credentials } = (await ask(GOOD)).json() as { credentials: Record<string, string> };
+    const { access_key_id, secret_access_key, security_token, expiration } = credentials;
+    const leftMs = Date.parse(expiration as string) - simulator.now();
+    expect(leftMs).toBeGreaterThan(890_000);
+    expect(leftMs).toBeLessThanOrEqual(900_000);
+    const accessKey = {
+      accessKeyId: access_key_id as string,
+      secretAccessKey: secret_access_key as string,
+      securityToken: security_token as string,
+    };
+    expect((await sendSigned(simulator, { accessKey })).status).toBe(200);
+    expect((await ask({ ...GOOD, policy: '{}', policy_ids: ['a'], duration_seconds: 43_200 })).status).toBe(
+      200,
+    );
+  });
+
+  test.each<[unknown, number]>([
+    ['{', 400],
+    ['null', 400],
+    [[], 400],
+    ...Object.keys(GOOD).map((name): [unknown, number] => [{ ...GOOD, [name]: undefined }, 400]),
+    [{ ...GOOD, another: 1 }, 400],
+    [{ ...GOOD, agency_session_name: 'a b' }, 400],
+    [{ ...GOOD, duration_seconds: 899 }, 400],
+    [{ ...GOOD, duration_seconds: 43_201 }, 400],
+    [{ ...GOOD, duration_seconds: '900' }, 400],
+    [{ ...GOOD, policy: {} }, 400],
+    [{ ...GOOD, policy_ids: 'a' }, 400],
+    [{ ...GOOD, provider_urn: 'another' }, 404],
+    [{ ...GOOD, agency_urn: 'another' }, 403],
+    [{ ...GOOD, id_token: 'another' }, 401],
+  ])('judges each member: %j is %i', async (body, status) => {
+    expect((await ask(body)).status).toBe(status);
+  });
+
+  test.each<[Record<string, unknown>, number]>([
+    [{}, 401],
+    [{ signed: true }, 200],
+    [{ signed: true, duration_seconds: 3601 }, 400],
+    [{ signed: true, another: 1 }, 400],
+    [{ signed: true, agency_session_name: '' }, 400],
+    [{ signed: true, agency_urn: 'another' }, 403],
+  ])('gives a key pair of an agency for a signature: %j is %i', async ({ signed, ...change }, status) => {
+    const body = JSON.stringify({
+      agency_urn: 'iam::0000000000000000000000000000d002:agency:readers',
+      agency_session_name: 'session',
+      duration_seconds: 900,
+      ...change,
+    });
+    const url = new URL(`${simulator.url}/v5/agencies/assume`);
+    const { headers } = await signRequest({ method: 'POST', url, body }, DEFAULT_ACCESS_KEY, {
+      nowMs: simulator.now(),
+    });
+    const answer = await send(simulator, url.pathname, {
+      method: 'POST',
+      headers: { ...(signed === true && headers), 'content-type': 'application/json' },
+      body,
+    });
+    expect(answer.status).toBe(status);
+  });
+
+  test.each([
+    { 'content-type': 'text/plain' },
+    { authorization: 'SDK-HMAC-SHA256 Access=a' },
+    { 'x-security-token': 'a' },
+    { 'x-project-id': 'a' },
+  ])('judges the headers: %j', async (headers) => {
+    expect((await ask(GOOD, headers as never)).status).toBe(400);
   });
 });
 

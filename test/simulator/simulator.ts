@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import { AccessKeys } from './access-keys.ts';
 import { type Answer, authenticationError, gatewayHeaders, iamError, notFoundError } from './answers.ts';
+import { AuthTokens } from './auth-tokens.ts';
 import { NORMAL_RULE, type RuleInput } from './behaviours.ts';
 import { CONTROL_PREFIX, handleControl } from './control-api.ts';
 import { Gates } from './gates.ts';
@@ -20,6 +21,13 @@ import { DEFAULT_POD_IDENTITY_OPTIONS, PodIdentity, type PodIdentityOptions } fr
 import { answerProjects, PROJECTS_PATH } from './projects-endpoint.ts';
 import { type RecordedRequest, RequestLog } from './request-log.ts';
 import { Script } from './script.ts';
+import {
+  ASSUME_PATH,
+  ASSUME_WITH_OIDC_PATH,
+  DEFAULT_STS_OPTIONS,
+  SecurityTokenService,
+  type SecurityTokenServiceOptions,
+} from './security-token-service.ts';
 import { sendAnswer } from './send-answer.ts';
 import { TemporaryCredentials } from './temporary-credentials.ts';
 import type { AccessKey, HeaderPair } from './verify-signature.ts';
@@ -40,6 +48,9 @@ export const DEFAULT_PROJECT: Readonly<Project> = Object.freeze({
   id: '0123456789abcdef0123456789abcdef',
   name: 'cn-north-4',
 });
+
+/** Requests without a good signature or token are refused here. */
+const SIGNED_ROUTES = [`GET ${IMAGE_CACHES_PATH}`, `GET ${PROJECTS_PATH}`, `POST ${ASSUME_PATH}`];
 
 /** A larger request body closes the connection; no endpoint here needs more. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
@@ -104,10 +115,13 @@ export interface Simulator {
   /** Replaces the projects of the account, or with undefined brings back the first ones. */
   setProjects(projects: readonly Project[] | undefined): void;
   readonly credentials: AccessKeys;
+  /** Tokens that are accepted in X-Auth-Token: none at the start. */
+  readonly authTokens: AuthTokens;
   setMetadata(options: Partial<MetadataOptions>): void;
   /** Makes the metadata service refuse every session token that it has issued. */
   invalidateSessionTokens(): void;
   setPodIdentity(options: Partial<PodIdentityOptions>): void;
+  setSts(options: Partial<SecurityTokenServiceOptions>): void;
 
   /** The rules in the queue. */
   readonly pendingRules: ReturnType<Script['pending']>;
@@ -117,7 +131,7 @@ export interface Simulator {
   stop(): Promise<void>;
 }
 
-/** Starts the stand-in for CCE, IAM and the credential endpoints on one port. */
+/** Starts the stand-in for CCE, IAM, STS and the credential endpoints on one port. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const host = options.host ?? '127.0.0.1';
   const firstKeys = options.accessKeys ?? [DEFAULT_ACCESS_KEY];
@@ -125,9 +139,11 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const firstImageCaches = options.imageCaches ?? makeImageCaches();
 
   const accessKeys = new AccessKeys(firstKeys);
+  const authTokens = new AuthTokens();
   const temporaryCredentials = new TemporaryCredentials(accessKeys);
   const metadata = new MetadataService(temporaryCredentials);
   const podIdentity = new PodIdentity(temporaryCredentials);
+  const sts = new SecurityTokenService(temporaryCredentials);
   const script = new Script();
   const gates = new Gates();
   const log = new RequestLog();
@@ -220,13 +236,14 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     requestId: string,
     nowMs: number,
   ): Answer | undefined {
-    const isSigned = [IMAGE_CACHES_PATH, PROJECTS_PATH].includes(recorded.path) && recorded.method === 'GET';
+    const isSigned = SIGNED_ROUTES.includes(`${recorded.method} ${recorded.path}`);
     if (!verify || !isSigned) {
       recorded.authentication = 'none';
       return undefined;
     }
     const { method, url: rawUrl, headers } = recorded;
-    const verification = accessKeys.authenticate({ method, rawUrl, headers, body }, nowMs);
+    const verification =
+      authTokens.authenticate(headers) ?? accessKeys.authenticate({ method, rawUrl, headers, body }, nowMs);
     recorded.authentication = verification.accepted ? 'accepted' : verification.reason;
     if (verification.accepted) return undefined;
     return recorded.path === PROJECTS_PATH
@@ -255,6 +272,10 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
         return metadata.answerSecurityKey(headers, nowMs);
       case `POST ${podIdentity.options.path}`:
         return podIdentity.answerCredentials(headers, body, nowMs);
+      case `POST ${ASSUME_PATH}`:
+        return sts.answerAssume(headers, body, nowMs);
+      case `POST ${ASSUME_WITH_OIDC_PATH}`:
+        return sts.answerAssumeWithOidc(headers, body, nowMs);
       default:
         return notFoundError(requestId);
     }
@@ -303,12 +324,16 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       projects = replacement ?? firstProjects;
     },
     credentials: accessKeys,
+    authTokens,
     setMetadata(changed) {
       metadata.options = { ...metadata.options, ...changed };
     },
     invalidateSessionTokens: () => metadata.invalidateSessionTokens(),
     setPodIdentity(changed) {
       podIdentity.options = { ...podIdentity.options, ...changed };
+    },
+    setSts(changed) {
+      sts.options = { ...sts.options, ...changed };
     },
     get pendingRules() {
       return script.pending();
@@ -318,9 +343,11 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       gates.reset();
       log.reset();
       accessKeys.replace(firstKeys);
+      authTokens.clear();
       metadata.options = { ...DEFAULT_METADATA_OPTIONS };
       metadata.invalidateSessionTokens();
       podIdentity.options = { ...DEFAULT_POD_IDENTITY_OPTIONS };
+      sts.options = { ...DEFAULT_STS_OPTIONS };
       projects = firstProjects;
       imageCaches = firstImageCaches;
       clockSkewMs = 0;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type CredentialProvider, CredentialUnavailableError } from '../../src/credentials/provider.ts';
 import { NO_METRICS, type TargetMetrics } from '../../src/observability/metrics.ts';
 import type { Fetch } from '../../src/platform/fetch.ts';
-import type { Credential } from '../../src/signing/credential.ts';
+import type { Credential, KeyPair } from '../../src/signing/credential.ts';
 import { signRequest } from '../../src/signing/sign-request.ts';
 import { createUpstreamClient, type UpstreamClientParts } from '../../src/upstream/client.ts';
 import { UpstreamError } from '../../src/vendor/upstream-error.ts';
@@ -149,7 +149,7 @@ describe('a call', () => {
     ]);
     for (const { url, headers } of calls) {
       const request = { method: 'GET', url: new URL(url) };
-      const signed = await signRequest(request, source.current, { nowMs: clock.now() });
+      const signed = await signRequest(request, source.current as KeyPair, { nowMs: clock.now() });
       expect(headers.get('authorization')).toBe(signed.headers.authorization);
     }
   });

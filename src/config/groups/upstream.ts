@@ -4,6 +4,7 @@ import { endpoint } from '../forms.ts';
 import { givenWithout, type SettingGroup, type Settings } from '../read-settings.ts';
 import { type SettingRows, wholeNumber } from '../setting.ts';
 import { isSecureUrl, SECURE_URL_RULE } from '../urls.ts';
+import type { ProfileRows } from './credentials/profile-source.ts';
 
 const endpointUrl = endpoint(isSecureUrl);
 const ENDPOINT_RULE = `${SECURE_URL_RULE} or query`;
@@ -65,8 +66,11 @@ export interface UpstreamPart {
   readonly projectLookup: ProjectLookupConfig | undefined;
 }
 
+/** With the profile file, which may name the project and IAM. */
+type ReadRows = UpstreamRows & ProfileRows;
+
 /** Where CCE is, for which project, and how long and how often it is called. */
-export const upstreamGroup: SettingGroup<UpstreamRows, UpstreamPart> = {
+export const upstreamGroup: SettingGroup<UpstreamRows, UpstreamPart, ReadRows> = {
   rows: ROWS,
 
   reportContradictions(settings, { report, reportMissing }) {
@@ -112,7 +116,9 @@ export const upstreamGroup: SettingGroup<UpstreamRows, UpstreamPart> = {
       region: values.CCE_REGION ?? regionOfCceEndpoint(endpoint),
       upstream: {
         endpoint,
-        projectId: isProjectLookedUp(settings) ? undefined : values.HUAWEICLOUD_SDK_PROJECT_ID,
+        projectId: isProjectLookedUp(settings)
+          ? undefined
+          : (values.HUAWEICLOUD_SDK_PROJECT_ID ?? values.HUAWEICLOUD_SDK_CREDENTIALS?.projectId),
         connectTimeoutMs: values.UPSTREAM_CONNECT_TIMEOUT_MS,
         attemptTimeoutMs: values.UPSTREAM_ATTEMPT_TIMEOUT_MS,
         deadlineMs: values.UPSTREAM_DEADLINE_MS,
@@ -130,8 +136,11 @@ export function isProjectLookedUp({
   return values.HUAWEICLOUD_SDK_PROJECT_ID === LOOKED_UP;
 }
 
-function toProjectLookup({ values }: Settings<UpstreamRows>): ProjectLookupConfig {
+function toProjectLookup({ values }: Settings<ReadRows>): ProjectLookupConfig {
   const region = values.CCE_REGION as string;
-  const iamEndpoint = values.HUAWEICLOUD_SDK_IAM_ENDPOINT ?? iamEndpointForRegion(region);
+  const iamEndpoint =
+    values.HUAWEICLOUD_SDK_IAM_ENDPOINT ??
+    values.HUAWEICLOUD_SDK_CREDENTIALS?.iamEndpoint ??
+    iamEndpointForRegion(region);
   return { region, iamEndpoint: iamEndpoint as string };
 }

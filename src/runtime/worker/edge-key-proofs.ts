@@ -10,6 +10,7 @@ import {
   outdatedFields,
 } from '../../fleet/key-state.ts';
 import type { Platform } from '../../platform/platform.ts';
+import { keyIdOf } from '../../signing/credential.ts';
 import { encodeUtf8, hashSha256 } from '../../signing/sha256.ts';
 import { wait } from '../../upstream/wait.ts';
 import { type EdgeStores, withinEdge } from './edge-entries.ts';
@@ -102,14 +103,14 @@ export function createEdgeKeyProofs(
   }
 
   return {
-    async enter({ accessKeyId, secretAccessKey, securityToken }, known, leaseMs) {
+    async enter(credential, known, leaseMs) {
       const isTrusted = known.isAccepted && isProven;
       const isAsked = !isTrusted || elapsed() - lookedAtMs >= LOOK_AGAIN_MS;
       const begunAtMs = now();
-      const name = async () => PREFIX + (await digestOf(accessKeyId));
+      const name = async () => PREFIX + (await digestOf(keyIdOf(credential)));
       const call = async () => ({
         token: crypto.randomUUID(),
-        digest: await digestOf(JSON.stringify([secretAccessKey, securityToken])),
+        digest: await digestOf(JSON.stringify([credential.secretAccessKey, credential.securityToken])),
         begunAtMs,
       });
       const asked = isAsked ? ([await name(), await call()] as const) : undefined;

@@ -11,3 +11,10 @@ export const tlsGroup = {
   rows: {},
   toConfig: () => ({ tls: undefined }),
 } as unknown as typeof ofNode.tlsGroup;
+
+/** A Worker has no home folder, and no files. */
+export const profileSource = {
+  rows: {},
+  signs: [],
+  toConfig: () => ({ source: 'profile' }),
+} as unknown as typeof ofNode.profileSource;

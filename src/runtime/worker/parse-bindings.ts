@@ -17,7 +17,11 @@ import { isRateLimiter, LIMITER_BINDING } from './rate-limiter.ts';
 export type Bindings = Readonly<Record<string, unknown>>;
 
 /** Sources of credentials that a Worker can ask. */
-const SOURCES: readonly string[] = ['static'] satisfies Config['target']['credentials']['source'][];
+const SOURCES: readonly string[] = [
+  'static',
+  'oidc',
+  'token',
+] satisfies Config['target']['credentials']['source'][];
 
 /** The settings that only a Worker has; see docs/workers.md. */
 const OWN_ROWS = {
@@ -30,6 +34,8 @@ const readOwn = (bindings: Bindings) => readSettings(OWN_ROWS, bindings, [], [])
 const REFUSED = {
   REDIS_URL: `is not for Workers; bind a KV namespace as ${KV_BINDING} instead`,
   AUTH_JWKS_FILE: 'is not for Workers, which have no files; set AUTH_JWKS_URL instead',
+  HUAWEICLOUD_OIDC_TOKEN_FILE:
+    'is not for Workers, which have no files; bind HUAWEICLOUD_OIDC_ID_TOKEN instead',
 };
 
 /** Settings of what only Node has: listeners, pages, proxies, traces and the end of a process. */

@@ -1,6 +1,6 @@
 import { isSameCredential } from '../../credentials/provider.ts';
 import type { KeyKnowledge, KeyVerdict } from '../../fleet/key-proofs.ts';
-import type { Credential } from '../../signing/credential.ts';
+import { type Credential, keyIdOf } from '../../signing/credential.ts';
 import { type ConcurrencyLimit, createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
 import { createPause, type Pause } from './pause.ts';
 
@@ -113,7 +113,7 @@ export function createKeyGuard(leaseMs: number, random: () => number): KeyGuard 
   }
 
   const withSameId = ({ credential }: KeyRecord): KeyRecord[] =>
-    keys.filter((key) => key.credential.accessKeyId === credential.accessKeyId);
+    keys.filter((key) => keyIdOf(key.credential) === keyIdOf(credential));
 
   return {
     get hasAccepted() {

@@ -24,9 +24,57 @@ describe('credentials', () => {
   };
   const metadata = { ...named, passedOver };
 
+  const OIDC = {
+    HUAWEICLOUD_OIDC_PROVIDER_URN: 'iam::d1:oidcProvider:cluster',
+    HUAWEICLOUD_OIDC_AGENCY_URN: 'iam::d1:agency:imagecaches',
+    HUAWEICLOUD_OIDC_TOKEN_FILE: '/token',
+    CCE_REGION: 'cn-north-4',
+  };
+  const oidc = {
+    source: 'oidc',
+    stsEndpoint: 'https://sts.cn-north-4.myhuaweicloud.com',
+    providerUrn: OIDC.HUAWEICLOUD_OIDC_PROVIDER_URN,
+    agencyUrn: OIDC.HUAWEICLOUD_OIDC_AGENCY_URN,
+    token: { file: '/token' },
+    sessionName: 'oidc-sts-session',
+    durationSeconds: 3600,
+    policy: undefined,
+    policyIds: undefined,
+  };
+
   it.each([
+    ['OIDC where its variables are', { ...KEYLESS, ...OIDC }, oidc],
+    ['OIDC when told so', { ...KEYLESS, ...POD, ...OIDC, HUAWEICLOUD_CREDENTIALS: 'oidc' }, oidc],
+    [
+      'OIDC with all that can be set',
+      {
+        ...KEYLESS,
+        ...OIDC,
+        CCE_REGION: undefined,
+        HUAWEICLOUD_OIDC_TOKEN_FILE: undefined,
+        HUAWEICLOUD_OIDC_ID_TOKEN: 'a.b.c',
+        HUAWEICLOUD_OIDC_SESSION_NAME: 'imagecaches@a',
+        HUAWEICLOUD_OIDC_DURATION_SECONDS: '900',
+        HUAWEICLOUD_OIDC_POLICY: '{}',
+        HUAWEICLOUD_OIDC_POLICY_IDS: 'a, b',
+        HUAWEICLOUD_SDK_STS_ENDPOINT: 'https://sts.example.test/',
+      },
+      {
+        ...oidc,
+        stsEndpoint: 'https://sts.example.test',
+        token: { text: 'a.b.c' },
+        sessionName: 'imagecaches@a',
+        durationSeconds: 900,
+        policy: '{}',
+        policyIds: ['a', 'b'],
+      },
+    ],
+    [
+      'a token where it is set',
+      { ...KEYLESS, CCE_AUTH_TOKEN: 'token', CCE_AUTH_TOKEN_FILE: '/token' },
+      { source: 'token', authToken: 'token', file: '/token' },
+    ],
     ['static where keys are set', {}, 'static'],
-    ['static even where the platform offers more', POD, 'static'],
     ['pod where its variables are', { ...KEYLESS, ...POD }, pod],
     ['else metadata', KEYLESS, metadata],
     ['auto is the default', { ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'auto' }, metadata],
@@ -37,6 +85,54 @@ describe('credentials', () => {
     const { credentials } = parsed(environment).target;
     if (typeof expected === 'string') expect(credentials.source).toBe(expected);
     else expect(credentials).toEqual(expected);
+  });
+
+  it('takes project and IAM of a profile file where no setting names them', () => {
+    const file = {
+      ...KEYLESS,
+      CCE_REGION: 'cn-north-4',
+      HUAWEICLOUD_SDK_CREDENTIALS:
+        '[basic]\nak=AK\nsk=SK\nproject_id=p1\niam_endpoint=https://iam.example.test',
+      HUAWEICLOUD_SDK_CREDENTIALS_FILE: '/profile',
+    };
+    const { credentials, upstream } = parsed(file).target;
+    expect(credentials).toMatchObject({
+      source: 'profile',
+      profile: { accessKeyId: 'AK', secretAccessKey: 'SK', securityToken: undefined },
+      file: '/profile',
+    });
+    expect(upstream.projectId).toBe('p1');
+    expect(parsed({ ...file, HUAWEICLOUD_SDK_PROJECT_ID: 'p2' }).target.upstream.projectId).toBe('p2');
+    const { projectLookup, upstream: lookedUp } = parsed({
+      ...file,
+      HUAWEICLOUD_SDK_PROJECT_ID: 'auto',
+    }).target;
+    expect(lookedUp.projectId).toBeUndefined();
+    expect(projectLookup?.iamEndpoint).toBe('https://iam.example.test');
+  });
+
+  it('assumes an agency with the credentials of any source', () => {
+    const agency = { HUAWEICLOUD_ASSUME_AGENCY_URN: 'iam::d2:agency:a', CCE_REGION: 'cn-north-4' };
+    expect(parsed().target.assumeAgency).toBeUndefined();
+    expect(parsed({ ...KEYLESS, ...OIDC, ...agency }).target.credentials.source).toBe('oidc');
+    expect(parsed(agency).target.assumeAgency).toEqual({
+      stsEndpoint: 'https://sts.cn-north-4.myhuaweicloud.com',
+      agencyUrn: 'iam::d2:agency:a',
+      sessionName: 'imagecaches-bff',
+      durationSeconds: 3600,
+    });
+    const more = {
+      CCE_REGION: undefined,
+      HUAWEICLOUD_SDK_STS_ENDPOINT: 'https://sts.example.test',
+      HUAWEICLOUD_ASSUME_SESSION_NAME: 'session',
+      HUAWEICLOUD_ASSUME_DURATION_SECONDS: '900',
+    };
+    expect(parsed({ ...agency, ...more }).target.assumeAgency).toEqual({
+      stsEndpoint: 'https://sts.example.test',
+      agencyUrn: 'iam::d2:agency:a',
+      sessionName: 'session',
+      durationSeconds: 900,
+    });
   });
 
   it('names the files whose changes are to be followed', () => {
@@ -53,8 +149,60 @@ describe('credentials', () => {
   });
 
   it.each<[environment: Record<string, string | undefined>, setting: string, fault: RegExp]>([
+    [
+      POD,
+      'HUAWEICLOUD_CREDENTIALS',
+      /^must name one source.*: static \(HUAWEICLOUD_SDK_AK\), pod \(HC_CONTAINER_CREDENTIALS_FULL_URI\)$/,
+    ],
+    [
+      OIDC,
+      'HUAWEICLOUD_CREDENTIALS',
+      /: oidc \(HUAWEICLOUD_OIDC_PROVIDER_URN\), static \(HUAWEICLOUD_SDK_AK\)$/,
+    ],
+    [{ ...KEYLESS, ...OIDC, ...POD }, 'HUAWEICLOUD_CREDENTIALS', /: oidc .*, pod /],
+    [{ CCE_AUTH_TOKEN: 'PLANTED' }, 'HUAWEICLOUD_CREDENTIALS', /: static .*, token \(CCE_AUTH_TOKEN\)$/],
+    [{ ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'token' }, 'CCE_AUTH_TOKEN_FILE', /is missing/],
+    [{ ...KEYLESS, CCE_AUTH_TOKEN: 'PLANTED token' }, 'CCE_AUTH_TOKEN_FILE', /must be a file with a token/],
+    [
+      { HUAWEICLOUD_ASSUME_AGENCY_URN: 'urn' },
+      'HUAWEICLOUD_SDK_STS_ENDPOINT',
+      /is missing, and so is CCE_REGION/,
+    ],
+    [
+      { HUAWEICLOUD_ASSUME_DURATION_SECONDS: '900' },
+      'HUAWEICLOUD_ASSUME_DURATION_SECONDS',
+      /HUAWEICLOUD_ASSUME_AGENCY_URN is not set/,
+    ],
+    [{ ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'profile' }, 'HUAWEICLOUD_SDK_CREDENTIALS_FILE', /is missing/],
+    [
+      { HUAWEICLOUD_SDK_CREDENTIALS: '[basic]\nak=PLANTED\nsk=PLANTED' },
+      'HUAWEICLOUD_CREDENTIALS',
+      /: static .*, profile \(HUAWEICLOUD_SDK_CREDENTIALS\)$/,
+    ],
+    [
+      { ...KEYLESS, HUAWEICLOUD_SDK_CREDENTIALS: 'PLANTED' },
+      'HUAWEICLOUD_SDK_CREDENTIALS_FILE',
+      /^names a file without a section/,
+    ],
+    // Half of a source is a sign of it too.
+    [
+      { ...KEYLESS, CLOUD_SDK_SK: 'PLANTED', HUAWEICLOUD_OIDC_SESSION_NAME: 'PLANTED' },
+      'HUAWEICLOUD_CREDENTIALS',
+      /: oidc \(HUAWEICLOUD_OIDC_SESSION_NAME\), static \(CLOUD_SDK_SK\)$/,
+    ],
+    [
+      { ...OIDC, HUAWEICLOUD_CREDENTIALS: 'oidc', HUAWEICLOUD_SDK_SK: undefined },
+      'HUAWEICLOUD_SDK_AK',
+      /contradicts HUAWEICLOUD_CREDENTIALS=oidc/,
+    ],
+    [{ HUAWEICLOUD_SDK_IDP_ID: 'PLANTED' }, 'HUAWEICLOUD_SDK_IDP_ID', /use OIDC: set HUAWEICLOUD_OIDC_/],
+    [{ HUAWEICLOUD_SDK_ID_TOKEN_FILE: '/PLANTED' }, 'HUAWEICLOUD_SDK_ID_TOKEN_FILE', /use OIDC/],
     [{ ...KEYLESS, HUAWEICLOUD_SDK_AK: 'AK' }, 'HUAWEICLOUD_SDK_SK', /is missing/],
-    [{ HUAWEICLOUD_CREDENTIALS: 'both' }, 'HUAWEICLOUD_CREDENTIALS', /'auto', 'static', 'pod' or 'metadata'/],
+    [
+      { HUAWEICLOUD_CREDENTIALS: 'both' },
+      'HUAWEICLOUD_CREDENTIALS',
+      /one of auto, oidc, static, token, profile, pod, metadata/,
+    ],
     [
       { ...KEYLESS, ...POD, HC_CONTAINER_CREDENTIALS_FULL_URI: undefined },
       'HC_CONTAINER_CREDENTIALS_FULL_URI',
@@ -74,6 +222,36 @@ describe('credentials', () => {
       { ...KEYLESS, ...POD, HUAWEICLOUD_CREDENTIALS: 'pod', HUAWEICLOUD_SDK_SECURITY_TOKEN: 'PLANTED' },
       'HUAWEICLOUD_SDK_SECURITY_TOKEN',
       /contradicts HUAWEICLOUD_CREDENTIALS=pod/,
+    ],
+    [
+      { ...KEYLESS, ...OIDC, HUAWEICLOUD_OIDC_AGENCY_URN: undefined },
+      'HUAWEICLOUD_OIDC_AGENCY_URN',
+      /is missing/,
+    ],
+    [
+      { ...KEYLESS, ...OIDC, HUAWEICLOUD_OIDC_TOKEN_FILE: undefined },
+      'HUAWEICLOUD_OIDC_TOKEN_FILE',
+      /is missing, and so is HUAWEICLOUD_OIDC_ID_TOKEN/,
+    ],
+    [
+      { ...KEYLESS, ...OIDC, HUAWEICLOUD_OIDC_ID_TOKEN: 'PLANTED' },
+      'HUAWEICLOUD_OIDC_TOKEN_FILE',
+      /contradicts HUAWEICLOUD_OIDC_ID_TOKEN/,
+    ],
+    [
+      { ...KEYLESS, ...OIDC, CCE_REGION: undefined },
+      'HUAWEICLOUD_SDK_STS_ENDPOINT',
+      /is missing, and so is CCE_REGION/,
+    ],
+    [
+      { HUAWEICLOUD_SDK_STS_ENDPOINT: 'https://sts.example.test' },
+      'HUAWEICLOUD_SDK_STS_ENDPOINT',
+      /of no use/,
+    ],
+    [
+      { ...KEYLESS, HUAWEICLOUD_CREDENTIALS: 'metadata', HUAWEICLOUD_OIDC_POLICY: '{"a":"PLANTED"}' },
+      'HUAWEICLOUD_OIDC_POLICY',
+      /contradicts HUAWEICLOUD_CREDENTIALS=metadata/,
     ],
     [
       { HUAWEICLOUD_METADATA_ENDPOINT: 'http://127.0.0.1:1' },

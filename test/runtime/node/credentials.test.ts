@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
@@ -7,6 +7,7 @@ import { IMAGE_CACHES_PATH } from '../../simulator/image-caches-endpoint.ts';
 import { METADATA_TOKEN_PATH } from '../../simulator/metadata-service.ts';
 import { PROJECTS_PATH } from '../../simulator/projects-endpoint.ts';
 import { DEFAULT_PROJECT, type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import { freePort } from '../../support/free-port.ts';
 import { createSecretVolume, type SecretVolume } from '../../support/secret-volume.ts';
 import { type RunningProcess, startProcess } from './running-process.ts';
 
@@ -90,6 +91,21 @@ describe('temporary credentials', () => {
     expect(upstream()[0]?.authentication).toBe('accepted');
   });
 
+  it('come from STS for a token in a file, without any key', async () => {
+    const tokenFile = join(volume.path, 'oidc-token');
+    await writeFile(tokenFile, 'simulator-oidc-token\n');
+    const { url } = await startService({
+      HUAWEICLOUD_OIDC_PROVIDER_URN: 'iam::0000000000000000000000000000d001:oidcProvider:cluster',
+      HUAWEICLOUD_OIDC_AGENCY_URN: 'iam::0000000000000000000000000000d001:agency:imagecaches',
+      HUAWEICLOUD_OIDC_TOKEN_FILE: tokenFile,
+      HUAWEICLOUD_SDK_STS_ENDPOINT: simulator.url,
+    });
+    await ready(url);
+    expect(await get(url)).toBe(200);
+    expect(upstream()[0]?.authentication).toBe('accepted');
+    expect(simulator.count('/v5/agencies/assume-with-oidc')).toBe(1);
+  });
+
   it('that cannot be had leave the service unready; it recovers by its probes', async () => {
     simulator.script({ match: { path: METADATA_TOKEN_PATH }, answer: { kind: 'refuse', error: 'internal' } });
     const { url, printed } = await startService({ HUAWEICLOUD_METADATA_ENDPOINT: simulator.url });
@@ -101,6 +117,44 @@ describe('temporary credentials', () => {
     await ready(url);
     expect(await get(url)).toBe(200);
   });
+});
+
+it('a key comes from the profile file of the home folder where that is asked for', async () => {
+  const folder = join(volume.path, 'home', '.huaweicloud');
+  await mkdir(folder, { recursive: true });
+  const { accessKeyId, secretAccessKey } = PLANTED(1);
+  await writeFile(join(folder, 'credentials'), `[basic]\nak = ${accessKeyId}\nsk = ${secretAccessKey}\n`);
+  const { url } = await startService({
+    HOME: join(volume.path, 'home'),
+    HUAWEICLOUD_CREDENTIALS: 'profile',
+  });
+  await ready(url);
+  expect(await get(url)).toBe(200);
+  expect(upstream()[0]?.authentication).toBe('accepted');
+});
+
+it('a token in a file is in no output: log, metrics, answers', async () => {
+  const file = join(volume.path, 'auth-token');
+  await writeFile(file, 'PLANTEDtoken1\n');
+  simulator.authTokens.add('PLANTEDtoken1');
+  const metricsPort = await freePort();
+  const { url } = await startService({ CCE_AUTH_TOKEN_FILE: file, METRICS_PORT: String(metricsPort) });
+  await ready(url);
+  expect(await get(url)).toBe(200);
+  // A file that holds no token, then one that the vendor rejects.
+  for (const text of ['PLANTED token', 'PLANTEDtoken2']) {
+    await writeFile(file, text);
+    simulator.authTokens.clear();
+    expect([200, 502]).toContain(await get(url, '?name=another'));
+  }
+  expect(
+    upstream()
+      .at(-1)
+      ?.headers.map(([name]) => name.toLowerCase()),
+  ).toContain('x-auth-token');
+  const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  expect(metrics).toContain('imagecaches_');
+  expect(metrics).not.toContain('PLANTED');
 });
 
 describe('with no credential settings, where there is no metadata service', () => {

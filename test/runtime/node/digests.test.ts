@@ -3,11 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { etagOf } from '../../../src/cache/cached-response.ts';
 import { createNodeDigests } from '../../../src/runtime/node/platform/digests.ts';
-import type { Credential } from '../../../src/signing/credential.ts';
+import type { KeyPair } from '../../../src/signing/credential.ts';
 import { WEB_CRYPTO_DIGESTS } from '../../../src/signing/digests.ts';
 
 const digests = createNodeDigests();
-const credentialOf = (secretAccessKey: string): Credential => ({ accessKeyId: 'AKEXAMPLE', secretAccessKey });
+const credentialOf = (secretAccessKey: string): KeyPair => ({ accessKeyId: 'AKEXAMPLE', secretAccessKey });
 
 /** Visible ASCII, shorter than, as long as and longer than a block. */
 const secret = fc.string({ unit: fc.constantFrom(...'aZ09+/=~!-'), minLength: 1, maxLength: 150 });

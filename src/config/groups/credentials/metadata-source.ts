@@ -27,13 +27,8 @@ export interface MetadataCredentialConfig {
 export const metadataSource: CredentialSource<typeof ROWS, MetadataCredentialConfig> = {
   rows: ROWS,
 
-  // Every node has the service, so it is what remains.
-  isOffered: () => true,
-
-  reportUnused({ isGiven }, { report }, used) {
-    if (isGiven('HUAWEICLOUD_METADATA_ENDPOINT'))
-      report('HUAWEICLOUD_METADATA_ENDPOINT', `is of no use: the credentials are ${used}; remove it`);
-  },
+  // Every node has the service: it is used where there is no sign of another source.
+  signs: [],
 
   toConfig: ({ values }, passedOver) => ({
     source: 'metadata',

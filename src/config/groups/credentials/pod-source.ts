@@ -26,11 +26,12 @@ export interface PodCredentialConfig {
   readonly tokenFile: string;
 }
 
-/** CCE sets its variables in every pod that has an identity, so another source may be used beside them. */
+/** CCE sets its variables in every pod that has an identity. */
 export const podSource: CredentialSource<typeof ROWS, PodCredentialConfig> = {
   rows: ROWS,
 
-  isOffered: ({ isGiven }) => NAMES.some(isGiven),
+  signs: NAMES,
+  isOfPlatform: true,
 
   reportUsed({ isGiven }, { reportMissing }) {
     for (const name of NAMES)

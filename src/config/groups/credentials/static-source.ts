@@ -54,7 +54,7 @@ export interface StaticCredentialConfig {
 export const staticSource: CredentialSource<typeof ROWS, StaticCredentialConfig> = {
   rows: ROWS,
 
-  isOffered: ({ isGiven }) => NAMES.some(isGiven),
+  signs: NAMES,
 
   reportUsed({ values, isGiven }, { report, reportMissing }) {
     for (const [preferred, alias] of KEY_PAIR) {
@@ -66,12 +66,6 @@ export const staticSource: CredentialSource<typeof ROWS, StaticCredentialConfig>
         report(alias, `differs from ${preferred}; set only one of them`);
       }
       if (!isGiven(preferred) && !isGiven(alias)) reportMissing(preferred);
-    }
-  },
-
-  reportUnused({ isGiven }, { report }, used) {
-    for (const name of NAMES) {
-      if (isGiven(name)) report(name, `contradicts HUAWEICLOUD_CREDENTIALS=${used}; remove one of them`);
     }
   },
 

@@ -7,8 +7,8 @@ import { sanitiseImageCaches } from '../../../imagecaches/sanitise.ts';
 import { readBody } from '../../../outbound/read-body.ts';
 import type { FetchedResponse } from '../../../platform/fetch.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import { authoriseRequest } from '../../../signing/authorise-request.ts';
 import type { Credential } from '../../../signing/credential.ts';
-import { signRequest } from '../../../signing/sign-request.ts';
 import { parseHttpDate } from '../../../time/http-date.ts';
 import { MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES } from '../../../upstream/exchange.ts';
 import { parseUpstreamFailure } from '../../../vendor/read-failure.ts';
@@ -89,32 +89,73 @@ export interface CredentialReport {
 
 /** The credential of the configured source and its expiry, with the last four characters of the access key id. */
 export async function getCredential(config: Config, deps: Platform): Promise<CredentialReport> {
-  const { credentials } = config.target;
-  const { name, remedy } = CREDENTIAL_SOURCES[credentials.source];
+  const { credentials, assumeAgency } = config.target;
+  const source = CREDENTIAL_SOURCES[credentials.source];
+  const name =
+    assumeAgency === undefined
+      ? source.name
+      : `the agency of HUAWEICLOUD_ASSUME_AGENCY_URN, by ${source.name},`;
+  const remedy =
+    assumeAgency === undefined
+      ? source.remedy
+      : `Check that the agency trusts the account of the source, and that the source may assume it (sts:agencies:assume). ${source.remedy}`;
   try {
     const credential = await within(
       Promise.resolve(
-        createCredentialProvider(credentials, {
-          ...deps,
-          metrics: deps.metrics.forTarget(undefined),
-        }).get(),
+        createCredentialProvider(
+          credentials,
+          { ...deps, metrics: deps.metrics.forTarget(undefined) },
+          { assumeAgency },
+        ).get(),
       ),
       2 * STEP_TIMEOUT_MS,
     );
     const { expiresAtMs } = credential;
     const until =
-      expiresAtMs === undefined ? 'does not expire' : `until ${new Date(expiresAtMs).toISOString()}`;
-    const lastFour = credential.accessKeyId.slice(-4);
-    return { outcome: ok(`${name}, access key id …${lastFour}, ${until}`), credential };
+      expiresAtMs === undefined
+        ? credential.authToken === undefined
+          ? 'does not expire'
+          : 'expiry unknown'
+        : `until ${new Date(expiresAtMs).toISOString()}`;
+    const { accessKeyId } = credential;
+    // Of a token nothing is shown.
+    const key = accessKeyId === undefined ? '' : `access key id …${accessKeyId.slice(-4)}, `;
+    return { outcome: ok(`${name}, ${key}${until}`), credential };
   } catch (error) {
     const nothingElse = nothingElseIsSet(credentials);
     const also = nothingElse === undefined ? '' : `, and ${nothingElse}`;
+    const code = codeOf(causeOf(error));
+    const cause = SOURCE_CAUSES[code];
     return {
-      outcome: failed(`${name} gives no credential (${codeOf(error)})${also}`, remedy),
+      outcome: failed(
+        `${name} gives no credential (${cause === undefined ? code : `${code}: ${cause}`})${also}`,
+        remedy,
+      ),
       credential: undefined,
     };
   }
 }
+
+/** Why the source gave none, where the error says no more than that it gave none. */
+function causeOf(error: unknown): unknown {
+  return error instanceof CredentialUnavailableError && error.cause !== undefined
+    ? causeOf(error.cause)
+    : error;
+}
+
+/** What the codes of OutboundError mean. */
+const SOURCE_CAUSES: Readonly<Record<string, string>> = {
+  token_file_unreadable: 'the file with the token cannot be read',
+  token_file_invalid: 'the file with the token is empty, or holds something else',
+  timeout: 'no answer in time',
+  status_400: 'it takes a member of the request for wrong',
+  status_401: 'it does not accept the token',
+  status_403: 'it does not permit it',
+  status_404: 'it does not know what was asked for',
+  not_the_model: 'the answer holds no credential',
+  key_rejected: 'it has rejected the key of the source',
+  expired: 'what came has expired already, or this clock is wrong',
+};
 
 export interface ProjectReport {
   readonly outcome: Outcome;
@@ -180,12 +221,12 @@ export async function callCce(
   try {
     const url = new URL(upstream.endpoint + PATH);
     const headers = projectId === undefined ? {} : { 'x-project-id': projectId };
-    const signed = await signRequest({ method: 'GET', url, headers }, credential, {
+    const authorised = await authoriseRequest({ method: 'GET', url, headers }, credential, {
       nowMs: deps.now() + skewMs,
     });
     const response = await within(
       deps.fetch(url.href, {
-        headers: { ...signed.headers, accept: 'application/json' },
+        headers: { ...authorised, accept: 'application/json' },
         redirect: 'manual',
         signal: AbortSignal.timeout(STEP_TIMEOUT_MS),
       }),
@@ -232,6 +273,7 @@ const REMEDIES: Readonly<Record<Rejection, string>> = {
   clock: 'Correct the clock of this machine, and look whether a proxy holds requests back.',
   signature:
     'HUAWEICLOUD_SDK_SK does not belong to the access key, the security token is another one’s, or a proxy changes the request.',
+  token: 'It has expired or was withdrawn: put a new one into CCE_AUTH_TOKEN_FILE. Tokens live for 24 hours.',
   permission:
     'Grant cce:imageCache:list to its user or agency, and check that the project belongs to its account and region.',
 };

@@ -1,5 +1,5 @@
 import { createHmac, hash } from 'node:crypto';
-import { type Credential, checkCredential } from '../../../signing/credential.ts';
+import { checkCredential, type KeyPair } from '../../../signing/credential.ts';
 import type { Digests } from '../../../signing/digests.ts';
 
 /** Of SHA-256, in bytes. */
@@ -23,9 +23,9 @@ interface PaddedKey {
  * (A key longer than a block, of which the vendor gives none, is hashed first and is ASCII no more: for `createHmac`.)
  */
 export function createNodeDigests(): Digests {
-  const paddedKeys = new WeakMap<Credential, PaddedKey>();
+  const paddedKeys = new WeakMap<KeyPair, PaddedKey>();
 
-  function paddedKeyOf(credential: Credential): PaddedKey {
+  function paddedKeyOf(credential: KeyPair): PaddedKey {
     const known = paddedKeys.get(credential);
     if (known !== undefined) return known;
     checkCredential(credential);

@@ -1,3 +1,5 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { type ConfigFault, FILE_SETTINGS } from '../../../config/config.ts';
 import { faultsOfTlsFiles } from '../tls/tls-files.ts';
 import { readTextFileSync } from './read-text-file.ts';
@@ -8,11 +10,15 @@ export interface SettingsWithFiles {
   readonly faults: readonly ConfigFault[];
 }
 
+/** Where the vendor's SDKs look for a profile file that is not named (core/auth/provider.py). */
+const PROFILE_PATH = ['.huaweicloud', 'credentials'];
+
 /**
  * Resolves `NAME_FILE`: the environment with each such setting read from its file. Files of TLS, which stay files, are
  * checked. Never throws.
  */
-export function readSettingFiles(environment: NodeJS.ProcessEnv): SettingsWithFiles {
+export function readSettingFiles(given: NodeJS.ProcessEnv): SettingsWithFiles {
+  const environment = withProfilePath(given);
   const resolved: Record<string, string | undefined> = { ...environment };
   const faults: ConfigFault[] = [];
   for (const name of FILE_SETTINGS) {
@@ -30,4 +36,11 @@ export function readSettingFiles(environment: NodeJS.ProcessEnv): SettingsWithFi
     }
   }
   return { environment: resolved, faults: [...faults, ...faultsOfTlsFiles(environment)] };
+}
+
+/** The profile file is looked for only where it is asked for: what lies in a home folder is no setting. */
+function withProfilePath(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const isNamed = ['', '_FILE'].some((end) => environment[`HUAWEICLOUD_SDK_CREDENTIALS${end}`]?.trim());
+  if (environment.HUAWEICLOUD_CREDENTIALS?.trim() !== 'profile' || isNamed) return environment;
+  return { ...environment, HUAWEICLOUD_SDK_CREDENTIALS_FILE: join(homedir(), ...PROFILE_PATH) };
 }

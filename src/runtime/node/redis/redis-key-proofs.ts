@@ -12,6 +12,7 @@ import {
   outdatedFields,
 } from '../../../fleet/key-state.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import { keyIdOf } from '../../../signing/credential.ts';
 import type { RedisCommands } from './open-redis.ts';
 import type { RedisConnection } from './redis-connection.ts';
 
@@ -81,7 +82,7 @@ export function createRedisKeyProofs(
     async enter(credential, known, leaseMs) {
       // Instances that start together are still connecting.
       if (!known.isAccepted) await connection.reached;
-      const name = `${PREFIX}:{${digestOf(credential.accessKeyId)}}`;
+      const name = `${PREFIX}:{${digestOf(keyIdOf(credential))}}`;
       const digest = digestOf(JSON.stringify([credential.secretAccessKey, credential.securityToken]));
       const ask = async (
         redis: RedisCommands,

@@ -245,6 +245,24 @@ describe('the doctor', () => {
     expect(output).toContain('HC_CONTAINER_AUTHORIZATION_TOKEN_FILE (pod) is set');
   });
 
+  it.each([
+    ['none', undefined, 'token_file_unreadable: the file with the token cannot be read'],
+    ['token', `${PLANTED}`, 'status_401: it does not accept the token'],
+  ])('says why STS gives no credential: %s', async (name, token, reason) => {
+    const { HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, ...rest } = settings();
+    const file = join(folder, name);
+    if (token !== undefined) await writeFile(file, token);
+    const { output } = await run({
+      ...rest,
+      HUAWEICLOUD_OIDC_PROVIDER_URN: 'iam::0000000000000000000000000000d001:oidcProvider:cluster',
+      HUAWEICLOUD_OIDC_AGENCY_URN: 'iam::0000000000000000000000000000d001:agency:imagecaches',
+      HUAWEICLOUD_OIDC_TOKEN_FILE: file,
+      HUAWEICLOUD_SDK_STS_ENDPOINT: simulator.url,
+    });
+    expect(output).toContain(`✗ credential: an OIDC token gives no credential (${reason})`);
+    expect(output).not.toContain(PLANTED);
+  });
+
   it('finds a file that is not there', async () => {
     const { HUAWEICLOUD_SDK_SK, ...rest } = settings();
     const { code, output } = await run({ ...rest, HUAWEICLOUD_SDK_SK_FILE: join(folder, 'none') });
