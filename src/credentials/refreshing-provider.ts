@@ -22,6 +22,8 @@ export const LEAST_REPEAT_MS = 1000;
 export const LONGEST_REPEAT_MS = 60_000;
 /** After rejections the source is asked at most once in this time: 5 seconds. */
 export const RELOAD_PAUSE_MS = 5000;
+/** A wall clock that runs ahead by more than this since the last load makes an end by it doubtful: 5 seconds. */
+const WALL_AHEAD_MS = 5000;
 
 export interface RefreshingProviderOptions {
   /** For the log, such as `metadata`. */
@@ -47,31 +49,64 @@ export function createRefreshingProvider(
   >,
 ): CredentialProvider {
   const { logger, metrics, now, elapsed, random } = platform;
-  /** The end of a credential by elapsed time, as its load found it. */
-  const ends = new WeakMap<Credential, number>();
+  /** What the last load of a credential found: its end by elapsed time, and how far the wall clock was ahead of that time. */
+  const found = new WeakMap<Credential, { readonly endMs: number; readonly wallAheadMs: number }>();
+  const wallAheadMs = (): number => now() - elapsed();
+  const startedAheadMs = wallAheadMs();
   let hasLoaded = false;
   let lastError: unknown;
 
-  const leftByWallClockMs = ({ expiresAtMs = Number.POSITIVE_INFINITY }: Credential): number =>
-    expiresAtMs - now();
-  /** By the wall clock, as the vendor judges it, but a clock that is set back lengthens no life. */
+  const isEnough = (leftMs: number): boolean => leftMs > EXPIRY_MARGIN_MS;
+
+  /**
+   * By the wall clock, or by the clock of the start, as if it had not been set since: the shorter life that may be used. Which
+   * clock is right is not known, and a wrong one must not end what the vendor accepts.
+   */
+  function leftByClocksMs({ expiresAtMs = Number.POSITIVE_INFINITY }: Credential): number {
+    const lefts = [expiresAtMs - now(), expiresAtMs - elapsed() - startedAheadMs];
+    const enough = lefts.filter(isEnough);
+    return enough.length > 0 ? Math.min(...enough) : Math.max(...lefts);
+  }
+
+  /** A clock that is set back lengthens no life. */
   const leftMs = (credential: Credential): number =>
-    Math.min(leftByWallClockMs(credential), (ends.get(credential) ?? Number.POSITIVE_INFINITY) - elapsed());
-  const isUsable = (credential: Credential): boolean => leftMs(credential) > EXPIRY_MARGIN_MS;
+    Math.min(
+      leftByClocksMs(credential),
+      (found.get(credential)?.endMs ?? Number.POSITIVE_INFINITY) - elapsed(),
+    );
+  const isUsable = (credential: Credential): boolean => isEnough(leftMs(credential));
+
+  /** Over by a wall clock that has run ahead since the last load: the machine was suspended, or the clock set. */
+  function isDoubtful(credential: Credential): boolean {
+    const { expiresAtMs = Number.POSITIVE_INFINITY } = credential;
+    const aheadMs = found.get(credential)?.wallAheadMs ?? startedAheadMs;
+    return !isEnough(expiresAtMs - now()) && wallAheadMs() - aheadMs > WALL_AHEAD_MS;
+  }
+
+  function noteLoad(credential: Credential): Credential {
+    found.set(credential, { endMs: elapsed() + leftByClocksMs(credential), wallAheadMs: wallAheadMs() });
+    return credential;
+  }
 
   async function loadUsable(): Promise<Credential> {
     const credential = freezeCredential(await load());
     if (!isUsable(credential)) throw new OutboundError('expired');
-    ends.set(credential, elapsed() + leftByWallClockMs(credential));
-    return credential;
+    const held = credentials.current();
+    if (held !== undefined && isSame(held, credential)) {
+      // The held object stays.
+      const endMs = found.get(held)?.endMs ?? Number.POSITIVE_INFINITY;
+      found.set(held, { endMs, wallAheadMs: wallAheadMs() });
+    }
+    return noteLoad(credential);
   }
 
   const credentials = createLastGood<Credential>(
     {
       load: loadUsable,
       // The object stays while the source has no newer one: the signer knows its key by it.
-      isSame: (a, b) => isSameCredential(a, b) && a.expiresAtMs === b.expiresAtMs,
+      isSame,
       isUsable,
+      isDoubtful,
       renewAfterMs: (credential, isUnchanged) =>
         isUnchanged ? repeatAfterMs(leftMs(credential)) : refreshAfterMs(leftMs(credential)),
       reloadIntervalMs: RELOAD_PAUSE_MS,
@@ -118,6 +153,10 @@ export function createRefreshingProvider(
     usable: credentials.usable,
     warm: credentials.warm,
   };
+}
+
+function isSame(a: Credential, b: Credential): boolean {
+  return isSameCredential(a, b) && a.expiresAtMs === b.expiresAtMs;
 }
 
 function refreshAfterMs(leftMs: number): number {

@@ -25,6 +25,8 @@ export interface LastGoodOptions<Value> {
   readonly renewAfterMs?: (value: Value, isUnchanged: boolean) => number;
   /** Age from which callers wait for the renewal, unless the last load failed. Default: never. */
   readonly waitAfterMs?: number;
+  /** Whether a renewal is due whatever the age is, and callers wait for it, unless the last load failed. Default: never. */
+  readonly isDoubtful?: (value: Value) => boolean;
   /** Callers wait for a load when the last one began this long ago, even if it failed. Default: never. */
   readonly checkIntervalMs?: number;
   /** `reload` loads at most once in this time. Default: 0. */
@@ -80,7 +82,7 @@ export function createLastGood<Value>(
   options: LastGoodOptions<Value>,
   platform: LastGoodPlatform,
 ): LastGood<Value> {
-  const { waitAfterMs = Infinity, checkIntervalMs, reloadIntervalMs = 0 } = options;
+  const { waitAfterMs = Infinity, isDoubtful, checkIntervalMs, reloadIntervalMs = 0 } = options;
   const reloads = platform.createSingleFlight();
   const held = createHeldValue(options, platform.elapsed);
   const loads = createLoads(options, held.take, platform);
@@ -91,8 +93,13 @@ export function createLastGood<Value>(
     return held.current();
   }
 
+  function isInDoubt(): boolean {
+    const value = held.current();
+    return value !== undefined && isDoubtful?.(value) === true;
+  }
+
   function renewIfDue(): void {
-    if (held.isRenewalDue() && !loads.isRunning()) loads.start();
+    if ((held.isRenewalDue() || isInDoubt()) && !loads.isRunning()) loads.start();
   }
 
   async function reload(): Promise<void> {
@@ -109,8 +116,8 @@ export function createLastGood<Value>(
     get() {
       const value = held.current();
       const isCheckDue = checkIntervalMs !== undefined && loads.isOlderThan(checkIntervalMs);
-      const isTooOld = loads.failures === 0 && held.isOlderThan(waitAfterMs);
-      if (value === undefined || isCheckDue || isTooOld) return getAfterLoad();
+      if (value === undefined || isCheckDue) return getAfterLoad();
+      if (loads.failures === 0 && (held.isOlderThan(waitAfterMs) || isInDoubt())) return getAfterLoad();
       renewIfDue();
       return value;
     },

@@ -383,3 +383,61 @@ it('whatever happens: no expired credential, one load at a time, no pause broken
     { numRuns: 60 },
   );
 });
+
+describe('a wall clock that is set forward by 8 hours', () => {
+  it('makes callers wait for a load, and ends no credential when that fails', async () => {
+    const { source, provider, clock, begin } = setUp();
+    const credential = await begin(2 * HOUR_MS);
+    await clock.advance(MINUTE_MS);
+    clock.set(8 * HOUR_MS);
+    expect(provider.usable()).toBe(true);
+    const caller = provider.get();
+    expect(source.calls).toBe(2);
+    source.fail();
+    expect(await caller).toBe(credential);
+    // Failed: nobody waits, and it is loaded again after the pause.
+    expect(provider.get()).toBe(credential);
+    expect(source.calls).toBe(2);
+    await clock.advance(1000);
+    expect(provider.get()).toBe(credential);
+    expect(source.calls).toBe(3);
+    source.fail();
+    await settle();
+    await clock.advance(2 * HOUR_MS - MINUTE_MS - 1000 - EXPIRY_MARGIN_MS);
+    expect(provider.usable()).toBe(false);
+  });
+
+  it('ends none that the source still gives, nor asks it each time', async () => {
+    const { source, provider, clock, begin } = setUp();
+    const credential = await begin(2 * HOUR_MS);
+    clock.set(8 * HOUR_MS);
+    const caller = provider.get();
+    source.answer({ ...credential });
+    expect(await caller).toBe(credential);
+    expect(provider.get()).toBe(credential);
+    expect(source.calls).toBe(2);
+  });
+
+  it('keeps no new one out that lives for 2 hours by the clock of the start', async () => {
+    const { source, provider, clock, begin } = setUp();
+    await begin(HOUR_MS);
+    clock.set(8 * HOUR_MS);
+    const caller = provider.get();
+    const renewed = plantedCredential(2, clock.now() - 8 * HOUR_MS + 2 * HOUR_MS);
+    source.answer(renewed);
+    expect(await caller).toEqual(renewed);
+    await clock.advance(2 * HOUR_MS - EXPIRY_MARGIN_MS);
+    expect(provider.usable()).toBe(false);
+  });
+
+  it('lengthens no life where the clock of the start was behind by as much', async () => {
+    const { source, provider, clock } = setUp();
+    clock.set(8 * HOUR_MS);
+    const warmed = provider.warm();
+    source.answer(plantedCredential(1, clock.now() + HOUR_MS));
+    await warmed;
+    expect(provider.usable()).toBe(true);
+    await clock.advance(HOUR_MS - EXPIRY_MARGIN_MS);
+    expect(provider.usable()).toBe(false);
+  });
+});
