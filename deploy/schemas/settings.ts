@@ -112,7 +112,8 @@ function around(form: string): string {
 /** Which numbers YAML may have made of texts of the form. */
 function numbersOf(form: string): JsonSchema {
   const isForm = (text: string) => new RegExp(`^(?:${form})$`, 'u').test(text);
-  if (isForm('1234567')) return { type: ['string', 'integer'] };
+  const least = [0, 1, 10].find((number) => isForm(String(number)));
+  if (isForm('1234567')) return { type: ['string', 'integer'], ...(least && { minimum: least }) };
   return isForm('0.25') ? { type: ['string', 'number'], minimum: 0, maximum: 1 } : { type: 'string' };
 }
 

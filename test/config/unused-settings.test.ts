@@ -174,10 +174,10 @@ describe('settings without effect', () => {
       ...TEST_ENVIRONMENT,
       'HUAWEICLOUD_\u001b[31m': 'PLANTED',
       [`HUAWEICLOUD_${'A'.repeat(200)}`]: 'PLANTED',
-      HUAWEICLOUD_SDK_IDP_ID: 'PLANTED',
+      HUAWEICLOUD_SDK_DOMAIN_ID: 'PLANTED',
     };
     const found = findUnusedSettings({ environment, faults: [] });
-    expect(found.map(({ setting }) => setting)).toEqual(['HUAWEICLOUD_SDK_IDP_ID']);
+    expect(found.map(({ setting }) => setting)).toEqual(['HUAWEICLOUD_SDK_DOMAIN_ID']);
     expect(JSON.stringify(found)).not.toContain('PLANTED');
   });
 

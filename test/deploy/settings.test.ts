@@ -81,7 +81,8 @@ const rowsOfChart = ROWS.filter(([name]) => name in settingsOfChart);
 
 describe('the settings in the documentation', () => {
   it('are those that there are, each once', () => {
-    const names = ROWS.map(([name]) => (/^(?:AUTH_ISSUERS|SDK_KEYS)$/.test(name) ? `${name}_FILE` : name));
+    const inFiles = /^(?:AUTH_ISSUERS|SDK_KEYS|CCE_AUTH_TOKEN|HUAWEICLOUD_SDK_CREDENTIALS)$/;
+    const names = ROWS.map(([name]) => (inFiles.test(name) ? `${name}_FILE` : name));
     expect([...documented.keys()]).toEqual(names);
     expect(page.split('\n').filter((line) => line.startsWith('| `'))).toHaveLength(names.length);
   });
@@ -89,7 +90,10 @@ describe('the settings in the documentation', () => {
   it.each(ROWS)('%s has its default, its allowed values and a meaning', (name, row) => {
     const cells = documented.get(name) ?? documented.get(`${name}_FILE`);
     if (row.default !== undefined) expect(cells?.defaultText).toBe(row.default);
-    else expect(cells?.defaultText).toMatch(/^(?:–|`aud`|the (?:vendor|issuer)'s.*)$/);
+    else
+      expect(cells?.defaultText).toMatch(
+        /^(?:–|`aud`|the (?:vendor|issuer)'s.*|~\/\.huaweicloud\/credentials with .*)$/,
+      );
     expect(cells?.value).toBe(row.rule);
     if (row.range !== undefined)
       expect(cells?.value).toContain(`from ${row.range.least} to ${row.range.most}`);
@@ -177,6 +181,7 @@ describe("the settings in the chart's schema", () => {
     const secret = [
       ...['HUAWEICLOUD_SDK_AK', 'HUAWEICLOUD_SDK_SK', 'HUAWEICLOUD_SDK_SECURITY_TOKEN'],
       ...['CLOUD_SDK_AK', 'CLOUD_SDK_SK', 'SDK_KEYS', 'REDIS_URL'],
+      ...['CCE_AUTH_TOKEN', 'HUAWEICLOUD_OIDC_ID_TOKEN', 'HUAWEICLOUD_SDK_CREDENTIALS'],
       ...['https_proxy', 'http_proxy'],
     ];
     // Another spelling of NO_PROXY.

@@ -1,6 +1,6 @@
 import { profileSource } from '#settings-of-node';
 import type { Faults, SettingGroup, Settings } from '../read-settings.ts';
-import { choice, type SettingRows } from '../setting.ts';
+import { choice, type Setting, type SettingRows } from '../setting.ts';
 import { ASSUME_ROWS, type AssumeAgencyConfig, toAssumeAgency } from './credentials/assume-agency.ts';
 import { type MetadataCredentialConfig, metadataSource } from './credentials/metadata-source.ts';
 import { type OidcCredentialConfig, oidcSource } from './credentials/oidc-source.ts';
@@ -125,5 +125,8 @@ function reportSources(settings: Settings<ReadRows>, faults: Faults<ReadRows>, u
 function passedOver(settings: Settings<CredentialRows>): PassedOver {
   if (settings.values.HUAWEICLOUD_CREDENTIALS !== 'auto' || signedSources(settings).length > 0) return {};
   const names = SOURCE_NAMES.filter((name) => signsOf(name).length > 0);
-  return Object.fromEntries(names.map((name) => [name, signsOf(name)]));
+  // As operators set them.
+  const asSet = (sign: keyof CredentialRows): string =>
+    (ROWS[sign] as Setting).file === 'usual' ? `${sign}_FILE` : sign;
+  return Object.fromEntries(names.map((name) => [name, signsOf(name).map(asSet)]));
 }

@@ -13,13 +13,25 @@ describe('credentials', () => {
   const named = { source: 'metadata', endpoint: 'http://169.254.169.254', passedOver: {} };
   /** By the name of each source the settings that would have chosen it. */
   const passedOver = {
+    oidc: [
+      'HUAWEICLOUD_OIDC_PROVIDER_URN',
+      'HUAWEICLOUD_OIDC_AGENCY_URN',
+      'HUAWEICLOUD_OIDC_TOKEN_FILE',
+      'HUAWEICLOUD_OIDC_ID_TOKEN',
+      'HUAWEICLOUD_OIDC_SESSION_NAME',
+      'HUAWEICLOUD_OIDC_DURATION_SECONDS',
+      'HUAWEICLOUD_OIDC_POLICY',
+      'HUAWEICLOUD_OIDC_POLICY_IDS',
+    ],
     static: [
       'HUAWEICLOUD_SDK_AK',
-      'HUAWEICLOUD_SDK_SK',
-      'HUAWEICLOUD_SDK_SECURITY_TOKEN',
       'CLOUD_SDK_AK',
+      'HUAWEICLOUD_SDK_SK',
       'CLOUD_SDK_SK',
+      'HUAWEICLOUD_SDK_SECURITY_TOKEN',
     ],
+    token: ['CCE_AUTH_TOKEN_FILE'],
+    profile: ['HUAWEICLOUD_SDK_CREDENTIALS_FILE'],
     pod: ['HC_CONTAINER_CREDENTIALS_FULL_URI', 'HC_CONTAINER_AUTHORIZATION_TOKEN_FILE'],
   };
   const metadata = { ...named, passedOver };

@@ -184,7 +184,7 @@ describe('with no credential settings, where there is no metadata service', () =
       msg.startsWith('credentials come from the metadata service, since'),
     );
     const failure = lines.find(({ msg }) => msg === 'the credential could not be refreshed');
-    expect(Object.keys(failure?.notSet ?? {})).toEqual(['static', 'pod']);
+    expect(Object.keys(failure?.notSet ?? {})).toEqual(['oidc', 'static', 'token', 'profile', 'pod']);
     for (const name of UNSET) {
       expect(start?.msg).toContain(name);
       expect(JSON.stringify(failure?.notSet)).toContain(name);

@@ -125,8 +125,11 @@ describe('npm start', () => {
     expect(await byDefault.exited).toBe(0);
     expect(byDefault.stdout()).toContain(
       'Credentials: the agency of the node (metadata), since no other source is configured: none of ' +
-        'HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN, CLOUD_SDK_AK, CLOUD_SDK_SK (static) ' +
-        'and none of HC_CONTAINER_CREDENTIALS_FULL_URI, HC_CONTAINER_AUTHORIZATION_TOKEN_FILE (pod) is set.\n',
+        'HUAWEICLOUD_OIDC_PROVIDER_URN, HUAWEICLOUD_OIDC_AGENCY_URN, HUAWEICLOUD_OIDC_TOKEN_FILE, HUAWEICLOUD_OIDC_ID_TOKEN, ' +
+        'HUAWEICLOUD_OIDC_SESSION_NAME, HUAWEICLOUD_OIDC_DURATION_SECONDS, HUAWEICLOUD_OIDC_POLICY, ' +
+        'HUAWEICLOUD_OIDC_POLICY_IDS (oidc) and none of HUAWEICLOUD_SDK_AK, CLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, CLOUD_SDK_SK, ' +
+        'HUAWEICLOUD_SDK_SECURITY_TOKEN (static) and none of CCE_AUTH_TOKEN_FILE (token) and none of ' +
+        'HUAWEICLOUD_SDK_CREDENTIALS_FILE (profile) and none of HC_CONTAINER_CREDENTIALS_FULL_URI, HC_CONTAINER_AUTHORIZATION_TOKEN_FILE (pod) is set.\n',
     );
     const named = start(ENTRY, ['--check'], { ...keyless, HUAWEICLOUD_CREDENTIALS: 'metadata' });
     expect(await named.exited).toBe(0);

@@ -241,7 +241,7 @@ describe('the doctor', () => {
     const { HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, ...rest } = settings();
     const { code, output } = await run({ ...rest, HUAWEICLOUD_METADATA_ENDPOINT: 'http://127.0.0.1:1' }, []);
     expect(code).toBe(1);
-    expect(output).toContain('and no other source is configured: none of HUAWEICLOUD_SDK_AK,');
+    expect(output).toContain('and no other source is configured: none of HUAWEICLOUD_OIDC_PROVIDER_URN,');
     expect(output).toContain('HC_CONTAINER_AUTHORIZATION_TOKEN_FILE (pod) is set');
   });
 
