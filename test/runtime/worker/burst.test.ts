@@ -64,7 +64,7 @@ async function startWorker(script: string): Promise<void> {
     UPSTREAM_ATTEMPT_TIMEOUT_MS: '50000',
     UPSTREAM_DEADLINE_MS: '100000',
   };
-  worker = await startWorkerd(script, bindings, bundle.compatibilityDate, FRONT);
+  worker = await startWorkerd(script, bindings, bundle.compatibilityDate, { caller: FRONT });
 }
 
 interface Answer {
@@ -160,12 +160,15 @@ describe('a first request that is cancelled', () => {
   const phases: readonly Phase[] = [
     { what: 'the OpenID configuration', gate: 'discovery', counts: [1, 2, 1] },
     { what: 'the keys', gate: 'keys', counts: [1, 2, 2] },
-    { what: 'the head of the list', gate: 'list', gateAt: 'before-headers', counts: [2, 1, 1] },
-    { what: 'the body of the list', gate: 'list', gateAt: 'before-body', counts: [2, 1, 1] },
+    { what: 'the head of the list', gate: 'list', gateAt: 'before-headers', counts: [3, 1, 1] },
+    { what: 'the body of the list', gate: 'list', gateAt: 'before-body', counts: [3, 1, 1] },
   ];
 
   /** Drops a first request at the gate of its phase; what it has begun is held there. @returns the answers of 20 others */
   async function cancelFirst({ gate, gateAt }: Phase): Promise<{ readonly others: Promise<Answer[]> }> {
+    const token = await issuer.sign();
+    // A key that was never accepted has one call at a time, and the lost one counts until its lease ends.
+    if (gate === 'list') await ask('/imagecaches?name=earlier', token);
     if (gate === 'list') simulator.hold(gate, { times: 1, ...(gateAt && { gateAt }) });
     else issuer.hold(gate);
     const arrived = () => (gate === 'list' ? simulator.arrived(gate) : issuer.gates.arrived(gate));
@@ -176,7 +179,6 @@ describe('a first request that is cancelled', () => {
     });
     await new Promise<void>((resolve) => control.listen(0, '127.0.0.1', resolve));
     const { port } = control.address() as AddressInfo;
-    const token = await issuer.sign();
     const dropped = ask('/imagecaches', token, { 'x-drop-after': `http://127.0.0.1:${port}/` });
     await arrived();
     const others = Promise.all(Array.from({ length: 20 }, () => ask('/imagecaches', token)));
@@ -194,7 +196,7 @@ describe('a first request that is cancelled', () => {
     if (gate === 'list') simulator.release(gate);
     else issuer.gates.release(gate);
     expect(statusesOf(await others)).toEqual(new Set([200]));
-    expect([calls(), ...issuer.counts()]).toEqual([1, 1, 1]);
+    expect([calls(), ...issuer.counts()]).toEqual([gate === 'list' ? 2 : 1, 1, 1]);
   });
 
   it.each(phases)('and its work with it, while it waits for $what: another takes over', async (phase) => {
