@@ -3,6 +3,7 @@ import { type Config, ConfigError, type ConfigFault } from '../../config/config.
 import { ProblemError, problemResponse, problemValue } from '../../http/problem.ts';
 import { requestIdFor } from '../../http/request-id.ts';
 import type { ListOrProblem } from '../../imagecaches/list-without-token.ts';
+import { answerHit } from './answer-hit.ts';
 import { createElapsedTime } from './elapsed-time.ts';
 import { createConsoleLogger } from './logger.ts';
 import { type Bindings, findUnusedBindings, isListBound, parseBindings } from './parse-bindings.ts';
@@ -106,7 +107,8 @@ export function createIsolate(): Isolate {
   return {
     fetch(request, bindings, context) {
       ownHost ??= new URL(request.url).host;
-      const answer = (made: App) => made.fetch(request, bindings, context as never);
+      const answer = (made: App) =>
+        answerHit(made.hits, request) ?? made.fetch(request, bindings, context as never);
       const refuse = (error: unknown) => {
         if (!(error instanceof ProblemError)) throw error;
         return problemResponse(error, requestIdFor(request.headers.get('x-request-id')));

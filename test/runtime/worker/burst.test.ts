@@ -64,7 +64,7 @@ async function startWorker(script: string): Promise<void> {
     UPSTREAM_ATTEMPT_TIMEOUT_MS: '50000',
     UPSTREAM_DEADLINE_MS: '100000',
   };
-  worker = await startWorkerd(script, bindings, bundle.compatibilityDate, FRONT);
+  worker = await startWorkerd(script, bindings, bundle.compatibilityDate, { caller: FRONT });
 }
 
 interface Answer {

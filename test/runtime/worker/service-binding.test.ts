@@ -44,7 +44,7 @@ async function startWorkers(more: Record<string, string> = {}) {
     AUTH_AUDIENCE: 'imagecaches',
     ...more,
   };
-  const worker = await startWorkerd(script, bindings, compatibilityDate, CALLER);
+  const worker = await startWorkerd(script, bindings, compatibilityDate, { caller: CALLER });
   workers.push(worker);
   return {
     output: worker.output,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../support/free-port.ts';
+import { CACHE_SERVICE } from './cache-service.ts';
 
 const WORKERD = fileURLToPath(new URL('../../../node_modules/.bin/workerd', import.meta.url));
 
@@ -16,48 +17,64 @@ export interface RunningWorkerd {
   readonly stop: () => Promise<void>;
 }
 
-/**
- * Runs a bundled Worker in workerd alone, with these bindings, on a port of loopback.
- *
- * @param caller a second Worker, which has the port in place of the first; bound in it are MAIN, the first one, and
- *   IMAGE_CACHES, its entrypoint for other Workers
- */
+export interface WorkerdOptions {
+  /**
+   * A second Worker, which has the port in place of the first; bound in it are MAIN, the first one, and IMAGE_CACHES, its
+   * entrypoint for other Workers.
+   */
+  readonly caller?: string;
+  /** With the Cache API, which throws otherwise. */
+  readonly hasCache?: boolean;
+  /** The number of isolates of the Worker; MAIN2 and so on are bound in the caller. Default: 1. */
+  readonly isolates?: number;
+}
+
+/** Runs a bundled Worker in workerd alone, with these bindings, on a port of loopback. */
 export async function startWorkerd(
   script: string,
   bindings: Readonly<Record<string, string>>,
   compatibilityDate: string,
-  caller?: string,
+  { caller, hasCache = false, isolates = 1 }: WorkerdOptions = {},
 ): Promise<RunningWorkerd> {
   const folder = await mkdtemp(join(tmpdir(), 'imagecaches-workerd-'));
+  const names = ['main', ...Array.from({ length: isolates - 1 }, (_, index) => `main${index + 2}`)];
   const port = await freePort();
   const text = (value: string) => JSON.stringify(value);
   const listed = Object.entries(bindings).map(
     ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`,
   );
+  const services = [
+    ...names.map((name) => `(name = "${name}", worker = .main)`),
+    ...(caller === undefined ? [] : ['(name = "caller", worker = .caller)']),
+    ...(hasCache ? ['(name = "cache", worker = .cache)'] : []),
+    '(name = "internet", network = (allow = ["local", "private", "public"]))',
+  ];
   await writeFile(join(folder, 'worker.js'), script);
   await writeFile(join(folder, 'caller.js'), caller ?? '');
+  await writeFile(join(folder, 'cache.js'), CACHE_SERVICE);
   await writeFile(
     join(folder, 'config.capnp'),
     `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = .main),${caller === undefined ? '' : '\n    (name = "caller", worker = .caller),'}
-    (name = "internet", network = (allow = ["local", "private", "public"])),
-  ],
+  services = [${services.join(', ')}],
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "${caller === undefined ? 'main' : 'caller'}")],
 );
 const caller :Workerd.Worker = (
   modules = [(name = "caller", esModule = embed "caller.js")],
   compatibilityDate = ${text(compatibilityDate)},
   bindings = [
-    (name = "MAIN", service = "main"),
+    ${names.map((name) => `(name = "${name.toUpperCase()}", service = "${name}"),`).join(' ')}
     (name = "IMAGE_CACHES", service = (name = "main", entrypoint = "ImageCaches")),
   ],
+);
+const cache :Workerd.Worker = (
+  modules = [(name = "cache", esModule = embed "cache.js")],
+  compatibilityDate = ${text(compatibilityDate)},
 );
 const main :Workerd.Worker = (
   modules = [(name = "worker", esModule = embed "worker.js")],
   compatibilityDate = ${text(compatibilityDate)},
-  bindings = [${listed.join(', ')}],
+  bindings = [${listed.join(', ')}],${hasCache ? '\n  cacheApiOutbound = "cache",' : ''}
 );
 `,
   );
