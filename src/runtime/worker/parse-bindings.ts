@@ -63,7 +63,7 @@ export function parseBindings(bindings: Bindings, asked: readonly string[] = [])
     if (isSet(settings.HUAWEICLOUD_CREDENTIALS) && settings.HUAWEICLOUD_CREDENTIALS !== 'auto')
       faults.push({
         setting: 'HUAWEICLOUD_CREDENTIALS',
-        fault: `must be ${SOURCES.join(' or ')} on Workers`,
+        fault: `must be ${new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(SOURCES)} on Workers`,
       });
     // So that what is missing is listed with the rest.
     settings.HUAWEICLOUD_CREDENTIALS = SOURCES[0];

@@ -41,7 +41,7 @@ describe('the bindings of a Worker', () => {
     expect(faults).toMatchObject({
       REDIS_URL: 'is not for Workers; bind a KV namespace as IMAGECACHES_KV instead',
       AUTH_JWKS_FILE: 'is not for Workers, which have no files; set AUTH_JWKS_URL instead',
-      HUAWEICLOUD_CREDENTIALS: 'must be static on Workers',
+      HUAWEICLOUD_CREDENTIALS: 'must be static, oidc or token on Workers',
       HUAWEICLOUD_METADATA_ENDPOINT: 'is of no use: the credentials are static; remove it',
       HUAWEICLOUD_SDK_AK: expect.stringContaining('is missing'),
       HUAWEICLOUD_SDK_SK: expect.stringContaining('is missing'),
