@@ -16,8 +16,11 @@ export class BodyTooLargeError extends Error {
  * @throws BodyTooLargeError, or whatever the stream fails with
  */
 export async function readBody(response: FetchedResponse, maxBytes: number): Promise<Uint8Array> {
+  const { headers } = response;
   if (response.body === null) return new Uint8Array(0);
-  const codings = response.headers.get('content-encoding')?.split(',') ?? [];
+  const codings = headers.get('content-encoding')?.split(',') ?? [];
+  if (response.arrayBuffer && codings.length === 0 && endsWithin(headers, maxBytes))
+    return new Uint8Array(await response.arrayBuffer());
   if (codings.length > MAX_CODINGS) {
     response.body.cancel().catch(() => undefined);
     throw new BodyTooLargeError();
@@ -44,4 +47,10 @@ export async function readBody(response: FetchedResponse, maxBytes: number): Pro
     offset += chunk.byteLength;
   }
   return body;
+}
+
+/** By its framing no more than so many bytes come (RFC 9112, section 6.3): Transfer-Encoding overrides Content-Length. */
+function endsWithin(headers: FetchedResponse['headers'], maxBytes: number): boolean {
+  const length = headers.get('content-length');
+  return length !== null && Number(length) <= maxBytes && headers.get('transfer-encoding') === null;
 }

@@ -10,6 +10,8 @@ export interface FetchedResponse {
     };
     cancel(): Promise<void>;
   } | null;
+  /** The whole body, where reading it at once costs less than piece by piece; absent otherwise. */
+  arrayBuffer?(): Promise<ArrayBuffer>;
 }
 
 /** A request of the core. */

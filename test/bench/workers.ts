@@ -5,12 +5,15 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { startTokenIssuer, type TokenIssuer } from '../../deploy/demo/token-issuer.ts';
 import { bundleWorker, type WorkerBundle } from '../runtime/worker/bundle-worker.ts';
+import { CACHE_SERVICE } from '../runtime/worker/cache-service.ts';
 import { type RunningWorkerd, startWorkerd } from '../runtime/worker/start-workerd.ts';
 import { makeImageCaches } from '../simulator/image-cache-data.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
@@ -44,6 +47,7 @@ export async function measureWorkers({ quick }: { readonly quick: boolean }): Pr
   const bundle = await bundleWorker();
   const simulator = await startSimulator();
   const issuer = await startTokenIssuer();
+  const cache = await startWorkerd(CACHE_SERVICE, {}, bundle.compatibilityDate);
   try {
     const tool = await chooseLoadTool();
     const environment = {
@@ -53,8 +57,8 @@ export async function measureWorkers({ quick }: { readonly quick: boolean }): Pr
       RATE_LIMIT_PER_MINUTE: '0',
       LOG_LEVEL: 'info',
     };
-    const hits = await measureHits(bundle, environment, issuer, tool, rounds, quick ? 2 : 5);
-    const misses = await measureMisses(bundle, environment, issuer, simulator, quick ? 4 : 25);
+    const hits = await measureHits(bundle, environment, issuer, tool, cache, rounds, quick ? 2 : 5);
+    const misses = await measureMisses(bundle, environment, issuer, simulator, cache, quick ? 5 : 25);
     const starts = await measureStarts(bundle, environment, quick ? 3 : 9);
     const profiles = await measureStartCpu(quick ? 1 : 5);
 
@@ -67,7 +71,8 @@ export async function measureWorkers({ quick }: { readonly quick: boolean }): Pr
         values: hasProc ? hitCpu.map((cpu, round) => (peerCpu[round] as number) / cpu) : [],
         digits: 2,
       }),
-      row('CPU of workerd for a miss, µs', { values: hasProc ? misses : [] }),
+      row('CPU of workerd for a miss, µs', { values: misses.worker }),
+      row('the same of a Worker that only fetches, reads and digests, µs', { values: misses.peer }),
       row('hits a second', { values: hits.worker.map(({ perSecond }) => perSecond) }),
       row('answers a second of its peer', {
         values: hits.peer.map(({ perSecond }) => perSecond),
@@ -87,7 +92,7 @@ export async function measureWorkers({ quick }: { readonly quick: boolean }): Pr
         `Hits: the list of ${ENTRIES} entries, ${CONNECTIONS} connections by ${tool.name}, the same token. CPU is of the whole`,
         'process, its HTTP server and the kernel included, and the log is at info. The peer reads the same fields of the request,',
         'writes a line with the same members, and returns the same headers and bytes, which it knows from the start.',
-        'The Cache API is there, as a second Worker of the same process: a miss asks it and puts into it.',
+        'The Cache API is there, in another process, and without a bound: a miss asks it and puts into it.',
         `Misses: names with ${ENTRIES} entries each, signed, fetched, parsed and sanitised; one after the other, ${MISSES_A_LIFE} a second,`,
         'since more names load the whole list. CPU that workerd takes without requests is in it.',
         'Cold start: of the profile that `wrangler check startup` writes, all but the idle time. It samples about once a',
@@ -96,7 +101,7 @@ export async function measureWorkers({ quick }: { readonly quick: boolean }): Pr
       ],
     };
   } finally {
-    await Promise.all([simulator.stop(), issuer.stop()]);
+    await Promise.all([simulator.stop(), issuer.stop(), cache.stop()]);
   }
 }
 
@@ -119,6 +124,7 @@ async function measureHits(
   environment: Readonly<Record<string, string>>,
   issuer: TokenIssuer,
   tool: LoadTool,
+  cache: RunningWorkerd,
   rounds: number,
   seconds: number,
 ): Promise<Readonly<Record<'worker' | 'peer', HitRound[]>>> {
@@ -129,7 +135,7 @@ async function measureHits(
       script,
       { ...environment, CACHE_TTL_SECONDS: '3600' },
       compatibilityDate,
-      { hasCache: true },
+      { cache: new URL(cache.url).host },
     );
     running.push(worker);
     const response = await fetch(`${worker.url}/imagecaches`, {
@@ -213,64 +219,98 @@ export default {
 `;
 }
 
-/** CPU for each miss in microseconds, one sample for each five lives. */
+/**
+ * CPU for each miss in microseconds, one sample for each five lives, and for each request of a peer that only fetches the
+ * same list, reads it and makes its digest, at the same pace.
+ */
 async function measureMisses(
   { script, compatibilityDate }: WorkerBundle,
   environment: Readonly<Record<string, string>>,
   issuer: TokenIssuer,
   simulator: Simulator,
+  cache: RunningWorkerd,
   lives: number,
-): Promise<number[]> {
-  if (!hasProc) return [];
+): Promise<Readonly<Record<'worker' | 'peer', number[]>>> {
+  const samples: Record<'worker' | 'peer', number[]> = { worker: [], peer: [] };
+  if (!hasProc) return samples;
   const names = Array.from({ length: MISSES_A_LIFE * (lives + 1) }, (_, index) => `list-${index}`);
   const entries = makeImageCaches(ENTRIES);
-  simulator.setImageCaches(names.flatMap((name) => entries.map((entry) => ({ ...entry, name }))));
-  const worker = await startWorkerd(
-    script,
-    {
-      ...environment,
-      CACHE_TTL_SECONDS: '1',
-      CACHE_STALE_WHILE_REVALIDATE_SECONDS: '0',
-      CACHE_STALE_IF_ERROR_SECONDS: '0',
-    },
-    compatibilityDate,
-    { hasCache: true },
-  );
+  const listOf = (name: string) => entries.map((entry) => ({ ...entry, name }));
+  simulator.setImageCaches(names.flatMap(listOf));
+  // The peer signs nothing, so it has an upstream of its own.
+  const upstream = createServer(({ url }, response) => {
+    const name = new URL(url ?? '', 'http://upstream.test').searchParams.get('name') ?? '';
+    const body = JSON.stringify({ image_caches: listOf(name) });
+    response.writeHead(200, { 'content-length': Buffer.byteLength(body) }).end(body);
+  });
+  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+  const { port } = upstream.address() as AddressInfo;
+  const bindings = {
+    ...environment,
+    CACHE_TTL_SECONDS: '1',
+    CACHE_STALE_WHILE_REVALIDATE_SECONDS: '0',
+    CACHE_STALE_IF_ERROR_SECONDS: '0',
+  };
+  const options = { cache: new URL(cache.url).host };
+  const worker = await startWorkerd(script, bindings, compatibilityDate, options);
+  const peer = await startWorkerd(fetchingScript(port), {}, compatibilityDate, options);
   try {
     const headers = { authorization: `Bearer ${await issuer.sign()}` };
-    const ask = async (name: string) => {
-      const response = await fetch(`${worker.url}/imagecaches?name=${name}`, {
-        headers,
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
+    const ask = async ({ url }: RunningWorkerd, name: string) => {
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const response = await fetch(`${url}/imagecaches?name=${name}`, { headers, signal });
       const { image_caches: found } = (await response.json()) as ListBody;
-      const status = response.headers.get('cache-status');
-      if (found?.length !== ENTRIES || !status?.includes('fwd=miss'))
+      const status = response.headers.get('cache-status') ?? 'fwd=miss';
+      if (found?.length !== ENTRIES || !status.includes('fwd=miss'))
         throw new Error(`no miss: ${response.status} ${status}`);
     };
-    const samples: number[] = [];
-    let before = 0;
+    const before = { worker: 0, peer: 0 };
     let asked = 0;
     for (let life = -1; life < lives; life += 1) {
       const begunMs = performance.now();
-      for (const name of names.splice(0, MISSES_A_LIFE)) await ask(name);
+      for (const name of names.splice(0, MISSES_A_LIFE)) {
+        await ask(worker, name);
+        await ask(peer, name);
+      }
       asked += MISSES_A_LIFE;
       const restMs = LIFE_MS - (performance.now() - begunMs);
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, restMs)));
       // The first life warms up; later ones are taken together, since the CPU time is told in steps of 10 ms.
       const isSampled = (life + 1) % LIVES_A_SAMPLE === 0 || life === lives - 1;
       if (life >= 0 && !isSampled) continue;
-      const now = await cpuMicroseconds(worker.pid);
-      if (life >= 0) samples.push((now - before) / asked);
-      before = now;
+      for (const [side, { pid }] of [
+        ['worker', worker],
+        ['peer', peer],
+      ] as const) {
+        const now = await cpuMicroseconds(pid);
+        if (life >= 0) samples[side].push((now - before[side]) / asked);
+        before[side] = now;
+      }
       asked = 0;
     }
     return samples;
   } finally {
-    await worker.stop();
+    upstream.close();
+    await Promise.all([worker.stop(), peer.stop()]);
     simulator.setImageCaches(undefined);
   }
 }
+
+/** A Worker that fetches, reads and digests. */
+function fetchingScript(port: number): string {
+  return `export default {
+  async fetch(request) {
+    const { pathname, search } = new URL(request.url);
+    if (pathname !== '/imagecaches') return new Response('ok');
+    const response = await fetch('http://127.0.0.1:${port}/v5/imagecaches' + search, { redirect: 'manual' });
+    const body = await response.arrayBuffer();
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', body));
+    return new Response(body, { headers: { etag: '"' + digest.join('') + '"' } });
+  },
+};
+`;
+}
+
 const LIVES_A_SAMPLE = 5;
 
 /** Milliseconds from starting workerd with the Worker until it answers. */

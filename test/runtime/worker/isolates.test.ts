@@ -44,7 +44,7 @@ async function start(more: Readonly<Record<string, string>> = {}) {
   };
   workerd = await startWorkerd(bundle.script, bindings, bundle.compatibilityDate, {
     caller: FRONT,
-    hasCache: true,
+    cache: 'here',
     isolates: ISOLATES,
   });
   const authorization = `Bearer ${await issuer.sign()}`;
