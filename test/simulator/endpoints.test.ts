@@ -1,8 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { signRequest } from '../../src/signing/sign-request.ts';
 import { makeImageCaches, type VendorImageCache } from './image-cache-data.ts';
-import { DEFAULT_ACCESS_KEY, DEFAULT_PROJECT, type Simulator, startSimulator } from './simulator.ts';
-import { send, sendSigned } from './wire-client.ts';
+import { DEFAULT_PROJECT, type Simulator, startSimulator } from './simulator.ts';
+import { send, sendSigned, signHeaders } from './wire-client.ts';
 
 let simulator: Simulator;
 
@@ -288,21 +287,17 @@ describe('STS', () => {
     [{ signed: true, agency_session_name: '' }, 400],
     [{ signed: true, agency_urn: 'another' }, 403],
   ])('gives a key pair of an agency for a signature: %j is %i', async ({ signed, ...change }, status) => {
-    const body = JSON.stringify({
+    const data = {
       agency_urn: 'iam::0000000000000000000000000000d002:agency:readers',
       agency_session_name: 'session',
       duration_seconds: 900,
       ...change,
-    });
-    const url = new URL(`${simulator.url}/v5/agencies/assume`);
-    const { headers } = await signRequest({ method: 'POST', url, body }, DEFAULT_ACCESS_KEY, {
-      nowMs: simulator.now(),
-    });
-    const answer = await send(simulator, url.pathname, {
-      method: 'POST',
-      headers: { ...(signed === true && headers), 'content-type': 'application/json' },
-      body,
-    });
+    };
+    const path = '/v5/agencies/assume';
+    const type = { 'content-type': 'application/json' };
+    const headers =
+      signed === true ? signHeaders(simulator, { method: 'POST', path, data, headers: type }) : type;
+    const answer = await send(simulator, path, { method: 'POST', headers, body: JSON.stringify(data) });
     expect(answer.status).toBe(status);
   });
 
