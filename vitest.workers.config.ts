@@ -1,6 +1,6 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
-import { DIFFERENCES, NODE_ONLY_FILES } from './test/runtime/worker/differences.ts';
+import { DIFFERENCES, FILES_OF_PARTS, NODE_ONLY_FILES } from './test/runtime/worker/differences.ts';
 
 /** `npm run test:workers`: the tests of the core once more, inside workerd. */
 export default defineConfig({
@@ -19,8 +19,9 @@ export default defineConfig({
     name: 'workerd',
     setupFiles: ['test/support/fast-check-setup.ts'],
     include: [
-      'test/{auth,cache,client,imagecaches,limits,outbound,query,routes,signing,upstream}/**/*.test.ts',
-      'test/{redis-url,shared-namespace}.test.ts',
+      'test/{auth,cache,client,http,imagecaches,limits,observability,openapi,outbound,query,routes,signing,upstream}/**/*.test.ts',
+      'test/{describe-error,redis-url,shared-namespace}.test.ts',
+      ...FILES_OF_PARTS,
       // That properties reach the size they state here, too.
       'test/support/fast-check-setup.test.ts',
       // What only workerd has.
