@@ -41,7 +41,8 @@ interface OtlpAttribute {
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-interface OtlpBody {
+/** The JSON of an export, from the service or as a collector writes it. */
+export interface OtlpBody {
   readonly resourceSpans: readonly {
     readonly resource: { readonly attributes: readonly OtlpAttribute[] };
     readonly schemaUrl?: string;
@@ -101,7 +102,7 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   return receiver;
 }
 
-function spansOf({ resourceSpans }: OtlpBody): ReceivedSpan[] {
+export function spansOf({ resourceSpans }: OtlpBody): ReceivedSpan[] {
   return resourceSpans.flatMap(({ resource, schemaUrl, scopeSpans }) =>
     scopeSpans.flatMap(({ spans, schemaUrl: schemaUrlOfScope }) =>
       spans.map((span) => ({
@@ -122,5 +123,11 @@ function spansOf({ resourceSpans }: OtlpBody): ReceivedSpan[] {
 }
 
 function valuesOf(attributes: readonly OtlpAttribute[]): Record<string, unknown> {
-  return Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
+  return Object.fromEntries(
+    // A collector writes whole numbers as strings, as JSON of Protocol Buffers does.
+    attributes.map(({ key, value }) => [
+      key,
+      'intValue' in value ? Number(value.intValue) : Object.values(value)[0],
+    ]),
+  );
 }

@@ -1,11 +1,14 @@
+import { subscribe } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
-import { Agent as HttpAgent } from 'node:http';
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { type AgentOptions, Agent as HttpsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../../../observability/logger.ts';
 import { type Connect, createConnector } from '../platform/outbound/connector.ts';
 import type { Outbound } from '../platform/platform.ts';
 
+/** Idle connections are kept this long: 30 seconds, as to all other hosts. */
+const KEEP_ALIVE_MS = 30_000;
 /** The longest life of a connection to a collector: 5 minutes. The next one resolves the name again. */
 const MAX_LIFE_MS = 300_000;
 
@@ -61,11 +64,14 @@ interface AgentTarget {
   readonly servername?: string | undefined;
 }
 
-/** Opens connections for an agent, and knows how old they are. */
+/** Opens connections for an agent, and knows how old they are and which are idle. */
 class Connections {
   readonly #connect: Connect;
   readonly #isTls: boolean;
-  readonly #openedAtMs = new WeakMap<Duplex, number>();
+  /** Of those that may be kept. */
+  readonly #openedAtMs = new Map<Duplex, number>();
+  /** Ends each idle connection. */
+  readonly #idle = new Map<Duplex, NodeJS.Timeout>();
 
   constructor(connect: Connect, isTls: boolean) {
     this.#connect = connect;
@@ -81,17 +87,56 @@ class Connections {
     };
     this.#connect(target).then(
       (socket) => {
+        OWNERS.set(socket, this);
         this.#openedAtMs.set(socket, performance.now());
+        // Whichever comes first: the exporter hears of an end or an error before the socket is closed.
+        for (const event of ['end', 'error', 'close']) socket.once(event, () => this.#forget(socket));
         created(null, socket);
       },
-      (error) => created(error as Error, undefined as never),
+      (error) => {
+        this.retire();
+        created(error as Error, undefined as never);
+      },
     );
   }
 
-  mayBeKept(socket: Duplex): boolean {
-    return performance.now() - (this.#openedAtMs.get(socket) ?? 0) < MAX_LIFE_MS;
+  /** @returns whether another export may use it */
+  keep(socket: Duplex): boolean {
+    const openedAtMs = this.#openedAtMs.get(socket);
+    if (openedAtMs === undefined) return false;
+    const leftMs = openedAtMs + MAX_LIFE_MS - performance.now();
+    if (leftMs <= 0) return false;
+    const end = () => socket.destroy();
+    this.#idle.set(socket, setTimeout(end, Math.min(leftMs, KEEP_ALIVE_MS)).unref());
+    return true;
+  }
+
+  reuse(socket: Duplex): void {
+    clearTimeout(this.#idle.get(socket));
+    this.#idle.delete(socket);
+  }
+
+  /** One that ends in use was cut, given up, or is not kept. */
+  #forget(socket: Duplex): void {
+    if (this.#openedAtMs.has(socket) && !this.#idle.has(socket)) this.retire();
+    this.#openedAtMs.delete(socket);
+    this.reuse(socket);
+  }
+
+  /** No connection of now takes another export, since the name may lead to another address. What is under way goes on. */
+  retire(): void {
+    this.#openedAtMs.clear();
+    for (const socket of this.#idle.keys()) socket.destroy();
   }
 }
+
+const OWNERS = new WeakMap<Duplex, Connections>();
+
+// An agent is not shown the answers to its requests. The message comes with the head, before the connection is free.
+subscribe('http.client.response.finish', (message) => {
+  const { socket, statusCode = 0 } = (message as { readonly response: IncomingMessage }).response;
+  if (statusCode >= 500) OWNERS.get(socket)?.retire();
+});
 
 const OPTIONS: AgentOptions = { keepAlive: true };
 
@@ -108,7 +153,12 @@ class PlainAgent extends HttpAgent {
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
-    return this.#connections.mayBeKept(socket) && keepsAlive(super.keepSocketAlive(socket));
+    return keepsAlive(super.keepSocketAlive(socket)) && this.#connections.keep(socket);
+  }
+
+  override reuseSocket(socket: Duplex, request: ClientRequest): void {
+    this.#connections.reuse(socket);
+    super.reuseSocket(socket, request);
   }
 }
 
@@ -125,7 +175,12 @@ class TlsAgent extends HttpsAgent {
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
-    return this.#connections.mayBeKept(socket) && keepsAlive(super.keepSocketAlive(socket));
+    return keepsAlive(super.keepSocketAlive(socket)) && this.#connections.keep(socket);
+  }
+
+  override reuseSocket(socket: Duplex, request: ClientRequest): void {
+    this.#connections.reuse(socket);
+    super.reuseSocket(socket, request);
   }
 }
 
