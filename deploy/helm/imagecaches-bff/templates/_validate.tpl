@@ -160,7 +160,7 @@
 {{- $seen = append $seen .name -}}
 {{- end -}}
 {{- $volumes := list -}}
-{{- range concat (include "imagecaches-bff.files" . | fromJsonArray) .Values.extraVolumes -}}
+{{- range concat (include "imagecaches-bff.files" . | fromJsonArray) (default list .Values.extraVolumes) -}}
 {{- if has .name $volumes -}}
 {{- $faults = append $faults (printf "extraVolumes: the name %s is taken" .name) -}}
 {{- end -}}
