@@ -77,13 +77,17 @@ describe('what the world sees', () => {
     expect(second.http.paths.map(({ path }: { path: string }) => path)).toEqual(['/v5']);
     const { port } = everything.the('Service', (object) => !isMetrics(object)).spec.ports[0];
     const { rules } = everything.the('HTTPRoute').spec;
-    expect(rules[0].backendRefs).toEqual([{ name: 'lists', port }]);
+    for (const { matches, backendRefs, filters, timeouts } of rules) {
+      // The most that a rule has before version 1.2 of the Gateway API.
+      expect(matches.length).toBeLessThanOrEqual(8);
+      expect(backendRefs).toEqual([{ name: 'lists', port }]);
+      expect(filters).toHaveLength(1);
+      expect(timeouts).toEqual({ request: '20s' });
+    }
+    const matches = rules.flatMap(({ matches }: { matches: object[] }) => matches);
     const shown: [string, boolean][][] = [
       first.http.paths.map(({ path, pathType }: Record<string, string>) => [path, pathType === 'Prefix']),
-      rules[0].matches.map(({ path }: { path: Record<string, string> }) => [
-        path.value,
-        path.type === 'PathPrefix',
-      ]),
+      matches.map(({ path }: { path: Record<string, string> }) => [path.value, path.type === 'PathPrefix']),
     ];
     for (const paths of shown) {
       const isOpen = (asked: string) =>
@@ -128,6 +132,45 @@ describe('the pods', () => {
     expect(readinessProbe.httpGet.path).toBe('/readyz');
   });
 });
+
+describe('null', () => {
+  it.each([
+    'networkPolicy.enabled',
+    'networkPolicy.egress.dns.peers',
+    'networkPolicy.egress.dns.ports',
+    'publicPaths',
+    'credentials.source',
+    'credentials.keys.accessKeyId',
+    'metrics.port',
+    'service.port',
+    'tls',
+  ])('is refused for %s, without which the objects would mean something else', async (path) => {
+    const refused = await refusal(tools, withNull(path));
+    expect(refused).toContain('schema');
+    expect(refused).toContain(path.split('.').at(-1));
+  });
+
+  it('is nothing where nothing is the default', async () => {
+    const { objects } = await renderChart(tools, { settings: SETTINGS });
+    for (const path of [
+      'extraEnv',
+      'extraVolumes',
+      'commonLabels',
+      'commonAnnotations',
+      'podAnnotations',
+      'networkPolicy.egress.cce',
+      'service.ipFamilies',
+      'service.ipFamilyPolicy',
+    ])
+      expect((await renderChart(tools, withNull(path))).objects, path).toEqual(objects);
+  });
+});
+
+/** The least values, with null under a path. */
+function withNull(path: string): object {
+  const value = path.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), null);
+  return { settings: SETTINGS, ...(value as object) };
+}
 
 describe('other objects', () => {
   it('are rendered, as text and as YAML', () => {

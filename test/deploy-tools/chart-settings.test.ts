@@ -8,6 +8,12 @@ beforeAll(async () => {
   tools = await installTools();
 }, 600_000);
 
+const OIDC = {
+  HUAWEICLOUD_OIDC_PROVIDER_URN: 'a',
+  HUAWEICLOUD_OIDC_AGENCY_URN: 'b',
+  HUAWEICLOUD_OIDC_TOKEN_FILE: '/token',
+};
+
 describe('the settings of the chart', () => {
   it('gives every value the text that the service wants, however it was written', async () => {
     const forms = `settings:
@@ -89,6 +95,17 @@ describe('the settings of the chart', () => {
     [{ SDK_REPLAY_PROTECTION: 'on' }],
     [{ CONSOLE_OIDC_CLIENT_ID: 'page' }],
     [{ CONSOLE_OIDC_CLIENT_ID: 'page', CONSOLE: 'on' }],
+    [{ CONSOLE_OIDC_CLIENT_ID: 'page', CONSOLE: 'true' }],
+    [{}, 'oidc'],
+    [{ HUAWEICLOUD_OIDC_PROVIDER_URN: 'a', HUAWEICLOUD_OIDC_AGENCY_URN: 'b' }, 'oidc'],
+    [OIDC, 'oidc'],
+    [OIDC],
+    [OIDC, 'metadata'],
+    [{}, 'token'],
+    [{}, 'profile'],
+    [{ HUAWEICLOUD_SDK_STS_ENDPOINT: 'https://sts.example' }],
+    [{ HUAWEICLOUD_ASSUME_SESSION_NAME: 'session' }],
+    [{ HUAWEICLOUD_ASSUME_SESSION_NAME: 'session', HUAWEICLOUD_ASSUME_AGENCY_URN: 'c' }],
   ])('refuses settings together when the service does: %j %s', async (change, source = 'static') => {
     const settings = Object.fromEntries(
       Object.entries({ ...SETTINGS, ...change }).filter(([, value]) => value !== undefined),
@@ -98,5 +115,31 @@ describe('the settings of the chart', () => {
     const text = await refusal(tools, { settings, credentials: { source } });
     expect(text === '', text).toBe(faults.length === 0);
     for (const fault of faults) expect(text).toContain(fault);
+  });
+  it.each<[Record<string, string>, Record<string, string>?, object?]>([
+    [{ HUAWEICLOUD_SDK_AK: 'AK' }, { HUAWEICLOUD_SDK_AK_FILE: '/ak' }],
+    [{ CLOUD_SDK_AK: 'AK2' }],
+    [{ REDIS_URL: 'redis://a' }, { REDIS_URL_FILE: '/url' }, { redis: { secretName: 'redis' } }],
+    [{ SDK_KEYS: '{}' }, { SDK_KEYS_FILE: '/keys' }, { sdkKeys: { secretName: 'pairs' } }],
+    [{ UPSTREAM_DEADLINE_MS: '3000' }],
+    [{ UPSTREAM_DEADLINE_MS: '9000' }],
+    [{ CCE_REGION: ' ' }, {}, { settings: { ...SETTINGS, CCE_REGION: null } }],
+  ])('refuses variables of the pod when the service does: %j', async (variables, mounted, values) => {
+    const settings = { ...SETTINGS, HUAWEICLOUD_SDK_AK: 'AK', HUAWEICLOUD_SDK_SK: 'SK' };
+    // Where a value and its file are both there, the service refuses them as it reads the file.
+    const files = Object.keys(mounted ?? {});
+    const faults = faultsOf({ ...settings, ...variables });
+    const extraEnv = Object.entries(variables).map(([name, value]) => ({ name, value }));
+    const text = await refusal(tools, { settings: SETTINGS, extraEnv, ...values });
+    expect(text === '', text).toBe(faults.length + files.length === 0);
+    for (const name of [...files, ...faults]) expect(text).toContain(name);
+  });
+
+  it('takes it that variables from elsewhere are right, but needs to know how long a pod ends', async () => {
+    const valueFrom = { configMapKeyRef: { name: 'a', key: 'b' } };
+    const of = (name: string) => refusal(tools, { settings: SETTINGS, extraEnv: [{ name, valueFrom }] });
+    for (const name of ['UPSTREAM_DEADLINE_MS', 'UPSTREAM_CONNECT_TIMEOUT_MS', 'CACHE_TTL_SECONDS'])
+      expect(await of(name)).toBe('');
+    expect(await of('SHUTDOWN_GRACE_SECONDS')).toContain('SHUTDOWN_GRACE_SECONDS belongs in settings');
   });
 });

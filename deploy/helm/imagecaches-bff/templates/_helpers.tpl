@@ -27,7 +27,7 @@ earlier one; then the labels by which pods are selected, which nothing replaces.
   "app.kubernetes.io/managed-by" .root.Release.Service
   "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version) -}}
 {{- $selector := include "imagecaches-bff.selectorLabels" .root | fromYaml -}}
-{{- mergeOverwrite $chart (deepCopy .root.Values.commonLabels) (deepCopy (default dict .labels)) $selector | toYaml -}}
+{{- mergeOverwrite $chart (deepCopy (default dict .root.Values.commonLabels)) (deepCopy (default dict .labels)) $selector | toYaml -}}
 {{- end -}}
 
 {{- /* Metadata of an object: name, labels and annotations, given `root`, and `suffix`, `name`, `labels` and `annotations`. */ -}}
@@ -36,7 +36,7 @@ earlier one; then the labels by which pods are selected, which nothing replaces.
 name: {{ printf "%s%s" $name (default "" .suffix) | quote }}
 labels:
   {{- include "imagecaches-bff.labels" . | nindent 2 }}
-{{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) (deepCopy (default dict .annotations)) }}
+{{- with mergeOverwrite (deepCopy (default dict .root.Values.commonAnnotations)) (deepCopy (default dict .annotations)) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -182,7 +182,7 @@ the file and the variable that names the file, if one does.
 {{- /* In Kubernetes $(NAME) stands for a variable, and $$ for a dollar sign. */ -}}
 {{- $env = append $env (dict "name" $name "value" (replace "$" "$$" $text)) -}}
 {{- end -}}
-{{- toJson (concat $env .Values.extraEnv) -}}
+{{- toJson (concat $env (default list .Values.extraEnv)) -}}
 {{- end -}}
 
 {{- /* Not empty where clients with a key pair may call. */ -}}
@@ -206,6 +206,6 @@ port: http
 {{- if .Values.host -}}
 {{- .Values.host -}}
 {{- else -}}
-{{- ternary "::" "0.0.0.0" (or (has "IPv6" .Values.service.ipFamilies) (hasSuffix "DualStack" .Values.service.ipFamilyPolicy)) -}}
+{{- ternary "::" "0.0.0.0" (or (has "IPv6" (default list .Values.service.ipFamilies)) (hasSuffix "DualStack" (default "" .Values.service.ipFamilyPolicy))) -}}
 {{- end -}}
 {{- end -}}

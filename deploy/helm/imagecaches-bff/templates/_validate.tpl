@@ -2,13 +2,16 @@
 {{- define "imagecaches-bff.validate" -}}
 {{- $settings := include "imagecaches-bff.settings" . | fromJson -}}
 {{- range .Values.extraEnv -}}
-{{- with dict "name" (trimSuffix "_FILE" .name) "value" (default "given elsewhere" .value) -}}
-{{- if not (hasKey $settings .name) -}}{{- $_ := set $settings .name .value -}}{{- end -}}
+{{- /* An empty text is not given, as in settings. */ -}}
+{{- $value := ternary "given elsewhere" (default "" .value | trim) (hasKey . "valueFrom") -}}
+{{- range $name := list .name (trimSuffix "_FILE" .name) -}}
+{{- if and $value (not (hasKey $settings $name)) -}}{{- $_ := set $settings $name $value -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $all := dict "root" . "settings" $settings -}}
 {{- $faults := concat
   (include "imagecaches-bff.upstreamFaults" $all | fromJsonArray)
+  (include "imagecaches-bff.credentialFaults" $all | fromJsonArray)
   (include "imagecaches-bff.callerFaults" $all | fromJsonArray)
   (include "imagecaches-bff.fileFaults" . | fromJsonArray)
   (include "imagecaches-bff.valueFaults" $all | fromJsonArray) -}}
@@ -29,21 +32,72 @@
 {{- if and (eq $project "auto") (not (or $settings.CCE_REGION .root.Values.envFrom)) -}}
 {{- $faults = append $faults "settings.HUAWEICLOUD_SDK_PROJECT_ID cannot be auto without settings.CCE_REGION" -}}
 {{- end -}}
-{{- $connect := dig "UPSTREAM_CONNECT_TIMEOUT_MS" "2000" $settings | atoi -}}
-{{- $attempt := dig "UPSTREAM_ATTEMPT_TIMEOUT_MS" "5000" $settings | atoi -}}
-{{- $deadline := dig "UPSTREAM_DEADLINE_MS" "8000" $settings | atoi -}}
-{{- if gt $connect $attempt -}}
+{{- $connect := dig "UPSTREAM_CONNECT_TIMEOUT_MS" "2000" $settings -}}
+{{- $attempt := dig "UPSTREAM_ATTEMPT_TIMEOUT_MS" "5000" $settings -}}
+{{- $deadline := dig "UPSTREAM_DEADLINE_MS" "8000" $settings -}}
+{{- /* What comes from elsewhere is not known here. */ -}}
+{{- $areKnown := dict -}}
+{{- range $text := list $connect $attempt $deadline -}}{{- $_ := set $areKnown $text (regexMatch "^[0-9]+$" $text) -}}{{- end -}}
+{{- if and (get $areKnown $connect) (get $areKnown $attempt) (gt (atoi $connect) (atoi $attempt)) -}}
 {{- $faults = append $faults "settings.UPSTREAM_CONNECT_TIMEOUT_MS must not be longer than UPSTREAM_ATTEMPT_TIMEOUT_MS (default 5000)" -}}
 {{- end -}}
-{{- if gt $attempt $deadline -}}
+{{- if and (get $areKnown $attempt) (get $areKnown $deadline) (gt (atoi $attempt) (atoi $deadline)) -}}
 {{- $faults = append $faults "settings.UPSTREAM_ATTEMPT_TIMEOUT_MS must not be longer than UPSTREAM_DEADLINE_MS (default 8000)" -}}
-{{- end -}}
-{{- if and $settings.HUAWEICLOUD_METADATA_ENDPOINT (ne $source "metadata") -}}
-{{- $faults = append $faults (printf "settings.HUAWEICLOUD_METADATA_ENDPOINT is of no use: credentials.source is %s" $source) -}}
 {{- end -}}
 {{- $hasRedis := or .root.Values.redis.secretName $settings.REDIS_URL -}}
 {{- if and $hasRedis (ne $source "static") (or (eq $project "auto") (not (or $project .root.Values.envFrom))) -}}
 {{- $faults = append $faults "redis needs the project id in settings.HUAWEICLOUD_SDK_PROJECT_ID where credentials are not static" -}}
+{{- end -}}
+{{- toJson $faults -}}
+{{- end -}}
+
+{{- /* The settings of credentials.source, and those of other sources. */ -}}
+{{- define "imagecaches-bff.credentialFaults" -}}
+{{- $faults := list -}}
+{{- $settings := .settings -}}
+{{- $source := .root.Values.credentials.source -}}
+{{- $signs := dict
+  "static" (list "HUAWEICLOUD_SDK_AK" "HUAWEICLOUD_SDK_SK" "HUAWEICLOUD_SDK_SECURITY_TOKEN" "CLOUD_SDK_AK" "CLOUD_SDK_SK")
+  "oidc" (list "HUAWEICLOUD_OIDC_PROVIDER_URN" "HUAWEICLOUD_OIDC_AGENCY_URN" "HUAWEICLOUD_OIDC_TOKEN_FILE" "HUAWEICLOUD_OIDC_ID_TOKEN")
+  "token" (list "CCE_AUTH_TOKEN")
+  "profile" (list "HUAWEICLOUD_SDK_CREDENTIALS") -}}
+{{- range $of, $names := $signs -}}
+{{- range $name := $names -}}
+{{- $isGiven := or (get $settings $name) (get $settings (printf "%s_FILE" $name)) -}}
+{{- if and $isGiven (ne $of $source) -}}
+{{- $faults = append $faults (printf "%s contradicts credentials.source: %s; remove one of them" $name $source) -}}
+{{- else if and $isGiven (eq $of "static") -}}
+{{- $faults = append $faults (printf "%s is set by credentials.secretName" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not .root.Values.envFrom -}}
+{{- if eq $source "oidc" -}}
+{{- range $name := list "HUAWEICLOUD_OIDC_PROVIDER_URN" "HUAWEICLOUD_OIDC_AGENCY_URN" -}}
+{{- if not (get $settings $name) -}}
+{{- $faults = append $faults (printf "settings.%s is missing, and credentials.source is oidc" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (or $settings.HUAWEICLOUD_OIDC_TOKEN_FILE $settings.HUAWEICLOUD_OIDC_ID_TOKEN) -}}
+{{- $faults = append $faults "settings.HUAWEICLOUD_OIDC_TOKEN_FILE is missing, and credentials.source is oidc" -}}
+{{- end -}}
+{{- else if and (eq $source "token") (not $settings.CCE_AUTH_TOKEN) -}}
+{{- $faults = append $faults "extraEnv has no CCE_AUTH_TOKEN_FILE, and credentials.source is token" -}}
+{{- else if and (eq $source "profile") (not (or $settings.HUAWEICLOUD_SDK_CREDENTIALS .root.Values.extraVolumeMounts)) -}}
+{{- $faults = append $faults "extraEnv has no HUAWEICLOUD_SDK_CREDENTIALS_FILE, and credentials.source is profile" -}}
+{{- end -}}
+{{- end -}}
+{{- $isAssumed := or $settings.HUAWEICLOUD_ASSUME_AGENCY_URN .root.Values.envFrom -}}
+{{- if and $settings.HUAWEICLOUD_METADATA_ENDPOINT (ne $source "metadata") -}}
+{{- $faults = append $faults (printf "settings.HUAWEICLOUD_METADATA_ENDPOINT is of no use: credentials.source is %s" $source) -}}
+{{- end -}}
+{{- if and $settings.HUAWEICLOUD_SDK_STS_ENDPOINT (ne $source "oidc") (not $isAssumed) -}}
+{{- $faults = append $faults (printf "settings.HUAWEICLOUD_SDK_STS_ENDPOINT is of no use: credentials.source is %s" $source) -}}
+{{- end -}}
+{{- range $name := list "HUAWEICLOUD_ASSUME_SESSION_NAME" "HUAWEICLOUD_ASSUME_DURATION_SECONDS" -}}
+{{- if and (get $settings $name) (not $isAssumed) -}}
+{{- $faults = append $faults (printf "settings.%s is of no use without HUAWEICLOUD_ASSUME_AGENCY_URN" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $faults -}}
 {{- end -}}
@@ -69,7 +123,7 @@
 {{- if and $settings.AUTH_FAILURES_PER_MINUTE (not (or $settings.TRUSTED_PROXIES $open)) -}}
 {{- $faults = append $faults "settings.TRUSTED_PROXIES is missing, and AUTH_FAILURES_PER_MINUTE needs the addresses of clients" -}}
 {{- end -}}
-{{- if and (eq (get $settings "SDK_REPLAY_PROTECTION") "on") (not (or $settings.TRUSTED_PROXIES $open)) -}}
+{{- if and (has (get $settings "SDK_REPLAY_PROTECTION") (list "on" "true")) (not (or $settings.TRUSTED_PROXIES $open)) -}}
 {{- $faults = append $faults "settings.TRUSTED_PROXIES is missing, and SDK_REPLAY_PROTECTION needs the addresses of clients" -}}
 {{- end -}}
 {{- range $name := list "SDK_PUBLIC_HOST" "SDK_REPLAY_PROTECTION" -}}
@@ -78,7 +132,7 @@
 {{- end -}}
 {{- end -}}
 {{- if $settings.CONSOLE_OIDC_CLIENT_ID -}}
-{{- if not (or (eq (get $settings "CONSOLE") "on") $open) -}}
+{{- if not (or (has (get $settings "CONSOLE") (list "on" "true" "given elsewhere")) $open) -}}
 {{- $faults = append $faults "settings.CONSOLE_OIDC_CLIENT_ID is of no use without CONSOLE: on; remove it" -}}
 {{- end -}}
 {{- if not (or $settings.AUTH_ISSUER $open) -}}
@@ -151,6 +205,9 @@
 {{- if and (hasPrefix "TLS_" .name) (not $.Values.tls.secretName) -}}
 {{- $faults = append $faults (printf "extraEnv: %s is set by tls, so that probes know of it" .name) -}}
 {{- end -}}
+{{- if hasPrefix "SHUTDOWN_" .name -}}
+{{- $faults = append $faults (printf "extraEnv: %s belongs in settings, so that the pod gets the time that it needs to end" .name) -}}
+{{- end -}}
 {{- end -}}
 {{- $seen := list -}}
 {{- range include "imagecaches-bff.env" . | fromJsonArray -}}
@@ -159,8 +216,13 @@
 {{- end -}}
 {{- $seen = append $seen .name -}}
 {{- end -}}
+{{- range $name := $seen -}}
+{{- if has (printf "%s_FILE" $name) $seen -}}
+{{- $faults = append $faults (printf "%s contradicts %s_FILE; set only one of them" $name $name) -}}
+{{- end -}}
+{{- end -}}
 {{- $volumes := list -}}
-{{- range concat (include "imagecaches-bff.files" . | fromJsonArray) .Values.extraVolumes -}}
+{{- range concat (include "imagecaches-bff.files" . | fromJsonArray) (default list .Values.extraVolumes) -}}
 {{- if has .name $volumes -}}
 {{- $faults = append $faults (printf "extraVolumes: the name %s is taken" .name) -}}
 {{- end -}}
