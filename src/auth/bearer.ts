@@ -26,6 +26,9 @@ const COMPACT_JWS = (() => {
  */
 const OPAQUE_TOKEN = /^MII|^[\w+/-]{256,}={0,2}$/;
 
+const TWO_CREDENTIALS =
+  'X-Auth-Token and another Authorization than Bearer contradict each other: send one of the two';
+
 /** What a caller is told of a token that does not hold: these words, and none of the token's. */
 export type TokenFault =
   | 'malformed'
@@ -84,8 +87,7 @@ export function readBearerToken(authorization: string | null): string {
       reason: 'no_token',
     });
   }
-  if (authorization.slice(0, SCHEME.length).toLowerCase() !== SCHEME)
-    throw invalidToken('not_a_bearer_token');
+  if (!isBearer(authorization)) throw invalidToken('not_a_bearer_token');
   let start = SCHEME.length;
   while (authorization[start] === ' ') start += 1;
   const token = authorization.slice(start);
@@ -93,6 +95,10 @@ export function readBearerToken(authorization: string | null): string {
   // A header is Latin-1: characters are bytes here.
   if (token.length > MAX_TOKEN_BYTES) throw invalidToken('token_too_long');
   return token;
+}
+
+function isBearer(authorization: string): boolean {
+  return authorization.slice(0, SCHEME.length).toLowerCase() === SCHEME;
 }
 
 /** Before anything looks into it or keeps it: it may have power in the cloud. */
@@ -120,8 +126,13 @@ export function authorizationOf(headers: Pick<Headers, 'get'>): string | null {
   // Header fields of one name arrive joined by commas, which no token has.
   const tokens = sent.split(',').map((part) => part.trim());
   tokens.forEach(denyOpaqueToken);
-  if (authorization) tokens.push(readBearerToken(authorization));
-  if (new Set(tokens).size > 1) throw invalidToken('tokens_differ');
+  if (authorization) {
+    if (!isBearer(authorization))
+      throw invalidToken('two_credentials', 'malformed', undefined, TWO_CREDENTIALS);
+    tokens.push(readBearerToken(authorization));
+  }
+  if (new Set(tokens).size > 1)
+    throw invalidToken('tokens_differ', 'malformed', undefined, 'the tokens that were sent differ: send one');
   return SCHEME + tokens[0];
 }
 

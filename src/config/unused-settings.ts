@@ -34,10 +34,14 @@ export function findUnused(
   const reasonFor = (name: string, value: unknown) => {
     const reason = whyUnused(name, value);
     if (reason !== undefined || isKnown.has(name)) return reason;
-    const meant = findMeant(name.toUpperCase(), known);
+    // A key of a ConfigMap may have dots and hyphens.
+    const spelled = name.toUpperCase().replace(/[.-]/g, '_');
+    const base = spelled.replace(/_FILE$/, '');
+    // HOSTS_FILE and the like are other people's.
+    const isOurs = base !== spelled && base.includes('_') && !isKnown.has(base);
+    const meant = findMeant(spelled, known) ?? (isOurs ? findMeant(base, known) : undefined);
     if (meant !== undefined) return `did you mean ${meant}?`;
-    const base = name.replace(/_FILE$/, '');
-    if (base !== name && isKnown.has(base)) return `${base} is not read from a file`;
+    if (base !== spelled && isKnown.has(base)) return `${base} is not read from a file`;
     return OF_OTHERS.test(name) ? 'this service does not read it' : undefined;
   };
   return Object.entries(environment).flatMap(([setting, value]) => {

@@ -3,6 +3,12 @@
 const LOOPBACK_HOSTS = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 const LINK_LOCAL_HOSTS = /^(?:169\.254(?:\.\d{1,3}){2}|\[fe[89ab][0-9a-f]:[0-9a-f:]+\])$/;
 
+/**
+ * A name or an address. A URL takes quotes, `$` and more besides, which would end up in what is made of it: headers, and
+ * lines for a shell.
+ */
+const HOST_FORM = /^(?:[\w.-]+|\[[\da-f:.]+\])$/;
+
 export const SECURE_URL_RULE = 'an https URL, or http on loopback, without user name, password or fragment';
 export const NODE_URL_RULE =
   'an https URL, or http on loopback or a link-local address, without user name, password or fragment';
@@ -15,6 +21,7 @@ export function isSecureUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);
   if (url.username !== '' || url.password !== '' || url.hash !== '') return false;
+  if (!HOST_FORM.test(url.hostname)) return false;
   return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK_HOSTS.test(url.hostname));
 }
 

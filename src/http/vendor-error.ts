@@ -20,8 +20,11 @@ export function vendorErrorCode(code: ProblemCode): string {
   return VENDOR_CODES[code] ?? `IMAGECACHES.${code}`;
 }
 
-/** The vendor's interface: every answer there has the vendor's shape, also where nothing is served. */
-const VENDOR_PATH = /^\/v[35](?:\/|$)/;
+/**
+ * The vendor's interface: every answer there has the vendor's shape, also where nothing is served. API v3 of CCE is below
+ * `/api/v3`, and parts of IAM are below `/v3.0`: SDKs that are led here by their environment ask for them too.
+ */
+const VENDOR_PATH = /^\/(?:v5|v3(?:\.0)?|api\/v3)(?:\/|$)/;
 
 /** Whether a path belongs to the vendor's interface. */
 export function isVendorPath(path: string): boolean {

@@ -149,6 +149,21 @@ describe('a token in X-Auth-Token', () => {
     expect(lastLine(service)).toMatchObject({ subject: undefined, access: 'refused' });
   });
 
+  it('says what contradicts it', async () => {
+    const service = await createService();
+    const token = await service.token();
+    const other = await service.token({ sub: 'somebody-else' });
+    const differ = 'Authentication required: the tokens that were sent differ: send one';
+    const contradict =
+      'Authentication required: X-Auth-Token and another Authorization than Bearer contradict each other: send one of the two';
+    for (const [authorization, message] of [
+      [`Bearer ${other}`, differ],
+      ['Basic dTpw', contradict],
+      ['SDK-HMAC-SHA256 Access=a, SignedHeaders=x-sdk-date, Signature=0', contradict],
+    ] as const)
+      expect(await expectDenied(await ask(service, { 'x-auth-token': token, authorization }))).toBe(message);
+  });
+
   it.each([LISTS, PROJECTS])('is denied with a signature, which alone is good: %s', async (url) => {
     const service = await createService();
     const signed = await signedHeaders(service, url);

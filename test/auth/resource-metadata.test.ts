@@ -78,6 +78,26 @@ describe('the document of the protected resource', () => {
     expect((await service.app.request(`${WELL_KNOWN}/other`)).status).toBe(404);
   });
 
+  it.each([
+    'https://a"b.example.com',
+    "https://a'b.example.com",
+    'https://*.example.com',
+    'https://a$(id).example.com',
+  ])('is not of %s: a URL has such hosts, and a challenge has no room for them', async (publicUrl) => {
+    await expect(createTestService({ PUBLIC_URL: publicUrl })).rejects.toThrow(
+      'PUBLIC_URL: must be an https URL',
+    );
+  });
+
+  it.each([
+    ['https://[2001:DB8::1]:443', 'https://[2001:db8::1]'],
+    ['https://a_b.example.com', 'https://a_b.example.com'],
+    ['https://büro.example.com', 'https://xn--bro-hoa.example.com'],
+  ])('of %s names the resource %s', async (publicUrl, resource) => {
+    const service = await createTestService({ PUBLIC_URL: publicUrl });
+    expect(await documentOf(service, WELL_KNOWN)).toMatchObject({ resource });
+  });
+
   it('leads oauth4webapi from a bare 401 to the issuer', async () => {
     for (const publicUrl of [PUBLIC_URL, `${PUBLIC_URL}/`, `${PUBLIC_URL}/imagecaches`]) {
       const service = await createTestService({ PUBLIC_URL: publicUrl });

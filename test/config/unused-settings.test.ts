@@ -31,11 +31,15 @@ describe('settings without effect', () => {
     ['REDIS_ULR', 'REDIS_URL'],
     // Of files.
     ['SDK_KEY_FILE', 'SDK_KEYS_FILE'],
+    ['CACHE_TTL_SECOND_FILE', 'CACHE_TTL_SECONDS'],
     ['AUTH_ISSUER_FILE', 'AUTH_ISSUERS_FILE'],
     ['HUAWEICLOUD_SDK_SK_FLIE', 'HUAWEICLOUD_SDK_SK_FILE'],
     // Capitals and underscores.
     ['cache_ttl_seconds', 'CACHE_TTL_SECONDS'],
     ['HUAWEI_CLOUD_SDK_AK', 'HUAWEICLOUD_SDK_AK'],
+    ['cache.ttl.seconds', 'CACHE_TTL_SECONDS'],
+    ['CACHE-TTL-SECONDS', 'CACHE_TTL_SECONDS'],
+    ['huaweicloud-sdk-ak-file', 'HUAWEICLOUD_SDK_AK_FILE'],
     ['CACHETTL_SECONDS', 'CACHE_TTL_SECONDS'],
     // Another prefix, or one too many.
     ['HUAWEI_SDK_AK', 'HUAWEICLOUD_SDK_AK'],
@@ -143,7 +147,16 @@ describe('settings without effect', () => {
         'npm_config_cache',
         'npm_lifecycle_event',
       ],
-      ...['SSL_CERT_FILE', 'INVOCATION_ID', 'JOURNAL_STREAM', 'SYSTEMD_EXEC_PID', 'CREDENTIALS_DIRECTORY'],
+      ...[
+        'HOSTS_FILE',
+        'java.home',
+        'log4j.level',
+        'SSL_CERT_FILE',
+        'INVOCATION_ID',
+        'JOURNAL_STREAM',
+        'SYSTEMD_EXEC_PID',
+        'CREDENTIALS_DIRECTORY',
+      ],
       ...[
         'POST',
         'COST',

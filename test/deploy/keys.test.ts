@@ -124,6 +124,9 @@ describe('the keys command', () => {
       ['add', 'a', '--url', 'http://bff.example.test'],
       ['add', 'a', '--url', 'https://bff.example.test/path'],
       ['add', 'a', '--url', 'https://bff.example.test/?query'],
+      // A URL takes them in its host, a shell would run them.
+      ['add', 'a', '--url', 'https://a$(id).example.test'],
+      ['add', 'a', '--url', "https://a';b.example.test"],
       ['add', 'a', '--region', 'x; rm'],
       ['add', 'a', '--format', 'ini'],
       [],

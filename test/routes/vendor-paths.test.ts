@@ -271,6 +271,9 @@ describe('the vendor’s paths that are not served', () => {
     ['GET', '/v3/auth/catalog'],
     ['GET', '/v3/projects/0123456789abcdef0123456789abcdef'],
     ['PROPFIND', '/v5/anything'],
+    // API v3 of CCE, and IAM: where the environment leads other calls of the same SDKs.
+    ['GET', '/api/v3/projects/0123456789abcdef0123456789abcdef/clusters'],
+    ['POST', '/v3.0/OS-AUTH/id-token/tokens'],
   ])('%s %s is 404 in the vendor’s shape', async (method, path) => {
     const service = await createService();
     const message = 'Not found: there is nothing at this path';

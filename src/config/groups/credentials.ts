@@ -68,10 +68,10 @@ export const credentialsGroup: SettingGroup<CredentialRows, CredentialsPart, Rea
     'is of the older federation, which is not supported; use OIDC: set HUAWEICLOUD_OIDC_PROVIDER_URN, HUAWEICLOUD_OIDC_AGENCY_URN and HUAWEICLOUD_OIDC_TOKEN_FILE',
 
   reportContradictions(settings, faults) {
-    const { values, isGiven } = settings;
+    const { values } = settings;
     const [used, ...others] = signedSources(settings);
     if (values.HUAWEICLOUD_CREDENTIALS === 'auto' && used !== undefined && others.length > 0) {
-      const all = [used, ...others].map((name) => `${name} (${signsOf(name).find(isGiven)})`).join(', ');
+      const all = [used, ...others].map((name) => `${name} (${firstSign(name, settings)})`).join(', ');
       faults.report('HUAWEICLOUD_CREDENTIALS', `must name one source, since several are set: ${all}`);
       return;
     }
@@ -88,6 +88,12 @@ export const credentialsGroup: SettingGroup<CredentialRows, CredentialsPart, Rea
 type AnySource = Omit<CredentialSource<CredentialRows, CredentialConfig, ReadRows>, 'rows'>;
 
 const signsOf = (name: SourceName): AnySource['signs'] => SOURCES[name].signs;
+
+/** One of the variables that an operator set for a source. */
+function firstSign(name: SourceName, { isGiven, fileOf }: Settings<CredentialRows>): string {
+  const sign = signsOf(name).find(isGiven) as keyof CredentialRows;
+  return fileOf(sign) === undefined ? sign : `${sign}_FILE`;
+}
 
 /** The sources of which there is a sign. */
 function signedSources({ isGiven }: Settings<CredentialRows>): SourceName[] {

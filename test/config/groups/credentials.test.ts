@@ -167,6 +167,11 @@ describe('credentials', () => {
       /^must name one source.*: static \(HUAWEICLOUD_SDK_AK\), pod \(HC_CONTAINER_CREDENTIALS_FULL_URI\)$/,
     ],
     [
+      { CCE_AUTH_TOKEN: 'token', CCE_AUTH_TOKEN_FILE: '/secret/token' },
+      'HUAWEICLOUD_CREDENTIALS',
+      /: static \(HUAWEICLOUD_SDK_AK\), token \(CCE_AUTH_TOKEN_FILE\)$/,
+    ],
+    [
       OIDC,
       'HUAWEICLOUD_CREDENTIALS',
       /: oidc \(HUAWEICLOUD_OIDC_PROVIDER_URN\), static \(HUAWEICLOUD_SDK_AK\)$/,

@@ -77,6 +77,33 @@ it('lets every setting that may be in a file have a mark', async () => {
   expect(JSON.stringify(fromFiles)).not.toContain('\ufeff');
 });
 
+it.each([
+  ['HUAWEICLOUD_SDK_AK_FILE', ''],
+  ['CCE_AUTH_TOKEN_FILE', '\n'],
+  ['HUAWEICLOUD_SDK_CREDENTIALS_FILE', '\ufeff\r\n'],
+  ['HUAWEICLOUD_OIDC_ID_TOKEN_FILE', ' '],
+  ['AUTH_ISSUERS_FILE', ''],
+  ['REDIS_URL_FILE', ''],
+])('an empty %s is a fault, and chooses no other source', async (name, text) => {
+  const { environment, faults } = readSettingFiles({
+    CCE_ENDPOINT: 'https://cce.example.test',
+    AUTH_ISSUER: 'https://login.example.test',
+    AUTH_AUDIENCE: 'a',
+    [name]: await write('empty', text),
+  });
+  expect(faults).toEqual([{ setting: name, fault: 'names a file that is empty' }]);
+  expect(() => parseConfig(environment, faults)).toThrow(`${name}: names a file that is empty`);
+});
+
+it('an empty file of the security token means that there is none', async () => {
+  const { environment, faults } = readSettingFiles({
+    ...TEST_ENVIRONMENT,
+    HUAWEICLOUD_SDK_SECURITY_TOKEN_FILE: await write('empty', ''),
+  });
+  expect(faults).toEqual([]);
+  expect(parseConfig(environment).target.credentials).toMatchObject({ securityToken: undefined });
+});
+
 it('lets keys of an issuer and of SDK clients be followed in files with a mark', async () => {
   const { key } = await createTestService();
   const jwks = await write('jwks.json', JSON.stringify({ keys: [key.publicJwk] }));

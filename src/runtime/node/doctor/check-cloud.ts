@@ -94,7 +94,7 @@ export async function getCredential(config: Config, deps: Platform): Promise<Cre
   const name =
     assumeAgency === undefined
       ? source.name
-      : `the agency of HUAWEICLOUD_ASSUME_AGENCY_URN, by ${source.name},`;
+      : `the agency of HUAWEICLOUD_ASSUME_AGENCY_URN (by ${source.name})`;
   const remedy =
     assumeAgency === undefined
       ? source.remedy
@@ -149,7 +149,7 @@ const SOURCE_CAUSES: Readonly<Record<string, string>> = {
   token_file_invalid: 'the file with the token is empty, or holds something else',
   timeout: 'no answer in time',
   status_400: 'it takes a member of the request for wrong',
-  status_401: 'it does not accept the token',
+  status_401: 'it does not accept the token or the key',
   status_403: 'it does not permit it',
   status_404: 'it does not know what was asked for',
   not_the_model: 'the answer holds no credential',

@@ -6,9 +6,12 @@ import { readTextFileSync } from './read-text-file.ts';
 
 export interface SettingsWithFiles {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** A file that cannot be read or used, or NAME and NAME_FILE both set: for parseConfig to list with the others. */
+  /** A file that cannot be read or used, or is empty, or NAME and NAME_FILE both set: for parseConfig to list with the others. */
   readonly faults: readonly ConfigFault[];
 }
+
+/** In an empty file there is none: a mount may have a file for it whatever the key pair is. */
+const MAY_BE_EMPTY = 'HUAWEICLOUD_SDK_SECURITY_TOKEN';
 
 /** Where the vendor's SDKs look for a profile file that is not named (core/auth/provider.py). */
 const PROFILE_PATH = ['.huaweicloud', 'credentials'];
@@ -29,7 +32,11 @@ export function readSettingFiles(given: NodeJS.ProcessEnv): SettingsWithFiles {
       continue;
     }
     try {
-      resolved[name] = readTextFileSync(path);
+      const text = readTextFileSync(path);
+      resolved[name] = text;
+      // Taken as not set, it would end in another source of credentials, or in none of what it configures.
+      if (text.trim() === '' && name !== MAY_BE_EMPTY)
+        faults.push({ setting: `${name}_FILE`, fault: 'names a file that is empty' });
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
       faults.push({ setting: `${name}_FILE`, fault: `names a file that cannot be read (${code})` });

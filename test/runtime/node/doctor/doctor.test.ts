@@ -247,7 +247,7 @@ describe('the doctor', () => {
 
   it.each([
     ['none', undefined, 'token_file_unreadable: the file with the token cannot be read'],
-    ['token', `${PLANTED}`, 'status_401: it does not accept the token'],
+    ['token', `${PLANTED}`, 'status_401: it does not accept the token or the key'],
   ])('says why STS gives no credential: %s', async (name, token, reason) => {
     const { HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, ...rest } = settings();
     const file = join(folder, name);
@@ -260,6 +260,19 @@ describe('the doctor', () => {
       HUAWEICLOUD_SDK_STS_ENDPOINT: simulator.url,
     });
     expect(output).toContain(`✗ credential: an OIDC token gives no credential (${reason})`);
+    expect(output).not.toContain(PLANTED);
+  });
+
+  it('speaks of an agency and of the source that assumes it', async () => {
+    const agency = {
+      HUAWEICLOUD_SDK_STS_ENDPOINT: simulator.url,
+      HUAWEICLOUD_ASSUME_AGENCY_URN: 'iam::0000000000000000000000000000d002:agency:readers',
+    };
+    const name = 'the agency of HUAWEICLOUD_ASSUME_AGENCY_URN (by a key pair of the settings)';
+    expect((await run(settings(agency))).output).toContain(`✓ credential: ${name}, access key id …`);
+    const { output } = await run(settings({ ...agency, HUAWEICLOUD_SDK_SK: PLANTED }));
+    const cause = 'status_401: it does not accept the token or the key';
+    expect(output).toContain(`✗ credential: ${name} gives no credential (${cause})`);
     expect(output).not.toContain(PLANTED);
   });
 
