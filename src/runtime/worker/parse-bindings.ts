@@ -53,6 +53,8 @@ export function parseBindings(bindings: Bindings, asked: readonly string[] = [])
   const settings = Object.fromEntries([
     ...SETTING_NAMES.map((name) => [name, bindings[name]]),
     ...asked.map((name) => [`${name}_FILE`, name]),
+    // It is not read here: it must not contradict what is.
+    ['UPSTREAM_CONNECT_TIMEOUT_MS', 1],
   ]);
   const refused = Object.entries(REFUSED).filter(([setting]) => isSet(settings[setting]));
   const faults: ConfigFault[] = [

@@ -29,6 +29,15 @@ describe('the bindings of a Worker', () => {
     expect(isApiDocumented).toBe(false);
   });
 
+  it('are not contradicted by a time that Workers do not read', () => {
+    const short = { UPSTREAM_ATTEMPT_TIMEOUT_MS: 500, UPSTREAM_DEADLINE_MS: 800 };
+    for (const more of [{}, { UPSTREAM_CONNECT_TIMEOUT_MS: 60_000 }])
+      expect(parseBindings({ ...TEST_ENVIRONMENT, ...short, ...more }).target.upstream).toMatchObject({
+        attemptTimeoutMs: 500,
+        deadlineMs: 800,
+      });
+  });
+
   it('are listed at once with all that is wrong, and with what only a Worker lacks', () => {
     const faults = faultsOf({
       AUTH_ISSUER: 'https://login.example.test',
