@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run test:deploy`: the chart, with helm and kubeconform built from their Go modules. */
+/** `npm run test:deploy`: charts, image, proxies and traces; helm, kubeconform and a collector are built from their Go modules. */
 export default defineConfig({
   test: {
     include: ['test/deploy-tools/**/*.test.ts'],

@@ -63,7 +63,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     counts: async () => {
       const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
       const sum = (metric: string) =>
-        [...text.matchAll(new RegExp(`^${metric}(?:__spans_)?(?:_total)?\\{.*\\} (\\S+)$`, 'gm'))]
+        [...text.matchAll(new RegExp(`^${metric}\\{.*\\} (\\S+)$`, 'gm'))]
           .map(([, value]) => Number(value))
           .reduce((total, value) => total + value, 0);
       return {

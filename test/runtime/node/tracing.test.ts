@@ -350,6 +350,17 @@ describe('a collector', () => {
     expect(service.stdout() + service.stderr()).not.toContain('PLANTED');
   });
 
+  it('that is full is told of with its status', async () => {
+    receiver.answer = (response) => {
+      response.writeHead(503).end();
+    };
+    // Given up before it is tried a second time.
+    const service = await startService({ OTEL_EXPORTER_OTLP_TIMEOUT: '500' });
+    await fillBatch(service);
+    await service.printed(/"status":503,.*"msg":"traces cannot be exported"/);
+    await service.stop();
+  });
+
   it('that hangs harms no request, and the stop waits for it 2 seconds', async () => {
     const service = await startService();
     receiver.answer = () => undefined;

@@ -23,17 +23,21 @@ const TLS_FILES = [
  * The agent of a trace exporter: its connections are made like all others that leave the service, through a proxy where
  * there is one. An exporter that is given an agent reads no certificates, so they are read here, from the files that
  * OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY name, and the same with TRACES_ in front, which win.
+ *
+ * @param answered called with the status of each answer
  */
 export function createOtlpAgent(
   protocol: string,
   { chooseProxy, connectTimeoutMs }: Outbound,
   environment: NodeJS.ProcessEnv,
   logger: Logger,
+  answered: (status: number) => void = () => {},
 ): HttpAgent | HttpsAgent {
   const isTls = protocol === 'https:';
   const tls = isTls ? readTlsFiles(environment, logger) : {};
   const connect = createConnector({ timeoutMs: connectTimeoutMs, chooseProxy, tls });
-  return isTls ? new TlsAgent(connect) : new PlainAgent(connect);
+  const connections = new Connections(connect, isTls, answered);
+  return isTls ? new TlsAgent(connections) : new PlainAgent(connections);
 }
 
 function readTlsFiles(
@@ -68,14 +72,16 @@ interface AgentTarget {
 class Connections {
   readonly #connect: Connect;
   readonly #isTls: boolean;
+  readonly #answered: (status: number) => void;
   /** Of those that may be kept. */
   readonly #openedAtMs = new Map<Duplex, number>();
   /** Ends each idle connection. */
   readonly #idle = new Map<Duplex, NodeJS.Timeout>();
 
-  constructor(connect: Connect, isTls: boolean) {
+  constructor(connect: Connect, isTls: boolean, answered: (status: number) => void) {
     this.#connect = connect;
     this.#isTls = isTls;
+    this.#answered = answered;
   }
 
   open({ host, port, servername }: AgentTarget, created: Created): void {
@@ -123,6 +129,11 @@ class Connections {
     this.reuse(socket);
   }
 
+  answer(status: number): void {
+    if (status >= 500) this.retire();
+    this.#answered(status);
+  }
+
   /** No connection of now takes another export, since the name may lead to another address. What is under way goes on. */
   retire(): void {
     this.#openedAtMs.clear();
@@ -135,7 +146,7 @@ const OWNERS = new WeakMap<Duplex, Connections>();
 // An agent is not shown the answers to its requests. The message comes with the head, before the connection is free.
 subscribe('http.client.response.finish', (message) => {
   const { socket, statusCode = 0 } = (message as { readonly response: IncomingMessage }).response;
-  if (statusCode >= 500) OWNERS.get(socket)?.retire();
+  OWNERS.get(socket)?.answer(statusCode);
 });
 
 const OPTIONS: AgentOptions = { keepAlive: true };
@@ -143,9 +154,9 @@ const OPTIONS: AgentOptions = { keepAlive: true };
 class PlainAgent extends HttpAgent {
   readonly #connections: Connections;
 
-  constructor(connect: Connect) {
+  constructor(connections: Connections) {
     super(OPTIONS);
-    this.#connections = new Connections(connect, false);
+    this.#connections = connections;
   }
 
   override createConnection(target: AgentTarget, created: Created): undefined {
@@ -165,9 +176,9 @@ class PlainAgent extends HttpAgent {
 class TlsAgent extends HttpsAgent {
   readonly #connections: Connections;
 
-  constructor(connect: Connect) {
+  constructor(connections: Connections) {
     super(OPTIONS);
-    this.#connections = new Connections(connect, true);
+    this.#connections = connections;
   }
 
   override createConnection(target: AgentTarget, created: Created): undefined {

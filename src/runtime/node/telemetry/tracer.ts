@@ -68,7 +68,15 @@ export async function createNodeTracing(
   logger: Logger,
   outbound: Outbound,
 ): Promise<NodeTracing> {
-  const exporter = reporting(await createExporter(config, outbound, logger), logger);
+  let lastStatus: number | undefined;
+  const answered = (status: number) => {
+    lastStatus = status;
+  };
+  const exporter = reporting(
+    await createExporter(config, outbound, logger, answered),
+    logger,
+    () => lastStatus,
+  );
   const sampler = createSampler(config);
   const ids = new DecidedIds();
   const provider = new TracerProvider({
@@ -99,6 +107,7 @@ async function createExporter(
   { protocol, url }: TracingConfig,
   outbound: Outbound,
   logger: Logger,
+  answered: (status: number) => void,
 ): Promise<SpanExporter> {
   const { OTLPTraceExporter } =
     protocol === 'http/json'
@@ -106,7 +115,7 @@ async function createExporter(
       : await import('@opentelemetry/exporter-trace-otlp-proto');
   return new OTLPTraceExporter({
     url,
-    httpAgentOptions: (scheme) => createOtlpAgent(scheme, outbound, process.env, logger),
+    httpAgentOptions: (scheme) => createOtlpAgent(scheme, outbound, process.env, logger, answered),
   });
 }
 
@@ -123,16 +132,24 @@ function createSampler({ sampler, sampledShare }: TracingConfig): Sampler {
 /**
  * Says once when exporting begins to fail, and once when it goes again. The error's text is the collector's
  * and may quote our headers: only its name, its code and a status are logged.
+ *
+ * @param lastStatus that of the last answer
  */
-function reporting(exporter: SpanExporter, logger: Logger): SpanExporter {
+function reporting(
+  exporter: SpanExporter,
+  logger: Logger,
+  lastStatus: () => number | undefined,
+): SpanExporter {
   let isFailing = false;
   return {
     export(spans, done) {
       exporter.export(spans, (result) => {
         const hasFailed = result.code !== ExportResultCode.SUCCESS;
         if (hasFailed && !isFailing) {
-          const { code } = (result.error ?? {}) as { code?: unknown };
-          const status = typeof code === 'number' ? code : undefined;
+          const { code, name } = (result.error ?? {}) as { code?: unknown; name?: unknown };
+          // Of an answer that was tried again in vain the exporter's error does not say the status.
+          const status =
+            typeof code === 'number' ? code : name === 'OTLPExporterError' ? lastStatus() : undefined;
           logger.warn({ status, error: describeError(result.error) }, 'traces cannot be exported');
         }
         if (!hasFailed && isFailing) logger.info({}, 'traces are exported again');
