@@ -76,13 +76,15 @@ async function missAtOnce({ callers, keys, hasNewToken = false, isHeld = false }
       logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     },
   );
+  // The one call of the start fails, so that nothing is held.
+  service.upstream = () => new Response('', { status: 302 });
+  await service.app.warm();
   service.upstream = async ({ url }) => {
     await new Promise((resolve) => setTimeout(resolve, UPSTREAM_MS));
     const name = url.searchParams.get('name');
     return vendorList(...(name === null ? everything : [vendorEntry(name)]));
   };
   const authorization = `Bearer ${await service.token({ exp: Math.floor(Date.now() / 1000) + 3600 })}`;
-  await service.app.warm();
   const ask = (query: string, status: number) =>
     expectStatus(service.app.request(`/imagecaches${query}`, { headers: { authorization } }), status);
   // Authenticated, then refused: the token is known after that, and nothing is loaded.

@@ -17,7 +17,7 @@ import {
 } from '../simulator/simulator.ts';
 import { freePort } from '../support/free-port.ts';
 import { median, round, type Section, spread } from './report.ts';
-import { type StartedServer, startScript, startStandIn } from './servers.ts';
+import { failFirstCall, type StartedServer, startScript, startStandIn } from './servers.ts';
 
 /** In a life of the cache of 1 s so many names are loaded one by one; the next would load the list. */
 const NAMES_PER_LIFE = 15;
@@ -48,6 +48,7 @@ export async function measureMisses({ folder, lives }: MissOptions): Promise<Mis
   const standIn = await startStandIn(join(folder, 'stand-in.log'));
   try {
     const controlPort = await freePort();
+    await failFirstCall(standIn.url);
     const service = await startService(
       { ...simulator.environment, CCE_ENDPOINT: standIn.url, CONTROL_PORT: String(controlPort) },
       issuer,
@@ -168,6 +169,7 @@ async function measureConnections(
     CCE_ENDPOINT: await front.urlFor(simulator.url),
     NODE_EXTRA_CA_CERTS: front.certificateFile,
   };
+  await failFirstCall(simulator.url);
   const service = await startService(environment, issuer, join(folder, 'connections.log'), metricsPort);
   try {
     const headers = { authorization: `Bearer ${await issuer.sign()}` };

@@ -130,6 +130,17 @@ export async function startScript(
   });
 }
 
+/** A service that starts next holds no list: the one call of its start fails. */
+export async function failFirstCall(standInUrl: string): Promise<void> {
+  const rule = { match: { path: '/v5/imagecaches' }, answer: { kind: 'redirect' }, times: 1 };
+  const response = await fetch(`${standInUrl}/__control/script`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(rule),
+  });
+  if (!response.ok) throw new Error(`the stand-in answers ${response.status}`);
+}
+
 /** The stand-in as a process of its own, beside the load: calls to it cross processes, as calls to the vendor do. */
 export async function startStandIn(log: string): Promise<StartedServer> {
   const port = await freePort();

@@ -46,18 +46,22 @@ export async function measureStampede({ quick, folder, krakend }: MeasureOptions
     const log = (name: string) => join(folder, `stampede-${name}.log`);
     const list = await listOfService({ simulator, issuer, log: log('list') });
     const tokens = await tokensFor(issuer, callers);
-    simulator.script({
-      match: { path: IMAGE_CACHES_PATH },
-      times: 'always',
-      delayBeforeHeadersMs: UPSTREAM_DELAY_MS,
-    });
     origin = await startListOrigin({ list, freshSeconds: 3600, delayMs: UPSTREAM_DELAY_MS });
     const { url: originUrl } = origin;
     const upstream = { calls: () => origin?.calls ?? 0, forgetCalls: () => origin?.forgetCalls() };
     const contestants: Contestant[] = [
       {
         who: 'this service',
-        start: () => startService({ simulator, issuer, log: log('service') }),
+        start: () => {
+          const match = { path: IMAGE_CACHES_PATH };
+          simulator.clearScript();
+          // The one call of the start fails, so that nothing is cached.
+          simulator.script(
+            { match, answer: { kind: 'redirect' }, times: 1 },
+            { match, times: 'always', delayBeforeHeadersMs: UPSTREAM_DELAY_MS },
+          );
+          return startService({ simulator, issuer, log: log('service') });
+        },
         upstream: {
           calls: () => simulator.count(IMAGE_CACHES_PATH),
           forgetCalls: () => simulator.forgetRequests(),
