@@ -70,6 +70,26 @@ describe('labels and annotations', () => {
   });
 });
 
+describe('names', () => {
+  it.each([
+    ['my.release', {}, 'my-release-imagecaches-bff'],
+    ['test', { fullnameOverride: 'a.b' }, 'a-b'],
+    ['test', { nameOverride: 'c.d' }, 'test-c-d'],
+    ['test', { fullnameOverride: 'x'.repeat(70) }, 'x'.repeat(63)],
+    ['test', { fullnameOverride: `${'x'.repeat(54)}-y` }, `${'x'.repeat(54)}-y`],
+  ])('are those of a Service, for the release %s with %j', async (release, names, expected) => {
+    const { objects } = await renderChart(tools, { settings: SETTINGS, ...names }, release);
+    const services = objects.filter(({ kind }) => kind === 'Service').map(({ metadata }) => metadata.name);
+    expect(services).toContain(expected);
+    for (const name of services) expect(name).toMatch(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
+  });
+
+  it('are labels too, which have 63 characters at most', async () => {
+    const nameOverride = 'x'.repeat(64);
+    expect(await refusal(tools, { settings: SETTINGS, nameOverride })).toContain('nameOverride');
+  });
+});
+
 describe('what the world sees', () => {
   it('are the paths of the service, without probes', () => {
     const [first, second] = everything.the('Ingress').spec.rules;

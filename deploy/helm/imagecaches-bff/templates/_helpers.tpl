@@ -1,14 +1,8 @@
+{{- /* A Service has no dots in its name, which a release may have. */ -}}
 {{- define "imagecaches-bff.fullname" -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
-{{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
-{{- end -}}
-{{- end -}}
+{{- $release := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- default $release .Values.fullnameOverride | replace "." "-" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "imagecaches-bff.selectorLabels" -}}
@@ -48,7 +42,7 @@ annotations:
 {{- end -}}
 
 {{- define "imagecaches-bff.metricsName" -}}
-{{- include "imagecaches-bff.fullname" . | trunc 55 }}-metrics
+{{- include "imagecaches-bff.fullname" . | trunc 55 | trimSuffix "-" }}-metrics
 {{- end -}}
 
 {{- define "imagecaches-bff.serviceAccountName" -}}
