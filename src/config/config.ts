@@ -104,6 +104,14 @@ export const FILE_SETTINGS: readonly string[] = Object.entries(SETTINGS)
   .filter(([, row]) => row.file !== undefined)
   .map(([name]) => name);
 
+const UNSUPPORTED = GROUPS.flatMap<readonly [name: string, fault: string]>(
+  ({ unsupported: names = [], unsupportedFault = 'is not supported by this version; remove it' }) =>
+    names.map((name) => [name, unsupportedFault]),
+);
+
+/** Names that the documentation of others has, each of which is a fault. */
+export const UNSUPPORTED_NAMES: readonly string[] = UNSUPPORTED.map(([name]) => name);
+
 /**
  * Turns an environment record into a frozen Config.
  *
@@ -118,11 +126,7 @@ export function parseConfig(
   environment: Readonly<Record<string, unknown>>,
   fileFaults: readonly ConfigFault[] = [],
 ): Config {
-  const unsupported = GROUPS.flatMap<readonly [string, string]>(
-    ({ unsupported: names = [], unsupportedFault = 'is not supported by this version; remove it' }) =>
-      names.map((name) => [name, unsupportedFault]),
-  );
-  const { settings, faults, reported } = readSettings(ROWS, environment, unsupported, fileFaults);
+  const { settings, faults, reported } = readSettings(ROWS, environment, UNSUPPORTED, fileFaults);
   for (const group of GROUPS) group.reportContradictions?.(settings, faults);
   if (reported.length > 0) throw new ConfigError(reported);
   return deepFreeze<Config>({
@@ -160,8 +164,8 @@ export function unusedSettings(
   const idle = new Map(
     GROUPS.flatMap<readonly [string, string]>((group) => group.findIdle?.(settings) ?? []),
   );
-  const unsupported = GROUPS.flatMap((group) => group.unsupported ?? []);
-  const known = [...SETTING_NAMES, ...FILE_SETTINGS.map((name) => `${name}_FILE`), ...others, ...unsupported];
+  const ofFiles = FILE_SETTINGS.map((name) => `${name}_FILE`);
+  const known = [...SETTING_NAMES, ...ofFiles, ...others, ...UNSUPPORTED_NAMES];
   return findUnused(environment, known, (name, value) => whyUnread?.(name, value) ?? idle.get(name));
 }
 

@@ -71,7 +71,9 @@ export function createFileProvider(
   async function load(): Promise<Credential> {
     const readStable = () => readUntilTwoAgree(readAll ?? readFiles, held(), isSameCredential);
     const credential = await runWithin(READ_TIMEOUT_MS, platform.schedule, readStable).catch((cause) => {
-      throw new OutboundError('unreadable', { cause });
+      // A file that was read and holds something else says so itself.
+      const isRead = cause instanceof OutboundError && cause.code === 'not_a_credential';
+      throw isRead ? cause : new OutboundError('unreadable', { cause });
     });
     if (credential === undefined) throw new OutboundError('changing');
     try {

@@ -175,6 +175,10 @@ describe('keys that are revoked as soon as they are replaced', () => {
     await provider.reload(await provider.get());
     expect(await provider.get()).toMatchObject(PLANTED(4));
     await files.remove();
+    await provider.reload(await provider.get());
+    const failures = logger.lines.filter(({ level }) => level === 'warn');
+    // Each cause by its own name: it says where to look.
+    expect(failures.map(({ fields }) => fields.reason)).toEqual(['not_a_credential', 'unreadable']);
     expect(logger.lines.filter(({ message }) => message === 'credential replaced')).toHaveLength(3);
     expect(JSON.stringify(logger.lines)).not.toContain('PLANTED');
   });

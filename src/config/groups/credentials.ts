@@ -92,7 +92,9 @@ const signsOf = (name: SourceName): AnySource['signs'] => SOURCES[name].signs;
 /** One of the variables that an operator set for a source. */
 function firstSign(name: SourceName, { isGiven, fileOf }: Settings<CredentialRows>): string {
   const sign = signsOf(name).find(isGiven) as keyof CredentialRows;
-  return fileOf(sign) === undefined ? sign : `${sign}_FILE`;
+  // On Workers the file of a secret is the setting itself.
+  const file = fileOf(sign);
+  return file === undefined || file === sign ? sign : `${sign}_FILE`;
 }
 
 /** The sources of which there is a sign. */

@@ -5,6 +5,7 @@ import {
   FILE_SETTINGS,
   parseConfig,
   SETTING_NAMES,
+  UNSUPPORTED_NAMES,
   type UnusedSetting,
   unusedSettings,
 } from '../../config/config.ts';
@@ -38,9 +39,15 @@ const REFUSED = {
     'is not for Workers, which have no files; bind HUAWEICLOUD_OIDC_ID_TOKEN instead',
 };
 
-/** Settings of what only Node has: listeners, pages, proxies, traces and the end of a process. */
+/** What each source cannot do without: on Node it comes from a file, and is asked for as such. */
+const NEEDED_SECRETS: Readonly<Record<string, string>> = {
+  oidc: 'HUAWEICLOUD_OIDC_ID_TOKEN',
+  token: 'CCE_AUTH_TOKEN',
+};
+
+/** Settings of what only Node has: listeners, profiles, pages, proxies, traces and the end of a process. */
 const NEEDS_NODE =
-  /^(?:HOST|PORT|METRICS_PORT|MAX_CONNECTIONS|UPSTREAM_CONNECT_TIMEOUT_MS|CONSOLE|CONSOLE_OIDC_CLIENT_ID|SHUTDOWN_\w+|HC_CONTAINER_\w+|OTEL_\w+|HTTPS?_PROXY|NO_PROXY)$/i;
+  /^(?:HOST|PORT|METRICS_PORT|MAX_CONNECTIONS|UPSTREAM_CONNECT_TIMEOUT_MS|CONSOLE|CONSOLE_OIDC_CLIENT_ID|SHUTDOWN_\w+|HC_CONTAINER_\w+|HUAWEICLOUD_SDK_CREDENTIALS(?:_FILE)?|OTEL_\w+|HTTPS?_PROXY|NO_PROXY)$/i;
 
 /**
  * The configuration of a Worker, from its bindings.
@@ -52,6 +59,8 @@ const NEEDS_NODE =
 export function parseBindings(bindings: Bindings, asked: readonly string[] = []): Config {
   const settings = Object.fromEntries([
     ...SETTING_NAMES.map((name) => [name, bindings[name]]),
+    // Of those, what belongs to Node has no effect instead.
+    ...UNSUPPORTED_NAMES.filter((name) => !NEEDS_NODE.test(name)).map((name) => [name, bindings[name]]),
     ...asked.map((name) => [`${name}_FILE`, name]),
     // It is not read here: it must not contradict what is.
     ['UPSTREAM_CONNECT_TIMEOUT_MS', 1],
@@ -61,7 +70,12 @@ export function parseBindings(bindings: Bindings, asked: readonly string[] = [])
     ...refused.map(([setting, fault]) => ({ setting, fault })),
     ...readOwn(bindings).reported,
   ];
-  if (!SOURCES.includes(credentialSource(settings))) {
+  const source = credentialSource(settings);
+  const secret = NEEDED_SECRETS[source];
+  const isAskedFor = refused.some(([, fault]) => fault.includes(String(secret)));
+  if (secret !== undefined && !isSet(settings[secret]) && !isAskedFor)
+    faults.push({ setting: secret, fault: 'is missing; bind it to a secret that holds the token' });
+  if (!SOURCES.includes(source)) {
     if (isSet(settings.HUAWEICLOUD_CREDENTIALS) && settings.HUAWEICLOUD_CREDENTIALS !== 'auto')
       faults.push({
         setting: 'HUAWEICLOUD_CREDENTIALS',

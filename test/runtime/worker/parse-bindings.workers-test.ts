@@ -74,12 +74,44 @@ describe('the bindings of a Worker', () => {
     ]);
   });
 
+  it('are asked for by their own names, never by those of files', () => {
+    const { HUAWEICLOUD_SDK_AK: _ak, HUAWEICLOUD_SDK_SK: _sk, ...rest } = TEST_ENVIRONMENT;
+    const missing = 'is missing; bind it to a secret that holds the token';
+    expect(faultsOf({ ...rest, HUAWEICLOUD_CREDENTIALS: 'token' })).toEqual({ CCE_AUTH_TOKEN: missing });
+    const oidc = {
+      ...rest,
+      HUAWEICLOUD_OIDC_PROVIDER_URN: 'a',
+      HUAWEICLOUD_OIDC_AGENCY_URN: 'b',
+      HUAWEICLOUD_SDK_STS_ENDPOINT: 'https://sts.example.test',
+    };
+    expect(faultsOf(oidc)).toEqual({ HUAWEICLOUD_OIDC_ID_TOKEN: missing });
+    expect(faultsOf({ ...oidc, HUAWEICLOUD_OIDC_ID_TOKEN: 'a.b.c' })).toEqual({});
+    expect(faultsOf({ ...oidc, HUAWEICLOUD_OIDC_TOKEN_FILE: '/token' })).toEqual({
+      HUAWEICLOUD_OIDC_TOKEN_FILE:
+        'is not for Workers, which have no files; bind HUAWEICLOUD_OIDC_ID_TOKEN instead',
+    });
+  });
+
+  it('of two secrets of Secrets Store are named by the bindings when they contradict each other', () => {
+    const names = ['HUAWEICLOUD_SDK_AK', 'CCE_AUTH_TOKEN'];
+    const parse = () => parseBindings({ ...TEST_ENVIRONMENT, CCE_AUTH_TOKEN: 'token' }, names);
+    expect(parse).toThrow('several are set: static (HUAWEICLOUD_SDK_AK), token (CCE_AUTH_TOKEN)');
+  });
+
+  it('of the older federation are faults, as they are on Node', () => {
+    for (const name of ['HUAWEICLOUD_SDK_IDP_ID', 'HUAWEICLOUD_SDK_ID_TOKEN_FILE'])
+      expect(faultsOf({ ...TEST_ENVIRONMENT, [name]: 'PLANTED' })).toEqual({
+        [name]: expect.stringContaining('use OIDC'),
+      });
+  });
+
   it('that have no effect are those of Node', () => {
     const ofNode = [
       ...['HOST', 'PORT', 'METRICS_PORT', 'MAX_CONNECTIONS', 'UPSTREAM_CONNECT_TIMEOUT_MS', 'CONSOLE'],
       ...['CONSOLE_OIDC_CLIENT_ID', 'SHUTDOWN_DELAY_SECONDS', 'SHUTDOWN_GRACE_SECONDS', 'OTEL_SERVICE_NAME'],
       ...['OTEL_TRACES_SAMPLER', 'HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY', 'https_proxy', 'no_proxy'],
       ...['HC_CONTAINER_CREDENTIALS_FULL_URI', 'HC_CONTAINER_AUTHORIZATION_TOKEN_FILE'],
+      ...['HUAWEICLOUD_SDK_CREDENTIALS', 'HUAWEICLOUD_SDK_CREDENTIALS_FILE'],
     ];
     expect(unusedOf(Object.fromEntries(ofNode.map((name) => [name, 'PLANTED'])))).toEqual(
       Object.fromEntries(ofNode.map((name) => [name, 'Workers do not read it'])),
