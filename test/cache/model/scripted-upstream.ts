@@ -36,12 +36,13 @@ export interface CallWatcher {
   /**
    * @param others calls that have not ended
    * @param late those that were given up and are read on
+   * @returns the earliest time at which its load can have begun
    */
-  sent(call: UpstreamCall, others: readonly UpstreamCall[], late: readonly UpstreamCall[]): void;
+  sent(call: UpstreamCall, others: readonly UpstreamCall[], late: readonly UpstreamCall[]): number;
   /** @param given the list, where the service has to take the answer for one */
   ended(call: UpstreamCall, ending: Ending, given: GivenList | undefined): void;
   /** A call that was given up has ended; `given up`: it is not read any longer. */
-  endedLate(call: UpstreamCall, ending: Ending): void;
+  endedLate(call: UpstreamCall, ending: Ending, given: GivenList | undefined): void;
 }
 
 export interface ScriptedUpstream {
@@ -63,6 +64,7 @@ export interface ScriptedUpstream {
 }
 
 interface OpenCall extends UpstreamCall {
+  readonly begunAfterMs: number;
   readonly gate: PromiseWithResolvers<FetchedResponse>;
 }
 
@@ -82,7 +84,7 @@ export function createScriptedUpstream(
     underWay = underWay.filter((other) => other !== call);
     const isLate = late.includes(call);
     late = late.filter((other) => other !== call);
-    if (isLate) watcher().endedLate(call, ending);
+    if (isLate) watcher().endedLate(call, ending, list);
     else watcher().ended(call, ending, list);
     return true;
   }
@@ -99,6 +101,8 @@ export function createScriptedUpstream(
     return given.add({
       key,
       names,
+      begunAfterMs: call.begunAfterMs,
+      begunUntilMs: call.sentAtMs,
       storedAtMs: now(),
       isLate: late.includes(call),
     });
@@ -121,15 +125,17 @@ export function createScriptedUpstream(
     },
     calls,
     fetch(url, { headers, signal }) {
-      const call: OpenCall = {
+      const sent: UpstreamCall = {
         key: new URL(url).searchParams.get('name') ?? UNFILTERED_KEY,
         credential: credentials.signerOf(new Headers(headers).get('authorization') ?? ''),
         sentAtMs: now(),
-        gate: Promise.withResolvers(),
       };
-      calls.push(call);
       const waitedFor = underWay.filter((other) => !late.includes(other));
-      watcher().sent(call, waitedFor, late);
+      const call: OpenCall = Object.assign(sent, {
+        begunAfterMs: watcher().sent(sent, waitedFor, late),
+        gate: Promise.withResolvers<FetchedResponse>(),
+      });
+      calls.push(call);
       underWay = [...underWay, call];
       signal?.addEventListener('abort', () => {
         if (end(call, 'given up')) call.gate.reject(new TypeError('aborted'));
