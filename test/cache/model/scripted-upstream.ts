@@ -7,7 +7,7 @@ import { type GivenList, type GivenLists, vendorText } from './given-lists.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
 
 /**
- * `ok`: the list as the world is; 401 when the key was revoked. `429 in 3`: with Retry-After. `garbage`: a 200 that is
+ * `ok`: the list as the world was when the call was sent; 401 when the key was revoked. `429 in 3`: with Retry-After. `garbage`: a 200 that is
  * no list. `broken`: a list in which every entry breaks the model.
  */
 export const ANSWER_KINDS = [
@@ -65,6 +65,8 @@ export interface ScriptedUpstream {
 
 interface OpenCall extends UpstreamCall {
   readonly begunAfterMs: number;
+  /** Those that existed when it was sent. */
+  readonly names: readonly string[];
   readonly gate: PromiseWithResolvers<FetchedResponse>;
 }
 
@@ -97,7 +99,7 @@ export function createScriptedUpstream(
 
   function listFor(call: OpenCall): GivenList {
     const { key } = call;
-    const names = [...upstream.names].filter((name) => key === UNFILTERED_KEY || name === key);
+    const names = call.names.filter((name) => key === UNFILTERED_KEY || name === key);
     return given.add({
       key,
       names,
@@ -133,6 +135,7 @@ export function createScriptedUpstream(
       const waitedFor = underWay.filter((other) => !late.includes(other));
       const call: OpenCall = Object.assign(sent, {
         begunAfterMs: watcher().sent(sent, waitedFor, late),
+        names: [...upstream.names],
         gate: Promise.withResolvers<FetchedResponse>(),
       });
       calls.push(call);
