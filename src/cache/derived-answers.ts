@@ -60,7 +60,6 @@ export class DerivedAnswers {
   }
 
   async #toResponse(body: Uint8Array<ArrayBuffer>): Promise<CachedResponse> {
-    const { storedAtMs, freshUntilMs } = this.#list;
-    return { body, etag: await etagOf(body, this.#sha256), storedAtMs, freshUntilMs };
+    return { ...this.#list, body, etag: await etagOf(body, this.#sha256) };
   }
 }

@@ -13,14 +13,11 @@ export interface HeldEntry {
   readonly response: CachedResponse;
   /** As it came with the body. */
   readonly filter: ListFilter | undefined;
-  /** Start of the load that gave it. */
-  readonly begunAtMs: number;
   /** Time its load took. */
   readonly loadMs: number;
   /** Start of the early-refresh window. */
   readonly earlyFromMs: number;
   readonly staleWhileRevalidateUntilMs: number;
-  readonly staleIfErrorUntilMs: number;
   /** Start of the last load, which may have failed. */
   loadBegunAtMs: number;
   /** How far the wall clock was ahead of elapsed time when it was stored, or less when that was seen since. */
@@ -34,24 +31,21 @@ export interface HeldEntry {
 }
 
 /** What an entry is made of. */
-export type EntryParts = Pick<HeldEntry, 'response' | 'filter' | 'begunAtMs' | 'wallAheadMs'>;
+export type EntryParts = Pick<HeldEntry, 'response' | 'filter' | 'wallAheadMs'>;
 
 export function createHeldEntry(
-  { response, filter, begunAtMs, wallAheadMs }: EntryParts,
-  lifetimes: Pick<TargetConfig['cache'], 'staleWhileRevalidateMs' | 'staleIfErrorMs'>,
+  { response, filter, wallAheadMs }: EntryParts,
+  { staleWhileRevalidateMs }: Pick<TargetConfig['cache'], 'staleWhileRevalidateMs'>,
 ): HeldEntry {
-  const loadMs = response.storedAtMs - begunAtMs;
-  const staleWhileRevalidateUntilMs = response.freshUntilMs + lifetimes.staleWhileRevalidateMs;
+  const loadMs = response.storedAtMs - response.begunAtMs;
   return {
     response,
     filter,
-    begunAtMs,
     loadMs,
     wallAheadMs,
     earlyFromMs: response.freshUntilMs - EARLY_WINDOW_LOADS * loadMs,
-    staleWhileRevalidateUntilMs,
-    staleIfErrorUntilMs: staleWhileRevalidateUntilMs + lifetimes.staleIfErrorMs,
-    loadBegunAtMs: begunAtMs,
+    staleWhileRevalidateUntilMs: response.freshUntilMs + staleWhileRevalidateMs,
+    loadBegunAtMs: response.begunAtMs,
     failures: 0,
     pauseUntilMs: 0,
     refreshingUntilMs: 0,

@@ -11,6 +11,7 @@ import {
   type CachePlatform,
   type Loaded,
   type LoadOptions,
+  type NewestValue,
   ResponseCache,
   type ResponseCacheOptions,
 } from './response-cache.ts';
@@ -72,7 +73,7 @@ export class ListCache {
     this.#waitUntil = platform.waitUntil;
     this.#sha256 = platform.digests?.sha256;
     this.#cache = new ResponseCache(
-      { ...options, onNewest: ({ name }, response) => this.#supersede(name, response) },
+      { ...options, onNewest: ({ name }, newest) => this.#supersede(name, newest) },
       platform,
     );
     this.#wholeList = new ListSource(options, undefined);
@@ -125,7 +126,7 @@ export class ListCache {
    */
   peek(name: string | undefined): CacheAnswer | undefined {
     const own = this.#cache.get(this.#keyOf(name));
-    const list = name === undefined ? undefined : this.#findNewerList(own);
+    const list = name === undefined ? undefined : this.#findNewerList(name, own);
     const entry = list ?? own;
     if (entry === undefined) return undefined;
     const outcome = this.#peekOutcome(entry, list === undefined ? name : undefined, list !== undefined);
@@ -222,6 +223,8 @@ export class ListCache {
     let derived: CachedResponse | undefined;
     try {
       loaded = await promise;
+      const newer = await this.#answerIfNewer(source, loaded.response, cause);
+      if (newer !== undefined) return newer;
       if (toLoad !== source) {
         derived = await this.#deriveFromLoadedList(source);
         loaded =
@@ -244,6 +247,20 @@ export class ListCache {
       // A value larger than the whole cache is served, but not held.
       stored: !joined && derived === undefined && this.#cache.peek(source.key)?.response === response,
     };
+  }
+
+  /** Answers like a reader who comes now, if what is known by now comes from a load that began after that of `loaded`. */
+  async #answerIfNewer(
+    source: ListSource,
+    loaded: CachedResponse,
+    cause: Cause | undefined,
+  ): Promise<CacheAnswer | undefined> {
+    const current = this.#findCurrent(source);
+    if (current === undefined) return undefined;
+    const list = current.entry.response;
+    const known = (source.name !== undefined && this.newerThan(list).get(source.name)) || list;
+    const outcome = known.begunAtMs > loaded.begunAtMs ? this.#serve(current, cause) : undefined;
+    return outcome && this.#answer(outcome, await this.#respond(current, source.name));
   }
 
   /** The answer to a name from the whole list that was loaded for it; undefined when that is too large to be held. */
@@ -305,27 +322,38 @@ export class ListCache {
   /** The newest of what is held that answers a list. What is older answers nothing, however fresh it is. */
   #findCurrent(source: ListSource): Current | undefined {
     const own = this.#cache.get(source.key);
-    const list = source.name === undefined ? undefined : this.#findNewerList(own);
+    const list = source.name === undefined ? undefined : this.#findNewerList(source.name, own);
     if (list !== undefined) return { entry: list, source: this.#wholeList, isDerived: true };
     return own && { entry: own, source, isDerived: false };
   }
 
-  /** The whole list, unless what is held of the name itself is newer. */
-  #findNewerList(ofName: HeldEntry | undefined): HeldList | undefined {
+  /** The whole list, unless a newer load has said something else of the name itself. */
+  #findNewerList(name: string, own: HeldEntry | undefined): (HeldEntry & WholeList) | undefined {
     const list = this.#cache.get(this.#wholeList.key);
     if (!isWholeList(list)) return undefined;
-    if (ofName === undefined || this.#cache.isOver(ofName)) return list;
-    return ofName.response.storedAtMs > list.response.storedAtMs ? undefined : list;
+    if (own === undefined || this.#cache.isOver(own.response)) {
+      // What the list says of the name counts no more than what replaces it.
+      const newer = this.newerThan(list.response).get(name);
+      return newer !== undefined && this.#cache.isOver(newer) ? undefined : list;
+    }
+    return own.response.begunAtMs > list.response.begunAtMs ? undefined : list;
   }
 
-  /** What was loaded of a name replaces what an older list says of it. */
-  #supersede(name: string | undefined, response: CachedResponse): void {
+  /** What was loaded of a name replaces what a list says of it whose load began earlier, also when that list comes later. */
+  #supersede(name: string | undefined, newest: NewestValue): void {
+    const { response } = newest;
+    if (name === undefined) {
+      if (!isWholeList(newest)) return;
+      for (const [each, ofName] of this.#cache.namesSince(response.begunAtMs))
+        this.#answersOf(newest).supersede(each, ofName);
+      return;
+    }
     const list = this.#cache.peek(this.#wholeList.key);
-    if (name === undefined || !isWholeList(list)) return;
-    if (response.storedAtMs >= list.response.storedAtMs) this.#answersOf(list).supersede(name, response);
+    if (isWholeList(list) && response.begunAtMs > list.response.begunAtMs)
+      this.#answersOf(list).supersede(name, response);
   }
 
-  #answersOf(list: HeldList): DerivedAnswers {
+  #answersOf(list: WholeList): DerivedAnswers {
     const known = this.#answers.get(list.response);
     if (known !== undefined) return known;
     const answers = new DerivedAnswers(list.response, list.filter, this.#sha256);
@@ -353,11 +381,9 @@ interface Current {
 }
 
 /** A whole list that can answer names. */
-interface HeldList extends HeldEntry {
-  readonly filter: ListFilter;
-}
+type WholeList = NewestValue & { readonly filter: ListFilter };
 
-function isWholeList(entry: HeldEntry | undefined): entry is HeldList {
+function isWholeList<Value extends NewestValue>(entry: Value | undefined): entry is Value & WholeList {
   return entry?.filter !== undefined;
 }
 

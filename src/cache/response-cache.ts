@@ -7,6 +7,7 @@ import { type CachedResponse, etagOf, type LoadedBody } from './cached-response.
 import { isRefreshDue } from './early-refresh.ts';
 import { type FleetLevel, type FleetLoad, FleetLoads, type FleetSource } from './fleet-loads.ts';
 import { createHeldEntry, type HeldEntry, noteLoadBegun, noteLoadEnded, pauseLoads } from './held-entry.ts';
+import { NewestResponses } from './newest-responses.ts';
 
 /** Largest share of a fresh life that is cut off at random, so that entries do not all expire together. */
 const TTL_JITTER = 0.1;
@@ -31,8 +32,11 @@ export interface ResponseCacheOptions extends Readonly<TargetConfig['cache']> {
   /** Runs each refresh that no caller waits for, for traces. Must begin it at once. */
   readonly aroundRefresh?: <Value>(refresh: () => Promise<Value>) => Promise<Value>;
   /** Called with each value that becomes known, before it is held, or where it is not. */
-  readonly onNewest?: (source: EntrySource, response: CachedResponse) => void;
+  readonly onNewest?: (source: EntrySource, newest: NewestValue) => void;
 }
+
+/** A value that became known: nothing is known of its key from a load that began later. */
+export type NewestValue = Pick<HeldEntry, 'response' | 'filter'>;
 
 export type CachePlatform = Pick<
   Platform,
@@ -83,6 +87,7 @@ export class ResponseCache {
   readonly #held: LRUCache<string, HeldEntry>;
   readonly #flights: SingleFlight;
   readonly #fleetLoads: FleetLoads | undefined;
+  readonly #newestOfNames = new NewestResponses();
   /**
    * Start of the time in which the vendor rejects the credential, as far as the last loads tell, and the last rejection in
    * it. The same for all keys.
@@ -101,6 +106,11 @@ export class ResponseCache {
       sizeCalculation: ({ response, filter }, key) =>
         response.body.byteLength * (filter === undefined ? 1 : 2) + key.length + ENTRY_OVERHEAD_BYTES,
     });
+  }
+
+  /** What loads that began after this time have said of names, as far as it is remembered. */
+  namesSince(begunAtMs: number): [name: string, response: CachedResponse][] {
+    return this.#newestOfNames.since(begunAtMs);
   }
 
   /** Held entries. */
@@ -146,13 +156,14 @@ export class ResponseCache {
   }
 
   /** Whether an entry may be served because upstream gives nothing better. */
-  mayServeOnError(entry: HeldEntry): boolean {
-    return this.#allowsStale() && !this.isOver(entry);
+  mayServeOnError({ response }: HeldEntry): boolean {
+    return this.#allowsStale() && !this.isOver(response);
   }
 
-  /** Whether an entry may be served no more, whatever upstream gives. */
-  isOver(entry: HeldEntry): boolean {
-    return this.#platform.elapsed() >= entry.staleIfErrorUntilMs;
+  /** Whether a response may be served no more, whatever upstream gives. */
+  isOver({ freshUntilMs }: Pick<CachedResponse, 'freshUntilMs'>): boolean {
+    const { staleWhileRevalidateMs, staleIfErrorMs } = this.#options;
+    return this.#platform.elapsed() >= freshUntilMs + staleWhileRevalidateMs + staleIfErrorMs;
   }
 
   /**
@@ -160,7 +171,7 @@ export class ResponseCache {
    * after it was stored, but never when the credential is rejected for good.
    */
   mayReport(entry: HeldEntry, leastMs: number): boolean {
-    return this.#allowsStale() && (!this.isOver(entry) || this.ageMs(entry) < leastMs);
+    return this.#allowsStale() && (!this.isOver(entry.response) || this.ageMs(entry) < leastMs);
   }
 
   /** Time since an entry was stored, with the time that the machine was suspended. */
@@ -214,15 +225,15 @@ export class ResponseCache {
   }
 
   /**
-   * Takes in what another replica has shared since, before a reader asks for it: in place of what is held of the key, or
-   * else of what the stand-in says of it.
+   * Takes in what another replica has shared since, before a reader asks for it: in place of what is held of the key. What is
+   * said of a name that is not held is remembered, since the whole list, or one that is under way, may say what is older.
    */
   async adoptNewer(source: EntrySource): Promise<void> {
-    if (this.#guardOf(source) === undefined) return;
+    if (source.name === undefined && !this.#held.has(source.key)) return;
     const found = await this.#fleetLoads?.get(source);
-    if (found === undefined || found.storedAtMs <= this.#heldSinceMs(source)) return;
+    if (found === undefined || found.begunAtMs <= this.#heldBegunAtMs(source)) return;
     if (this.#held.has(source.key)) await this.#adopt(source, found);
-    else this.#options.onNewest?.(source, await this.#toSharedResponse(found));
+    else this.#note(source, { response: await this.#toSharedResponse(found), filter: undefined });
   }
 
   /** Where nothing is held of a key, takes in what another replica has shared, fresh or not, unless the credential is rejected. */
@@ -252,14 +263,11 @@ export class ResponseCache {
     return this.#held.peek(key) ?? (standIn && this.#held.peek(standIn.key));
   }
 
-  /** When the newest data was stored that answers a source's readers. */
-  #heldSinceMs({ key, standIn }: EntrySource): number {
-    const storedAtMs = (each: string): number =>
-      this.#held.peek(each)?.response.storedAtMs ?? Number.NEGATIVE_INFINITY;
-    return Math.max(
-      storedAtMs(key),
-      standIn === undefined ? Number.NEGATIVE_INFINITY : storedAtMs(standIn.key),
-    );
+  /** When the load began that gave the newest data that answers a source's readers. */
+  #heldBegunAtMs({ key, standIn }: EntrySource): number {
+    const begunAtMs = (each: string): number =>
+      this.#held.peek(each)?.response.begunAtMs ?? Number.NEGATIVE_INFINITY;
+    return Math.max(begunAtMs(key), begunAtMs(standIn?.key ?? key));
   }
 
   #fly(source: EntrySource, work: () => Promise<Loaded>): Flight<Loaded> {
@@ -276,10 +284,9 @@ export class ResponseCache {
     if (previous !== undefined) noteLoadBegun(previous, askedAtMs);
     // Asked after each wait: what is held may be newer by then.
     const isWanted = (load: FleetLoad): boolean =>
-      this.#isNewest(source, load.begunAtMs) &&
-      (isForced
-        ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS && load.storedAtMs >= this.#heldSinceMs(source)
-        : elapsed() < this.#freshUntilMs(load) && load.storedAtMs > this.#heldSinceMs(source));
+      isForced
+        ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS && load.begunAtMs >= this.#heldBegunAtMs(source)
+        : elapsed() < this.#freshUntilMs(load) && load.begunAtMs > this.#heldBegunAtMs(source);
     const turn = this.#fleetLoads && (await this.#fleetLoads.take(source, isWanted));
     if (turn !== undefined && 'loaded' in turn)
       return { response: await this.#adopt(source, turn), isShared: true };
@@ -289,10 +296,10 @@ export class ResponseCache {
         (late) => waitUntil(this.#holdLate(source, late, begunAtMs).catch(this.#options.reportFailure)),
         cause,
       );
-      const response = await this.#toResponse(loaded);
+      const response = await this.#toResponse(loaded, begunAtMs);
       this.#rejected = undefined;
-      if (turn !== undefined) waitUntil(turn.settle({ ...response, begunAtMs }));
-      return { response: this.#holdNewest(source, response, loaded, begunAtMs), isShared: false };
+      if (turn !== undefined) waitUntil(turn.settle(response));
+      return { response: this.#holdNewest(source, response, loaded), isShared: false };
     } catch (error) {
       if (turn !== undefined) waitUntil(turn.settle());
       if (previous !== undefined) noteLoadEnded(previous);
@@ -313,18 +320,21 @@ export class ResponseCache {
 
   /** Holds what came after its load had been given up. */
   async #holdLate(source: EntrySource, loaded: LoadedBody, begunAtMs: number): Promise<void> {
-    const response = await this.#toResponse(loaded);
-    // A call that was sent before a rejection says nothing of the time after it.
+    const response = await this.#toResponse(loaded, begunAtMs);
+    this.#noteAccepted(begunAtMs);
+    this.#holdNewest(source, response, loaded);
+  }
+
+  /** A load that began before a rejection says nothing of the time after it. */
+  #noteAccepted(begunAtMs: number): void {
     if (this.#rejected !== undefined && begunAtMs > this.#rejected.lastMs) this.#rejected = undefined;
-    this.#holdNewest(source, response, loaded, begunAtMs);
   }
 
   /** Holds what another replica has loaded, with its times, but never for longer than a load of this one. */
   async #adopt(source: EntrySource, load: FleetLoad): Promise<CachedResponse> {
-    const { loaded, begunAtMs, storedAtMs } = load;
     const response = await this.#toSharedResponse(load);
-    if (this.#rejected !== undefined && storedAtMs > this.#rejected.lastMs) this.#rejected = undefined;
-    return this.#holdNewest(source, response, loaded, begunAtMs);
+    this.#noteAccepted(load.begunAtMs);
+    return this.#holdNewest(source, response, load.loaded);
   }
 
   /**
@@ -336,62 +346,57 @@ export class ResponseCache {
     for (const wanted of source.standIn === undefined ? [source] : [source, source.standIn]) {
       if (this.#held.has(wanted.key)) return;
       const found = await this.#fleetLoads.get(wanted);
-      if (found !== undefined && !this.#isTooOld(found)) {
+      if (found !== undefined && !this.isOver({ freshUntilMs: this.#freshUntilMs(found) })) {
         await this.#adopt(wanted, found);
         return;
       }
     }
   }
 
-  #isTooOld(load: FleetLoad): boolean {
-    const { staleWhileRevalidateMs, staleIfErrorMs } = this.#options;
-    return this.#platform.elapsed() >= this.#freshUntilMs(load) + staleWhileRevalidateMs + staleIfErrorMs;
-  }
-
   async #toSharedResponse(load: FleetLoad): Promise<CachedResponse> {
+    const { begunAtMs, storedAtMs } = load;
     const { body } = load.loaded;
     const etag = await etagOf(body, this.#platform.digests?.sha256);
-    return { body, etag, storedAtMs: load.storedAtMs, freshUntilMs: this.#freshUntilMs(load) };
+    return { body, etag, begunAtMs, storedAtMs, freshUntilMs: this.#freshUntilMs(load) };
   }
 
   #freshUntilMs({ loaded, storedAtMs, freshUntilMs }: FleetLoad): number {
     return Math.min(freshUntilMs, storedAtMs + this.#ttlMs(loaded.isEmpty));
   }
 
-  async #toResponse({ body, isEmpty }: LoadedBody): Promise<CachedResponse> {
+  async #toResponse({ body, isEmpty }: LoadedBody, begunAtMs: number): Promise<CachedResponse> {
     const etag = await etagOf(body, this.#platform.digests?.sha256);
     const storedAtMs = this.#platform.elapsed();
     const ttlMs = this.#ttlMs(isEmpty) * (1 - TTL_JITTER * this.#platform.random());
-    return { body, etag, storedAtMs, freshUntilMs: storedAtMs + ttlMs };
+    return { body, etag, begunAtMs, storedAtMs, freshUntilMs: storedAtMs + ttlMs };
   }
 
   #ttlMs(isEmpty: boolean): number {
     return isEmpty ? this.#options.emptyTtlMs : this.#options.ttlMs;
   }
 
-  /** Whether nothing is held from a load that began later. */
-  #isNewest({ key }: EntrySource, begunAtMs: number): boolean {
-    const held = this.#held.peek(key);
-    return held === undefined || held.begunAtMs <= begunAtMs;
-  }
-
-  /** Holds what was loaded, unless what is held comes from a load that began later. @returns what is held then */
-  #holdNewest(
-    source: EntrySource,
-    response: CachedResponse,
-    loaded: LoadedBody,
-    begunAtMs: number,
-  ): CachedResponse {
+  /**
+   * Holds what was loaded, unless something is known of its key from a load that began later: then that is held.
+   *
+   * @returns what is held then
+   */
+  #holdNewest(source: EntrySource, response: CachedResponse, { filter }: LoadedBody): CachedResponse {
     const held = this.#held.peek(source.key);
-    if (held !== undefined && !this.#isNewest(source, begunAtMs)) return held.response;
-    this.#hold(source, response, loaded, begunAtMs);
-    return response;
+    const known = held?.response ?? this.#newestOfNames.get(source.name);
+    const isOutdated = known !== undefined && known.begunAtMs > response.begunAtMs;
+    if (held !== undefined && isOutdated) return held.response;
+    const newest = isOutdated ? known : response;
+    const parts = { response: newest, filter, wallAheadMs: this.#wallAheadMs() };
+    this.#note(source, parts);
+    this.#held.set(source.key, createHeldEntry(parts, this.#options));
+    return newest;
   }
 
-  #hold(source: EntrySource, response: CachedResponse, { filter }: LoadedBody, begunAtMs: number): void {
-    const parts = { response, filter, begunAtMs, wallAheadMs: this.#wallAheadMs() };
-    const entry = createHeldEntry(parts, this.#options);
-    this.#options.onNewest?.(source, response);
-    this.#held.set(source.key, entry);
+  /** A value becomes known. */
+  #note(source: EntrySource, newest: NewestValue): void {
+    const known = this.#newestOfNames.get(source.name);
+    if (known !== undefined && known.begunAtMs > newest.response.begunAtMs) return;
+    this.#newestOfNames.set(source.name, newest.response);
+    this.#options.onNewest?.(source, newest);
   }
 }

@@ -43,13 +43,13 @@ function entriesById(list: CachedResponse): ReadonlyMap<string, ImageCache> {
 
 async function toAnswer(
   entry: ImageCache,
-  { storedAtMs, freshUntilMs }: CachedResponse,
+  { begunAtMs, storedAtMs, freshUntilMs }: CachedResponse,
   sha256?: BodyDigest,
 ): Promise<CachedResponse> {
   const known = answersOf.get(entry);
   if (known !== undefined) return known;
   const body = ENCODER.encode(JSON.stringify({ image_cache: entry }));
-  const answer = { body, etag: await etagOf(body, sha256), storedAtMs, freshUntilMs };
+  const answer = { body, etag: await etagOf(body, sha256), begunAtMs, storedAtMs, freshUntilMs };
   answersOf.set(entry, answer);
   return answer;
 }

@@ -53,7 +53,13 @@ function logLine(): Step {
 }
 
 function headersOfList(): Step {
-  const response = { body: new Uint8Array(0), etag: '"6f8a"', storedAtMs: 0, freshUntilMs: 3_600_000 };
+  const response = {
+    body: new Uint8Array(0),
+    etag: '"6f8a"',
+    begunAtMs: 0,
+    storedAtMs: 0,
+    freshUntilMs: 3_600_000,
+  };
   const answer: CacheAnswer = { response, outcome: 'hit', forwarded: undefined, stored: false };
   const at = (nowMs: number) =>
     listHeaders(response, answer, { isForced: false, vary: 'Authorization', nowMs }).full;
@@ -65,7 +71,13 @@ function headersOfList(): Step {
 }
 
 function headerPairs(): Step {
-  const response = { body: new Uint8Array(0), etag: '"6f8a"', storedAtMs: 0, freshUntilMs: 3_600_000 };
+  const response = {
+    body: new Uint8Array(0),
+    etag: '"6f8a"',
+    begunAtMs: 0,
+    storedAtMs: 0,
+    freshUntilMs: 3_600_000,
+  };
   const answer: CacheAnswer = { response, outcome: 'hit', forwarded: undefined, stored: false };
   const { full } = listHeaders(response, answer, { isForced: false, vary: 'Authorization', nowMs: 12_000 });
   const made = new WeakMap([[full, Object.entries(full).flat()]]);

@@ -64,15 +64,16 @@ export function setUp({ config = {}, random = () => 0, flight = createSharedFlig
   const reported: unknown[] = [];
   const loads: string[] = [];
   const upstream = {
-    load: async (key: string): Promise<LoadedBody> => loaded(`${key} ${loads.length}`),
+    load: async (key: string, _onLate: (loaded: LoadedBody) => void): Promise<LoadedBody> =>
+      loaded(`${key} ${loads.length}`),
   };
   const options: ListCacheOptions = {
     ...CONFIG,
     ...config,
     resource: 'imagecaches',
-    load: (name = LIST) => {
+    load: (name = LIST, onLate) => {
       loads.push(name);
-      return upstream.load(name);
+      return upstream.load(name, onLate);
     },
     revive: () => undefined,
     isRejection: (error) => error === REJECTED,

@@ -9,6 +9,7 @@ const MIB = 1_048_576;
 const responseOf = (bytes: number, etag = `"${'0'.repeat(32)}"`) => ({
   body: new Uint8Array(bytes),
   etag,
+  begunAtMs: 0,
   storedAtMs: 0,
   freshUntilMs: 1,
 });

@@ -377,3 +377,81 @@ describe('what others have loaded, in an outage', () => {
     expect((await rejected.read('a')).outcome).toBe('stale');
   });
 });
+
+describe('loads of two instances that overlap', () => {
+  /** Both hold a list with a. One loads the list again; a second later the other loads a, which is gone. */
+  async function setUpDeletion() {
+    const all = setUp();
+    const { clock, createInstance, upstream } = all;
+    const [one, two] = [createInstance(), createInstance()];
+    upstream.load = async () => 'a=1 b=1';
+    await one.read(LIST);
+    await two.read(LIST);
+    await clock.advance(2 * SECOND);
+    const gate = Promise.withResolvers<string>();
+    upstream.load = (key) => (key === LIST ? gate.promise : Promise.resolve(''));
+    const list = one.read(LIST, true);
+    await clock.advance(SECOND);
+    expect((await two.read('a', true)).text).toBe('');
+    await settle();
+    return { ...all, one, two, list, end: gate.resolve };
+  }
+
+  it('bring back on neither what the load that began later has shown to be gone', async () => {
+    const { clock, end, list, one, two } = await setUpDeletion();
+    expect((await one.read('a')).text).toBe('');
+    await clock.advance(2 * SECOND);
+    end('a=1 b=2');
+    expect((await list).text).toBe('a=1 b=2');
+    await settle();
+    for (const instance of [one, two, one, two]) {
+      expect((await instance.read('b')).text).toBe('b=2');
+      expect((await instance.read('a')).text).toBe('');
+      await clock.advance(10 * SECOND);
+    }
+  });
+
+  it('bring it back on neither where the list is loaded for the first time', async () => {
+    const { clock, createInstance, upstream } = setUp();
+    const [one, two] = [createInstance(), createInstance()];
+    const gate = Promise.withResolvers<string>();
+    upstream.load = (key) => (key === LIST ? gate.promise : Promise.resolve(''));
+    const list = one.read(LIST);
+    await clock.advance(SECOND);
+    expect((await two.read('a')).text).toBe('');
+    await clock.advance(SECOND);
+    gate.resolve('a=1');
+    await list;
+    await settle();
+    expect((await one.read('a')).text).toBe('');
+    expect((await two.read(LIST)).outcome).toBe('shared');
+    expect((await two.read('a')).text).toBe('');
+  });
+
+  it('are compared by their beginning where the name is loaded first and ends last', async () => {
+    const { clock, createInstance, upstream } = setUp();
+    const [one, two] = [createInstance(), createInstance()];
+    const gate = Promise.withResolvers<string>();
+    upstream.load = (key) => (key === LIST ? Promise.resolve('b=1') : gate.promise);
+    const name = one.read('a');
+    await clock.advance(SECOND);
+    await two.read(LIST);
+    expect((await one.read(LIST)).outcome).toBe('shared');
+    await clock.advance(SECOND);
+    gate.resolve('a=1');
+    expect(await name).toMatchObject({ text: '', outcome: 'derived' });
+    await settle();
+    for (const instance of [one, two]) expect((await instance.read('a')).text).toBe('');
+  });
+
+  it('tell a later one that is back', async () => {
+    const { clock, end, list, one, two, upstream } = await setUpDeletion();
+    end('a=1 b=2');
+    await list;
+    await clock.advance(2 * SECOND);
+    upstream.load = async () => 'a=2 b=2';
+    await two.read(LIST, true);
+    await settle();
+    for (const instance of [one, two]) expect((await instance.read('a')).text).toBe('a=2');
+  });
+});

@@ -5,7 +5,7 @@ import {
   STALE_IF_ERROR_MS,
   STALE_WHILE_REVALIDATE_MS,
 } from './contract-numbers.ts';
-import { type GivenList, type ServedList, servedText } from './given-lists.ts';
+import type { GivenList, ServedList } from './given-lists.ts';
 import { ROOMY_ENTRIES, type ServiceFacts } from './service-facts.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
 
@@ -70,7 +70,7 @@ export function checkAnswer(facts: ServiceFacts, ask: Ask, answer: Answer): Give
   if (given === undefined || said === undefined) return undefined;
   checkTimes(facts, given, times);
   checkOutcome(facts, ask, answer, given, said);
-  checkOrder(facts, ask, given);
+  checkOrder(facts, ask, given, atMs);
   return given;
 }
 
@@ -153,15 +153,16 @@ function hadReason({ guards, upstream }: ServiceFacts, atMs: number): boolean {
   return guards.wasTroubled() || isCrowded;
 }
 
-function checkOrder({ settings, served, demand }: ServiceFacts, ask: Ask, given: GivenList): void {
-  const text = servedText(given, ask.key);
-  if (settings.maxEntries === ROOMY_ENTRIES) {
-    const last = served.get(ask.key);
-    // Nothing is nothing: a list that has not the name either may take the place of an entry whose time is over.
-    const isNewest = last === undefined || given.storedAtMs >= last.storedAtMs || text === last.text;
-    demand(isNewest, 'no answer is older than the one before', { ask, given, last });
-  }
-  served.set(ask.key, { storedAtMs: given.storedAtMs, text });
+function checkOrder(
+  { settings, order, demand }: ServiceFacts,
+  ask: Ask,
+  given: GivenList,
+  atMs: number,
+): void {
+  const isNewest = settings.maxEntries < ROOMY_ENTRIES || !order.isOutdated(ask.key, given, atMs);
+  const rule = 'no answer is older, by the begin of its load, than an answer or a finished load before';
+  demand(isNewest, rule, { ask, given });
+  order.note(ask.key, given, atMs);
 }
 
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {

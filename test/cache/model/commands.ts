@@ -139,6 +139,42 @@ const pair = fc.constantFrom<AnswerKind>('ok', '500', '401', '429 in 3', '429 in
   }),
 );
 
+/** A list and a name are loaded at one time, and what began first ends last. */
+const overlap = fc
+  .record({
+    keys: fc.constantFrom<readonly [string, string]>([UNFILTERED_KEY, 'a'], ['a', UNFILTERED_KEY]),
+    lastAfterMs: fc.constantFrom(1, 2000, 12_000),
+  })
+  .map(({ keys, lastAfterMs }) =>
+    command(
+      `forced reads of ${keys}, a created or deleted between them, the first ends ${lastAfterMs} ms after the last`,
+      async (service) => {
+        const { upstream } = service.facts;
+        const answerAll = async (key: string): Promise<void> => {
+          for (const call of upstream.underWay.filter((each) => each.key === key))
+            upstream.answer(call, 'ok');
+          await service.settle();
+        };
+        upstream.mode = 'ok';
+        await service.read([{ key: UNFILTERED_KEY, callers: 1, refresh: 'no' }]);
+        await service.advance(1100);
+        upstream.mode = 'held';
+        await service.read([{ key: keys[0], callers: 1, refresh: 'forced' }]);
+        await service.advance(1000);
+        if (!upstream.names.delete('a')) upstream.names.add('a');
+        await service.read([{ key: keys[1], callers: 1, refresh: 'forced' }]);
+        await service.advance(100);
+        await answerAll(keys[1]);
+        await service.advance(lastAfterMs);
+        await answerAll(keys[0]);
+        for (const after of [1, 4500]) {
+          await service.advance(after);
+          await service.read([{ key: 'a', callers: 1, refresh: 'no' }]);
+        }
+      },
+    ),
+  );
+
 const milliseconds = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(1, 100, 499, 500, 999, 1000, 2000, 5000, 8000) },
   { weight: 3, arbitrary: fc.constantFrom(30_000, 59_999, 60_000, 61_000) },
@@ -252,6 +288,7 @@ export const COMMAND: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: flicker },
   { weight: 2, arbitrary: silence },
   { weight: 1, arbitrary: pair },
+  { weight: 1, arbitrary: overlap },
   { weight: 14, arbitrary: advance },
   { weight: 10, arbitrary: answerOne },
   { weight: 8, arbitrary: answerAs },

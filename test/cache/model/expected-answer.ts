@@ -1,5 +1,5 @@
 import { FORCED_INTERVAL_MS } from './contract-numbers.ts';
-import type { GivenList } from './given-lists.ts';
+import { type GivenList, isSurelyOlder } from './given-lists.ts';
 import { type ServiceFacts, servedAtOnceUntilMs } from './service-facts.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
 
@@ -8,7 +8,7 @@ const EARLY_LOADS = 0.7;
 
 /** What a read has to come to, before anything else happens. */
 export interface ExpectedAnswer {
-  /** It has to be answered at once, with data that is no older than this; undefined: it may wait. */
+  /** It has to be answered at once, with data whose load began no earlier than this; undefined: it may wait. */
   readonly atOnceSinceMs: number | undefined;
   /** It makes no call. */
   readonly isQuiet: boolean;
@@ -30,25 +30,35 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
   const anything = { atOnceSinceMs: undefined, isQuiet: false, isCall, loads };
   const shared = sharedInstead(facts, key, isForced);
   if (shared !== undefined)
-    return { atOnceSinceMs: shared.storedAtMs, isQuiet: settings.random === 0, isCall: false, loads };
+    return { atOnceSinceMs: shared.begunAfterMs, isQuiet: settings.random === 0, isCall: false, loads };
   if (isForced && !isLimited(facts, key, own, list)) return anything;
 
   const newest = newestOf(own, list);
   if (newest === undefined || facts.isTimeLost(newest)) return anything;
-  const { storedAtMs, freshUntilMs, longestLoadMs } = newest;
+  const { begunAfterMs, freshUntilMs, longestLoadMs } = newest;
   if (now() < freshUntilMs) {
     const isEarly = freshUntilMs - now() < EARLY_LOADS * longestLoadMs;
     // What may be held or not may be newer, and is refreshed then.
     const isQuiet = isOwnSure && isListSure && (settings.random === 0 || !isEarly);
-    return { atOnceSinceMs: storedAtMs, isQuiet, isCall: false, loads: isQuiet ? [] : loads };
+    return { atOnceSinceMs: begunAfterMs, isQuiet, isCall: false, loads: isQuiet ? [] : loads };
   }
   const isAtOnce = !mark.mayBeOver && now() < servedAtOnceUntilMs(facts, newest);
-  return isAtOnce ? { ...anything, atOnceSinceMs: storedAtMs } : anything;
+  return isAtOnce ? { ...anything, atOnceSinceMs: begunAfterMs } : anything;
 }
 
 function newestOf(own: GivenList | undefined, list: GivenList | undefined): GivenList | undefined {
   if (own === undefined || list === undefined) return own ?? list;
-  return own.storedAtMs > list.storedAtMs ? own : list;
+  if (isSurelyOlder(list, own)) return own;
+  if (own.begunUntilMs <= list.begunAfterMs) return list;
+  // Either may answer: what holds for both.
+  const least = (time: 'begunAfterMs' | 'storedAtMs' | 'freshUntilMs') => Math.min(own[time], list[time]);
+  return {
+    ...list,
+    begunAfterMs: least('begunAfterMs'),
+    storedAtMs: least('storedAtMs'),
+    freshUntilMs: least('freshUntilMs'),
+    longestLoadMs: Math.max(own.longestLoadMs, list.longestLoadMs),
+  };
 }
 
 /** A forced read that comes so soon after the last load that it is one like any other. */

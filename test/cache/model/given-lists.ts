@@ -10,6 +10,9 @@ export interface GivenList {
   readonly key: string;
   readonly names: readonly string[];
   readonly origin: 'upstream' | 'replica';
+  /** Its load began no earlier, and no later, than this. */
+  readonly begunAfterMs: number;
+  readonly begunUntilMs: number;
   readonly storedAtMs: number;
   readonly freshUntilMs: number;
   /** No load of it can have taken longer. */
@@ -33,10 +36,12 @@ export interface ServedList {
 }
 
 export interface GivenLists {
-  /** @param replica when another replica began to load it, and for how long it is fresh there; absent: upstream gave it */
+  /** @param replica for how long it is fresh in the other replica that loaded it; absent: upstream gave it */
   add(
-    list: Pick<GivenList, 'key' | 'names' | 'storedAtMs'> & { readonly isLate?: boolean },
-    replica?: { readonly begunAtMs: number; readonly freshUntilMs: number },
+    list: Pick<GivenList, 'key' | 'names' | 'begunAfterMs' | 'begunUntilMs' | 'storedAtMs'> & {
+      readonly isLate?: boolean;
+    },
+    replica?: { readonly freshUntilMs: number },
   ): GivenList;
   /**
    * The list that an answer was taken from; undefined when nobody gave it for this key.
@@ -68,7 +73,7 @@ export function createGivenLists(random: number): GivenLists {
         longestLoadMs:
           replica === undefined
             ? 2 * DEADLINE_MS + 1000 + (isLate ? LATE_MS : 0)
-            : list.storedAtMs - replica.begunAtMs,
+            : list.storedAtMs - list.begunAfterMs,
         loaders: 0,
       };
       all.push(given);
@@ -104,6 +109,11 @@ export function createGivenLists(random: number): GivenLists {
       );
     },
   };
+}
+
+/** True when the load of the one surely began before that of the other. */
+export function isSurelyOlder(one: GivenList, other: GivenList): boolean {
+  return one.begunUntilMs < other.begunAfterMs;
 }
 
 /** How long a list is fresh, unless that is shortened at random. */

@@ -1,4 +1,4 @@
-import type { GivenList } from './given-lists.ts';
+import { type GivenList, isSurelyOlder } from './given-lists.ts';
 
 /** What the cache holds for sure. Of what it may have evicted nothing is said. */
 export interface HeldEntries {
@@ -6,7 +6,7 @@ export interface HeldEntries {
   beginStep(): void;
   /** The key may have been used. */
   touch(key: string): void;
-  /** The list is held now. */
+  /** The list was loaded: it is held now, unless one is whose load began later. */
   hold(given: GivenList): void;
   /** An answer shows that the list was held a moment ago. */
   confirm(given: GivenList): void;
@@ -37,20 +37,29 @@ export function createHeldEntries(maxEntries: number): HeldEntries {
     held.set(given.key, { given, step });
   }
 
+  function mayHold(key: string): void {
+    known.add(key);
+    touch(key, Number.POSITIVE_INFINITY);
+  }
+
   return {
     beginStep() {
       step += 1;
     },
     touch: (key) => touch(key),
-    hold,
+    hold(given) {
+      const newest = held.get(given.key)?.given;
+      if (newest === undefined || newest.begunUntilMs <= given.begunAfterMs) hold(given);
+      else if (!isSurelyOlder(given, newest)) {
+        held.delete(given.key);
+        mayHold(given.key);
+      }
+    },
     confirm(given) {
       const newest = held.get(given.key)?.given;
-      if (newest === undefined || newest.storedAtMs <= given.storedAtMs) hold(given);
+      if (newest === undefined || !isSurelyOlder(given, newest)) hold(given);
     },
-    mayHold(key) {
-      known.add(key);
-      touch(key, Number.POSITIVE_INFINITY);
-    },
+    mayHold,
     doubt(key) {
       held.delete(key);
     },

@@ -8,7 +8,7 @@ import {
   pausedUntilMs,
   withoutStricter,
 } from './possible-loads.ts';
-import type { Ending, UpstreamCall } from './scripted-upstream.ts';
+import { type Ending, isListAnswer, type UpstreamCall } from './scripted-upstream.ts';
 import type { Demand } from './violations.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
 
@@ -21,7 +21,8 @@ export interface LoadRules {
   begin(keys: readonly string[]): void;
   /** Those reads have done what they can do at once. */
   finish(): void;
-  sent(call: UpstreamCall, others: readonly UpstreamCall[]): void;
+  /** @returns the earliest time at which its load can have begun */
+  sent(call: UpstreamCall, others: readonly UpstreamCall[]): number;
   ended(call: UpstreamCall, ending: Ending): void;
   /** What is held of the key may have been replaced by what another replica loaded. */
   replaced(key: string): void;
@@ -55,6 +56,9 @@ interface KeyLoads {
   /** The first of them since the last load. */
   firstReadMs: number | undefined;
   lastSentMs: number;
+  /** The load of the last call did not begin before that. */
+  begunAfterMs: number;
+  lastEnding: Ending | undefined;
   replacedMs: number;
   possible: readonly PossibleLoad[];
 }
@@ -73,6 +77,8 @@ function loadsOf({ keys }: Seen, key: string): KeyLoads {
     lastReadMs: Number.NEGATIVE_INFINITY,
     firstReadMs: undefined,
     lastSentMs: Number.NEGATIVE_INFINITY,
+    begunAfterMs: Number.NEGATIVE_INFINITY,
+    lastEnding: undefined,
     replacedMs: Number.NEGATIVE_INFINITY,
     possible: [NO_LOAD],
   };
@@ -154,6 +160,13 @@ function noteRead(seen: Seen, key: string): KeyLoads {
   return loads;
 }
 
+/** The load of a call that is sent now begins with the first read since the last call, or is that of the last call still. */
+function earliestBeginMs({ firstReadMs, begunAfterMs, lastEnding }: KeyLoads, nowMs: number): number {
+  const mayBeRetry = lastEnding !== undefined && !isListAnswer(lastEnding);
+  const sinceMs = Math.min(firstReadMs ?? nowMs, mayBeRetry ? begunAfterMs : nowMs);
+  return Math.max(sinceMs, nowMs - DEADLINE_MS);
+}
+
 export function createLoadRules(options: LoadRulesOptions): LoadRules {
   const { now, demand } = options;
   const seen: Seen = { ...options, keys: new Map(), nameReads: [], reading: [] };
@@ -177,11 +190,14 @@ export function createLoadRules(options: LoadRulesOptions): LoadRules {
       const isListDue = key !== UNFILTERED_KEY || isAsked || mayLoadListForNames(seen);
       demand(isListDue, 'the list is loaded for several names only');
       loads.possible = possibleAfterCall(seen, key);
+      loads.begunAfterMs = earliestBeginMs(loads, now());
       loads.firstReadMs = undefined;
       loads.lastSentMs = now();
+      return loads.begunAfterMs;
     },
     ended({ key }, ending) {
       const loads = loadsOf(seen, key);
+      loads.lastEnding = ending;
       loads.possible = loads.possible.map((load) => endLoad(load, ending, now()));
       if (ending === 'given up') checkTimeout(seen, key, loads.possible);
     },

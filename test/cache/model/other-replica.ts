@@ -123,7 +123,8 @@ export function createOtherReplica(
       const storedAtMs = now() - lateMs;
       const begunAtMs = Math.min(turn.begunAtMs, storedAtMs);
       const freshUntilMs = storedAtMs + lifeMs;
-      const list = given.add({ key, names: listed, storedAtMs }, { begunAtMs, freshUntilMs });
+      const begun = { begunAfterMs: begunAtMs, begunUntilMs: begunAtMs };
+      const list = given.add({ key, names: listed, ...begun, storedAtMs }, { freshUntilMs });
       watchPut(list);
       await turn.settle({ body: encode(servedText(list, key)), begunAtMs, storedAtMs, freshUntilMs });
     },

@@ -47,8 +47,8 @@ export function checkAtOnce(
   if (atOnceSinceMs === undefined) return;
   for (const { key, outcome } of asked) {
     demand(outcome.status === 200, 'data that may be served at once is', { key, outcome });
-    const storedAtMs = outcome.given?.storedAtMs ?? atOnceSinceMs;
-    demand(storedAtMs >= atOnceSinceMs, 'the newest data is served', { key, outcome, atOnceSinceMs });
+    const begunUntilMs = outcome.given?.begunUntilMs ?? atOnceSinceMs;
+    demand(begunUntilMs >= atOnceSinceMs, 'the newest data is served', { key, outcome, atOnceSinceMs });
   }
 }
 

@@ -23,6 +23,8 @@ export interface RejectionMark {
    * @param isKnown this one has surely taken it in, and had no rejection since
    */
   otherSucceeded(isKnown: boolean): void;
+  /** When the current key was last seen to be locked out, perhaps; minus infinity: never. */
+  readonly lockedMs: number;
   /** Stale data must not be served any more. */
   readonly isOver: boolean;
   /** Stale data may have to be refused. */
@@ -34,6 +36,7 @@ export function createRejectionMark(now: () => number): RejectionMark {
   let possiblySinceMs: number | undefined;
   /** The last rejection. */
   let rejectedMs = Number.NEGATIVE_INFINITY;
+  let lockedMs = Number.NEGATIVE_INFINITY;
   /** When a success last ended a time in which stale data was refused. */
   let overAtMs: number | undefined;
   const isOver = (sinceMs: number | undefined): boolean =>
@@ -67,11 +70,15 @@ export function createRejectionMark(now: () => number): RejectionMark {
     },
     mayBeLocked(isReplaced) {
       possiblySinceMs ??= now();
+      lockedMs = now();
       if (isReplaced) expectLate();
     },
     otherSucceeded(isKnown) {
       if (isKnown) possiblySinceMs = undefined;
       surelySinceMs = undefined;
+    },
+    get lockedMs() {
+      return lockedMs;
     },
     get isOver() {
       return isOver(surelySinceMs);

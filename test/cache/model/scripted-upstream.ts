@@ -7,7 +7,7 @@ import { type GivenList, type GivenLists, vendorText } from './given-lists.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
 
 /**
- * `ok`: the list as the world is; 401 when the key was revoked. `429 in 3`: with Retry-After. `garbage`: a 200 that is
+ * `ok`: the list as the world was when the call was sent; 401 when the key was revoked. `429 in 3`: with Retry-After. `garbage`: a 200 that is
  * no list. `broken`: a list in which every entry breaks the model.
  */
 export const ANSWER_KINDS = [
@@ -36,12 +36,13 @@ export interface CallWatcher {
   /**
    * @param others calls that have not ended
    * @param late those that were given up and are read on
+   * @returns the earliest time at which its load can have begun
    */
-  sent(call: UpstreamCall, others: readonly UpstreamCall[], late: readonly UpstreamCall[]): void;
+  sent(call: UpstreamCall, others: readonly UpstreamCall[], late: readonly UpstreamCall[]): number;
   /** @param given the list, where the service has to take the answer for one */
   ended(call: UpstreamCall, ending: Ending, given: GivenList | undefined): void;
   /** A call that was given up has ended; `given up`: it is not read any longer. */
-  endedLate(call: UpstreamCall, ending: Ending): void;
+  endedLate(call: UpstreamCall, ending: Ending, given: GivenList | undefined): void;
 }
 
 export interface ScriptedUpstream {
@@ -63,6 +64,9 @@ export interface ScriptedUpstream {
 }
 
 interface OpenCall extends UpstreamCall {
+  readonly begunAfterMs: number;
+  /** Those that existed when it was sent. */
+  readonly names: readonly string[];
   readonly gate: PromiseWithResolvers<FetchedResponse>;
 }
 
@@ -82,7 +86,7 @@ export function createScriptedUpstream(
     underWay = underWay.filter((other) => other !== call);
     const isLate = late.includes(call);
     late = late.filter((other) => other !== call);
-    if (isLate) watcher().endedLate(call, ending);
+    if (isLate) watcher().endedLate(call, ending, list);
     else watcher().ended(call, ending, list);
     return true;
   }
@@ -95,10 +99,12 @@ export function createScriptedUpstream(
 
   function listFor(call: OpenCall): GivenList {
     const { key } = call;
-    const names = [...upstream.names].filter((name) => key === UNFILTERED_KEY || name === key);
+    const names = call.names.filter((name) => key === UNFILTERED_KEY || name === key);
     return given.add({
       key,
       names,
+      begunAfterMs: call.begunAfterMs,
+      begunUntilMs: call.sentAtMs,
       storedAtMs: now(),
       isLate: late.includes(call),
     });
@@ -121,15 +127,18 @@ export function createScriptedUpstream(
     },
     calls,
     fetch(url, { headers, signal }) {
-      const call: OpenCall = {
+      const sent: UpstreamCall = {
         key: new URL(url).searchParams.get('name') ?? UNFILTERED_KEY,
         credential: credentials.signerOf(new Headers(headers).get('authorization') ?? ''),
         sentAtMs: now(),
-        gate: Promise.withResolvers(),
       };
-      calls.push(call);
       const waitedFor = underWay.filter((other) => !late.includes(other));
-      watcher().sent(call, waitedFor, late);
+      const call: OpenCall = Object.assign(sent, {
+        begunAfterMs: watcher().sent(sent, waitedFor, late),
+        names: [...upstream.names],
+        gate: Promise.withResolvers<FetchedResponse>(),
+      });
+      calls.push(call);
       underWay = [...underWay, call];
       signal?.addEventListener('abort', () => {
         if (end(call, 'given up')) call.gate.reject(new TypeError('aborted'));

@@ -1,3 +1,4 @@
+import type { AnswerOrder } from './answer-order.ts';
 import type { Ask } from './answer-rules.ts';
 import {
   EMPTY_FRESH_MS,
@@ -43,8 +44,7 @@ export interface ServiceFacts {
   readonly mark: RejectionMark;
   readonly guards: GuardRules;
   readonly loads: LoadRules;
-  /** What each key was last answered with. */
-  readonly served: Map<string, { readonly storedAtMs: number; readonly text: string }>;
+  readonly order: AnswerOrder;
   /** Reads that wait. */
   readonly pending: Set<Ask>;
   readonly demand: Demand;
@@ -70,7 +70,12 @@ export function isEntryServable(facts: ServiceFacts, key: string): boolean {
 
 /** The same, or the list answers it. */
 export function isServable(facts: ServiceFacts, key: string): boolean {
-  return isEntryServable(facts, key) || isEntryServable(facts, UNFILTERED_KEY);
+  if (isEntryServable(facts, key)) return true;
+  const list = facts.held.get(UNFILTERED_KEY);
+  // What is newer takes the place of what the list says, also when the time of that is over.
+  return (
+    list !== undefined && isEntryServable(facts, UNFILTERED_KEY) && !facts.order.mayBeOutdated(key, list)
+  );
 }
 
 /** True when the shared store holds something that is to be served when a load fails. */
@@ -82,7 +87,9 @@ export function isServableFromStore(facts: ServiceFacts, key: string): boolean {
   const givens = [key, UNFILTERED_KEY]
     .map((wanted) => facts.given.ofEntry(wanted, replica.entries.get(wanted)))
     .filter((given) => given !== undefined);
-  return givens.some((given) => facts.now() < servedOnErrorUntilMs(facts, given));
+  return givens.some(
+    (given) => facts.now() < servedOnErrorUntilMs(facts, given) && !facts.order.mayBeOutdated(key, given),
+  );
 }
 
 function servedOnErrorUntilMs(facts: ServiceFacts, given: GivenList): number {

@@ -170,7 +170,7 @@ async function checkResponse(facts: ServiceFacts, asked: PendingAsk, response: R
   Object.assign(asked.outcome, { status, given: list, isShared });
   if (list === undefined) return;
   // An entry that was evicted meanwhile may still serve on error, and what the list was told of a name needs no entry.
-  const isOfList = said.includes('detail=derived') && list.key !== UNFILTERED_KEY;
+  const isOfList = /detail=(?:derived|stale-while-revalidate)/.test(said) && list.key !== UNFILTERED_KEY;
   if (!said.includes('detail=stale-if-error') && !isOfList) facts.held.confirm(list);
   if (isShared) facts.loads.replaced(list.key);
 }

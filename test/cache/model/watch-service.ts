@@ -1,12 +1,13 @@
+import { createAnswerOrder } from './answer-order.ts';
 import type { CredentialSource } from './credential-source.ts';
-import type { GivenList, GivenLists } from './given-lists.ts';
+import { type GivenList, type GivenLists, isSurelyOlder } from './given-lists.ts';
 import { createGuardRules } from './guard-rules.ts';
 import { createHeldEntries } from './held-entries.ts';
 import { createLoadRules } from './load-rules.ts';
 import type { ModelClock } from './model-clock.ts';
 import type { OtherReplica } from './other-replica.ts';
 import { createRejectionMark } from './rejection-mark.ts';
-import { type CallWatcher, isListAnswer, type ScriptedUpstream } from './scripted-upstream.ts';
+import type { CallWatcher, ScriptedUpstream } from './scripted-upstream.ts';
 import { isEntryServable, ROOMY_ENTRIES, type ServiceFacts, type Settings } from './service-facts.ts';
 import type { Demand } from './violations.ts';
 import { UNFILTERED_KEY } from './whole-list.ts';
@@ -35,18 +36,19 @@ export interface Watch {
 /** Watches a service from its start on, when nothing is known of it. */
 export function watchService(around: Surroundings): Watch {
   const facts = createFacts(around);
-  const { held, mark, guards, loads, replica, credentials, settings } = facts;
+  const { held, mark, guards, loads, order, replica, credentials, settings, now } = facts;
   return {
     facts,
     watcher: {
       sent(call, others, late) {
         guards.sent(call, others, late);
-        loads.sent(call, others);
+        return loads.sent(call, others);
       },
-      endedLate(call, ending) {
+      endedLate(call, ending, list) {
         guards.endedLate(call, ending);
         mark.endedLate(call, ending);
-        if (!isListAnswer(ending)) return;
+        if (list === undefined) return;
+        order.note(call.key, list, now());
         // It is taken in, unless a newer load has given another.
         held.doubt(call.key);
         held.mayHold(call.key);
@@ -56,7 +58,10 @@ export function watchService(around: Surroundings): Watch {
         guards.ended(call, ending);
         loads.ended(call, ending);
         mark.ended(call, ending, credentials.latest);
-        if (list !== undefined) held.hold(list);
+        if (list !== undefined) {
+          held.hold(list);
+          order.note(call.key, list, now());
+        }
         // Then what the store holds may be taken in.
         else if (settings.hasStore) for (const key of [call.key, UNFILTERED_KEY]) held.mayHold(key);
       },
@@ -64,13 +69,17 @@ export function watchService(around: Surroundings): Watch {
     notePut(list) {
       const before = held.get(list.key);
       if (!held.isUnknown(list.key)) held.mayHold(list.key);
-      const isNewer = before !== undefined && before.storedAtMs < list.storedAtMs;
-      const isTakenIn = isNewer && replica?.state === 'up';
-      const isAccepted = guards.lastMs('401') < list.storedAtMs && !guards.mayBeLocked(credentials.current);
+      const isUp = replica?.state === 'up';
+      const isTakenIn = before !== undefined && isSurelyOlder(before, list) && isUp;
+      const isAccepted =
+        Math.max(guards.lastMs('401'), mark.lockedMs) < list.begunAfterMs &&
+        !guards.mayBeLocked(credentials.current);
       mark.otherSucceeded(isTakenIn && isAccepted);
       loads.replaced(list.key);
       if (isTakenIn) held.hold(list);
-      else if (isNewer) held.doubt(list.key);
+      else if (before !== undefined && !isSurelyOlder(list, before)) held.doubt(list.key);
+      // What is said of a name is asked for by each replica, held or not.
+      if (isTakenIn || (isUp && list.key !== UNFILTERED_KEY)) order.note(list.key, list, now());
     },
   };
 }
@@ -100,7 +109,7 @@ function createFacts({ clock, demand, ...around }: Surroundings): ServiceFacts {
       },
       demand,
     }),
-    served: new Map(),
+    order: createAnswerOrder(),
     pending: new Set(),
   };
   return facts;

@@ -1,0 +1,161 @@
+import { describe, expect, it } from 'vitest';
+import type { LoadedBody } from '../../src/cache/cached-response.ts';
+import { settle } from '../support/fake-clock.ts';
+import { DOWN, LIST, loaded, loadedList, SECOND, setUp } from './cache-harness.ts';
+
+const NONE = loaded('', { isEmpty: true });
+
+/** Loads of the list and of the name a, each of which ends when it is told to. */
+function setUpOverlap(config = {}) {
+  const all = setUp({ config });
+  const gates = new Map<string, PromiseWithResolvers<LoadedBody>>();
+  const late = new Map<string, (answer: LoadedBody) => void>();
+  const hold = (key: string) => gates.set(key, Promise.withResolvers());
+  const begin = (key: string) => {
+    hold(key);
+    all.upstream.load = (asked, onLate) => {
+      late.set(asked, onLate);
+      return gates.get(asked)?.promise ?? Promise.resolve(NONE);
+    };
+    return all.read(key, true);
+  };
+  const end = (key: string, answer: LoadedBody) => gates.get(key)?.resolve(answer);
+  const giveUp = (key: string) => gates.get(key)?.reject(DOWN);
+  return {
+    ...all,
+    hold,
+    begin,
+    end,
+    giveUp,
+    endLate: (key: string, answer: LoadedBody) => late.get(key)?.(answer),
+  };
+}
+
+/** A list with a is held; its next load begins, and a second later that of a, which finds none. */
+async function setUpDeletion(config = {}) {
+  const all = setUpOverlap(config);
+  const { begin, clock, end, read, upstream } = all;
+  upstream.load = async () => loadedList(['a=1', 'b=1']);
+  await read(LIST);
+  await clock.advance(2 * SECOND);
+  const list = begin(LIST);
+  await clock.advance(SECOND);
+  const name = begin('a');
+  end('a', NONE);
+  expect((await name).text).toBe('');
+  await clock.advance(2 * SECOND);
+  return { ...all, list };
+}
+
+describe.each([
+  ['a large cache', {}],
+  ['a cache of one entry', { maxEntries: 1 }],
+])('what a load has shown to be gone, in %s', (_what, config) => {
+  it('does not come back with a list whose load began before and ends later', async () => {
+    const { clock, end, list, read } = await setUpDeletion(config);
+    end(LIST, loadedList(['a=1', 'b=2']));
+    expect((await list).text).toBe('a=1 b=2');
+    for (let second = 0; second < 25; second += 1) {
+      expect((await read('a')).text).toBe('');
+      expect((await read('b')).text).toBe('b=2');
+      await clock.advance(SECOND);
+    }
+  });
+
+  it('does not come back with such a list that comes late', async () => {
+    const { clock, endLate, giveUp, list, read } = await setUpDeletion(config);
+    giveUp(LIST);
+    await list;
+    await clock.advance(SECOND);
+    endLate(LIST, loadedList(['a=1', 'b=2']));
+    await settle();
+    expect((await read('a')).text).toBe('');
+    expect((await read('b')).text).toBe('b=2');
+  });
+
+  it('is back with a list whose load began later', async () => {
+    const { begin, clock, end, list, read } = await setUpDeletion(config);
+    end(LIST, loadedList(['a=1', 'b=2']));
+    await list;
+    const later = begin(LIST);
+    await clock.advance(SECOND);
+    end(LIST, loadedList(['a=2']));
+    await later;
+    expect((await read('a')).text).toBe('a=2');
+  });
+});
+
+describe('the load of a name that ends after that of a list which began later', () => {
+  /** The name's load begins, finds a, which is deleted then, and does not end while the list is loaded. */
+  async function setUpOlderName() {
+    const all = setUpOverlap();
+    const { begin, clock, end, read, upstream } = all;
+    upstream.load = async () => loadedList(['a=1']);
+    await read(LIST);
+    await clock.advance(2 * SECOND);
+    const forced = begin('a');
+    await clock.advance(SECOND);
+    const list = begin(LIST);
+    end(LIST, loadedList(['b=2']));
+    await list;
+    await clock.advance(SECOND);
+    return { ...all, forced };
+  }
+
+  it('answers nobody: who waits for it is given what the list says', async () => {
+    const { clock, end, forced, read } = await setUpOlderName();
+    end('a', loaded('a=1'));
+    expect(await forced).toMatchObject({ text: '', outcome: 'derived', forwarded: undefined, stored: false });
+    for (let second = 0; second < 25; second += 1) {
+      expect(await read('a')).toMatchObject({ text: '', outcome: 'derived' });
+      await clock.advance(SECOND);
+    }
+  });
+
+  it('answers nobody when it comes late either', async () => {
+    const { clock, endLate, forced, giveUp, read } = await setUpOlderName();
+    giveUp('a');
+    expect((await forced).text).toBe('');
+    await clock.advance(SECOND);
+    endLate('a', loaded('a=1'));
+    await settle();
+    expect(await read('a')).toMatchObject({ text: '', outcome: 'derived' });
+  });
+});
+
+describe('the list that is loaded for several names', () => {
+  it('does not answer one of them that was loaded meanwhile, by a load that began later', async () => {
+    const { hold, begin, clock, end, loads, read } = setUpOverlap();
+    hold(LIST);
+    const first = begin('b');
+    const second = read('a');
+    await settle();
+    expect(loads).toEqual(['b', LIST]);
+    end('b', loaded('b=1'));
+    await first;
+    // The load of the list counts as lost by now.
+    await clock.advance(31 * SECOND);
+    const forced = begin('a');
+    end('a', NONE);
+    expect((await forced).text).toBe('');
+    await clock.advance(SECOND);
+    end(LIST, loadedList(['a=1', 'b=1']));
+    expect(await second).toMatchObject({ text: '', outcome: 'hit' });
+    expect(await read('a')).toMatchObject({ text: '', outcome: 'hit' });
+  });
+});
+
+describe('what a newer load has said of a name', () => {
+  it('is not served past its time, nor is the older list in its place', async () => {
+    const { clock, end, list, read, upstream } = await setUpDeletion();
+    end(LIST, loadedList(['a=1', 'b=2']));
+    await list;
+    upstream.load = () => Promise.reject(DOWN);
+    // The empty answer of the name: 5 s, then 5 minutes, then an hour, 2 s before the list came.
+    await clock.advance((5 + 300 + 3600 - 2) * SECOND - 1);
+    expect(await read('a')).toMatchObject({ text: '', outcome: 'stale_error' });
+    await clock.advance(1);
+    await expect(read('a')).rejects.toBe(DOWN);
+    expect(await read('b')).toMatchObject({ text: 'b=2', outcome: 'stale_error' });
+  });
+});
