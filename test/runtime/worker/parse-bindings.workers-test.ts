@@ -1,6 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../src/config/config.ts';
+import { networkGroup } from '../../../src/config/groups/network.ts';
+import { tlsGroup } from '../../../src/config/groups/tls.ts';
 import { findUnusedBindings, parseBindings } from '../../../src/runtime/worker/parse-bindings.ts';
 import { TEST_ENVIRONMENT } from '../../support/test-service.ts';
 
@@ -41,7 +43,7 @@ describe('the bindings of a Worker', () => {
     expect(faults).toMatchObject({
       REDIS_URL: 'is not for Workers; bind a KV namespace as IMAGECACHES_KV instead',
       AUTH_JWKS_FILE: 'is not for Workers, which have no files; set AUTH_JWKS_URL instead',
-      HUAWEICLOUD_CREDENTIALS: 'must be static on Workers',
+      HUAWEICLOUD_CREDENTIALS: 'must be static or oidc or token on Workers',
       HUAWEICLOUD_METADATA_ENDPOINT: 'is of no use: the credentials are static; remove it',
       HUAWEICLOUD_SDK_AK: expect.stringContaining('is missing'),
       HUAWEICLOUD_SDK_SK: expect.stringContaining('is missing'),
@@ -71,6 +73,8 @@ describe('the bindings of a Worker', () => {
       ...['CONSOLE_OIDC_CLIENT_ID', 'SHUTDOWN_DELAY_SECONDS', 'SHUTDOWN_GRACE_SECONDS', 'OTEL_SERVICE_NAME'],
       ...['OTEL_TRACES_SAMPLER', 'HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY', 'https_proxy', 'no_proxy'],
       ...['HC_CONTAINER_CREDENTIALS_FULL_URI', 'HC_CONTAINER_AUTHORIZATION_TOKEN_FILE'],
+      // The groups that a Worker's bundle has not.
+      ...[...Object.keys(networkGroup.rows), ...Object.keys(tlsGroup.rows), 'NODE_EXTRA_CA_CERTS'],
     ];
     expect(unusedOf(Object.fromEntries(ofNode.map((name) => [name, 'PLANTED'])))).toEqual(
       Object.fromEntries(ofNode.map((name) => [name, 'Workers do not read it'])),
