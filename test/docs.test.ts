@@ -11,6 +11,7 @@ import { parseIssuers } from '../src/config/documents/issuers.ts';
 import { IMAGE_CACHE_EXAMPLE } from '../src/imagecaches/schema.ts';
 import { createPrometheusMetrics } from '../src/runtime/node/telemetry/metrics.ts';
 import { CCE_REGIONS } from '../src/vendor/regions.ts';
+import { withChartDefaults } from './support/with-chart-defaults.ts';
 
 const ROOT = new URL('../', import.meta.url);
 const ROOT_PAGES = [
@@ -124,7 +125,8 @@ describe('the documentation', () => {
       $schema?: string;
     };
     const validate = new Ajv({ strict: false }).compile(schema);
-    for (const { text } of blocks) expect(validate(parse(text)), JSON.stringify(validate.errors)).toBe(true);
+    for (const { text } of blocks)
+      expect(validate(withChartDefaults(parse(text))), JSON.stringify(validate.errors)).toBe(true);
   });
 
   it('shows the list with the members that there are', async () => {

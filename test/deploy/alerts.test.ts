@@ -8,7 +8,8 @@ const DEPLOY = new URL('../../deploy/', import.meta.url);
 const DOCS = new URL('../../docs/', import.meta.url);
 /** What Prometheus itself adds. */
 const ADDED_METRICS = ['up'];
-const ADDED_LABELS = ['job', 'instance', 'le', 'namespace', 'pod'];
+// `target` is there with several targets.
+const ADDED_LABELS = ['target', 'job', 'instance', 'le', 'namespace', 'pod'];
 
 /** As it is held. */
 const LIST = new TextEncoder().encode(
@@ -100,17 +101,17 @@ describe('expressions for operators', () => {
       expect(selectors.length, alert).toBe(namesIn(expr).metrics.length);
       for (const [, labels] of selectors) expect(labels, alert).toMatch(/^job="imagecaches-bff"/);
       for (const [grouping] of expr.matchAll(/\b(?:by|on) \([^)]*\)/g))
-        expect(grouping, alert).toMatch(/\(namespace, job(?:, (?:instance|region))?\)/);
+        expect(grouping, alert).toMatch(/\(namespace, job(?:, (?:instance|target, region))?\)/);
     }
   });
 
   it('of what is in the lists are never added up over replicas', () => {
     const ofLists = alerts.filter(({ expr }) => expr.includes('imagecaches_image_caches'));
     expect(ofLists).toHaveLength(3);
-    for (const { expr } of ofLists) expect(expr).toMatch(/^max by \(namespace, job, region\) \(/);
+    for (const { expr } of ofLists) expect(expr).toMatch(/^max by \(namespace, job, target, region\) \(/);
     const shown = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
     for (const expr of shown.filter((each) => /imagecaches_(?:image_caches|list_)/.test(each)))
-      expect(expr).toMatch(/^(?:max|min)(?: by \((?:status, )?region\))? \(/);
+      expect(expr).toMatch(/^(?:max|min)(?: by \((?:status, )?target, region\))? \(/);
   });
 
   it('would be found out if they did not', () => {

@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { withChartSettings, withSettingsTable } from '../../deploy/schemas/settings.ts';
 import { FILE_SETTINGS, SETTING_NAMES, SETTINGS } from '../../src/config/config.ts';
 import type { Setting } from '../../src/config/setting.ts';
+import { withChartDefaults } from '../support/with-chart-defaults.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const read = (path: string) => readFile(new URL(path, ROOT), 'utf8');
@@ -27,7 +28,7 @@ const chart = JSON.parse(await read('deploy/helm/imagecaches-bff/values.schema.j
 const settingsOfChart = chart.properties.settings.properties as Record<string, { default?: unknown }>;
 const isTakenByChart = (() => {
   const validate = new Ajv({ strict: false }).compile(chart);
-  return (settings: object) => validate({ settings }) as boolean;
+  return (settings: object) => validate(withChartDefaults({ settings })) as boolean;
 })();
 /** Good for some settings and bad for others. */
 const TEXTS = [

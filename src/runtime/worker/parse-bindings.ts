@@ -45,9 +45,9 @@ const NEEDED_SECRETS: Readonly<Record<string, string>> = {
   token: 'CCE_AUTH_TOKEN',
 };
 
-/** Settings of what only Node has: listeners, profiles, pages, proxies, traces and the end of a process. */
+/** Settings of what only Node has: listeners, TLS, profiles, pages, proxies, traces and the end of a process. */
 const NEEDS_NODE =
-  /^(?:HOST|PORT|METRICS_PORT|MAX_CONNECTIONS|UPSTREAM_CONNECT_TIMEOUT_MS|CONSOLE|CONSOLE_OIDC_CLIENT_ID|SHUTDOWN_\w+|HC_CONTAINER_\w+|HUAWEICLOUD_SDK_CREDENTIALS(?:_FILE)?|OTEL_\w+|HTTPS?_PROXY|NO_PROXY)$/i;
+  /^(?:HOST|PORT|METRICS_PORT|MAX_CONNECTIONS|UPSTREAM_CONNECT_TIMEOUT_MS|CONSOLE|CONSOLE_OIDC_CLIENT_ID|SHUTDOWN_\w+|TLS_(?:CERT|KEY|CLIENT_CA)_FILE|NODE_EXTRA_CA_CERTS|HC_CONTAINER_\w+|HUAWEICLOUD_SDK_CREDENTIALS(?:_FILE)?|OTEL_\w+|HTTPS?_PROXY|NO_PROXY)$/i;
 
 /**
  * The configuration of a Worker, from its bindings.

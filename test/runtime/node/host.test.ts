@@ -204,6 +204,9 @@ describe('HTTP/1.0 without Host', () => {
           ['/imagecaches', `Authorization: Bearer ${token}\r\n`],
           ['/imagecaches?name=search-worker-02', `Authorization: Bearer ${token}\r\n`],
           ['/docs', ''],
+          // Empty, as some health checks send it.
+          ['/livez', 'Host:\r\n'],
+          ['/imagecaches', `Host: \r\nAuthorization: Bearer ${token}\r\n`],
         ]) {
           const answer = await exchangeRaw(listening.port, `GET ${path} HTTP/1.0\r\n${more}\r\n`, address);
           expect([path, answer.slice(0, 12)]).toEqual([path, 'HTTP/1.1 200']);

@@ -1,6 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../src/config/config.ts';
+import { networkGroup } from '../../../src/config/groups/network.ts';
+import { tlsGroup } from '../../../src/config/groups/tls.ts';
 import { findUnusedBindings, parseBindings } from '../../../src/runtime/worker/parse-bindings.ts';
 import { TEST_ENVIRONMENT } from '../../support/test-service.ts';
 

@@ -13,6 +13,8 @@ const BACKSLASH_IN_PATH = /^[^?]*\\/;
  * @returns what is not valid, for the caller; undefined where all is
  */
 export function checkTarget({ headers, httpVersionMinor, url = '' }: IncomingMessage): string | undefined {
+  // Health checks of HTTP/1.0 send an empty Host as well as none.
+  if (headers.host === '' && httpVersionMinor === 0) delete headers.host;
   const { host } = headers;
   if (host === undefined) {
     // RFC 9112, section 3.2: every request of HTTP/1.1 has one.
