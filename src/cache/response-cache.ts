@@ -225,7 +225,10 @@ export class ResponseCache {
     else this.#options.onNewest?.(source, await this.#toSharedResponse(found));
   }
 
-  /** Where nothing is held of a key, takes in what another replica has shared, fresh or not, unless the credential is rejected. */
+  /**
+   * Where nothing is held of a key, takes in what another replica has shared, fresh or not, unless the credential is
+   * rejected.
+   */
   async adoptAbsent(source: EntrySource): Promise<void> {
     if (this.#rejected === undefined) await this.#adoptAfterFailure(source);
   }
