@@ -1,16 +1,8 @@
-import type { CredentialConfig, TargetConfig } from '../../config/config.ts';
+import type { CredentialConfig } from '../../config/config.ts';
 import { CREDENTIAL_SOURCES } from '../../credentials/sources.ts';
 
 /** Where credentials come from, and for the last source why: a sentence without its full stop. */
-export function describeCredentialChoice({
-  credentials,
-  assumeAgency,
-}: Pick<TargetConfig, 'credentials' | 'assumeAgency'>): string {
-  const source = describeSource(credentials);
-  return assumeAgency === undefined ? source : `the agency of HUAWEICLOUD_ASSUME_AGENCY_URN, by ${source}`;
-}
-
-function describeSource(credentials: CredentialConfig): string {
+export function describeCredentialChoice(credentials: CredentialConfig): string {
   const { source } = credentials;
   const name = `${CREDENTIAL_SOURCES[source].name} (${source})`;
   if (source !== 'metadata') return name;

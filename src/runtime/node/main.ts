@@ -34,8 +34,9 @@ export async function main(onStop: (stop: () => Promise<void>) => void): Promise
     for (const setting of unused) process.stderr.write(`Warning: ${describeUnused(setting)}\n`);
   if (config === undefined) return;
   if (check) {
-    process.stdout.write(`The configuration is valid. Upstream: ${config.target.upstream.endpoint}\n`);
-    process.stdout.write(`Credentials: ${describeCredentialChoice(config.target)}.\n`);
+    const { upstream, credentials } = config.target;
+    process.stdout.write(`The configuration is valid. Upstream: ${upstream.endpoint}\n`);
+    process.stdout.write(`Credentials: ${describeCredentialChoice(credentials)}.\n`);
     const warning = config.tls && warningOf(readTlsFiles(config.tls), Date.now());
     if (warning !== undefined) process.stdout.write(`Warning: TLS_CERT_FILE ${warning}\n`);
     return;

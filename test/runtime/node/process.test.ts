@@ -112,15 +112,6 @@ describe('npm start', () => {
     expect(good.stdout()).toContain('The configuration is valid.');
     expect(good.stdout() + good.stderr()).not.toContain('PLANTED');
     expect(good.stdout()).toContain('Credentials: a key pair of the settings (static).\n');
-    const agency = {
-      HUAWEICLOUD_ASSUME_AGENCY_URN: 'iam::1:agency:a',
-      HUAWEICLOUD_SDK_STS_ENDPOINT: 'https://sts.test',
-    };
-    const assumed = start(ENTRY, ['--check'], environment(agency));
-    expect(await assumed.exited).toBe(0);
-    expect(assumed.stdout()).toContain(
-      'Credentials: the agency of HUAWEICLOUD_ASSUME_AGENCY_URN, by a key pair of the settings (static).\n',
-    );
     const bad = start(ENTRY, ['--check'], environment({ AUTH_ISSUER: '' }));
     expect(await bad.exited).toBe(78);
     const unknown = start(ENTRY, ['--chekc'], environment());
