@@ -25,9 +25,11 @@ const documented = new Map(
 
 const chart = JSON.parse(await read('deploy/helm/imagecaches-bff/values.schema.json'));
 const settingsOfChart = chart.properties.settings.properties as Record<string, { default?: unknown }>;
+/** Over the chart's defaults, as Helm merges values before it looks at the schema. */
+const chartDefaults = parse(await read('deploy/helm/imagecaches-bff/values.yaml')) as object;
 const isTakenByChart = (() => {
   const validate = new Ajv({ strict: false }).compile(chart);
-  return (settings: object) => validate({ settings }) as boolean;
+  return (settings: object) => validate({ ...chartDefaults, settings }) as boolean;
 })();
 /** Good for some settings and bad for others. */
 const TEXTS = [
