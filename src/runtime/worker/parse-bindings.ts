@@ -38,9 +38,9 @@ const REFUSED = {
     'is not for Workers, which have no files; bind HUAWEICLOUD_OIDC_ID_TOKEN instead',
 };
 
-/** Settings of what only Node has: listeners, TLS, pages, proxies, traces and the end of a process. */
+/** Settings of what only Node has: listeners, pages, proxies, traces and the end of a process. */
 const NEEDS_NODE =
-  /^(?:HOST|PORT|METRICS_PORT|MAX_CONNECTIONS|UPSTREAM_CONNECT_TIMEOUT_MS|CONSOLE|CONSOLE_OIDC_CLIENT_ID|SHUTDOWN_\w+|HC_CONTAINER_\w+|OTEL_\w+|TLS_\w+|HTTPS?_PROXY|NO_PROXY)$/i;
+  /^(?:HOST|PORT|METRICS_PORT|MAX_CONNECTIONS|UPSTREAM_CONNECT_TIMEOUT_MS|CONSOLE|CONSOLE_OIDC_CLIENT_ID|SHUTDOWN_\w+|HC_CONTAINER_\w+|OTEL_\w+|HTTPS?_PROXY|NO_PROXY)$/i;
 
 /**
  * The configuration of a Worker, from its bindings.
@@ -86,8 +86,11 @@ export function findUnusedBindings(bindings: Bindings): UnusedSetting[] {
   });
 }
 
+/** The platform ends TLS. */
+const OF_TLS = /^TLS_\w+$/i;
+
 function whyUnread(name: string, value: unknown): string | undefined {
-  if (NEEDS_NODE.test(name)) return 'Workers do not read it';
+  if (NEEDS_NODE.test(name) || OF_TLS.test(name)) return 'Workers do not read it';
   if (name === KV_BINDING && !isKvNamespace(value)) return 'it must be bound to a KV namespace';
   if (name === LIMITER_BINDING && !isRateLimiter(value)) return 'it must be bound to a rate limiter';
   const base = name.replace(/_FILE$/, '');
