@@ -165,6 +165,13 @@ describe('the documentation', () => {
     for (const name of exported) expect(text).toContain(`\`${name}\``);
   });
 
+  it('names tests and tools that there are', async () => {
+    for (const page of ROOT_PAGES) {
+      const paths = [...(await read(page)).matchAll(/`(test\/[^`\s]+)`/g)].map(([, path = '']) => path);
+      expect(paths.filter((path) => !existsSync(new URL(path, ROOT)))).toEqual([]);
+    }
+  });
+
   it('is all reached from the README', async () => {
     const reached = linksOf(await read('README.md'));
     for (const page of docs) expect(reached, page).toContain(`docs/${page}`);

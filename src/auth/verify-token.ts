@@ -144,8 +144,8 @@ function readUnverified(token: string): {
 }
 
 /**
- * What one of jose's errors is called in the log, and told to the caller. Claims are looked at after the signature: whoever
- * reads that a token is expired holds one that the issuer signed.
+ * What one of jose's errors is called in the log, and told to the caller. Claims are looked at after the signature: a caller
+ * who reads that a token is expired holds one that the issuer signed.
  */
 function denialOf(error: errors.JOSEError): ProblemError {
   const { claim, reason } = error as Partial<errors.JWTClaimValidationFailed>;

@@ -236,7 +236,10 @@ export class ResponseCache {
     else this.#note(source, { response: await this.#toSharedResponse(found), filter: undefined });
   }
 
-  /** Where nothing is held of a key, takes in what another replica has shared, fresh or not, unless the credential is rejected. */
+  /**
+   * Where nothing is held of a key, takes in what another replica has shared, fresh or not, unless the credential is
+   * rejected.
+   */
   async adoptAbsent(source: EntrySource): Promise<void> {
     if (this.#rejected === undefined) await this.#adoptAfterFailure(source);
   }

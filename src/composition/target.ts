@@ -9,7 +9,10 @@ import type { Platform, TargetPlatform } from '../platform/platform.ts';
 import { createUpstreamClient, type UpstreamClient } from '../upstream/client.ts';
 import type { ReadinessCheck } from './readiness.ts';
 
-/** Interval at which a rejected credential that was never accepted is looked at again: 5 seconds. Most times without a call. */
+/**
+ * Interval at which a rejected credential that was never accepted is looked at again: 5 seconds, most times without a
+ * call.
+ */
 const RETRY_REJECTED_MS = 5000;
 
 /** One account, region and project of the vendor, with everything that is kept apart for it. */

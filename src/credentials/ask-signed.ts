@@ -6,6 +6,8 @@ import { authoriseRequest } from '../signing/authorise-request.ts';
 import type { Credential } from '../signing/credential.ts';
 import { parseUpstreamFailure } from '../vendor/read-failure.ts';
 
+/** After a rejected call with a key the caller makes none with it for 5 minutes: rejections in a row lock the key. */
+export const REJECTED_PAUSE_MS = 300_000;
 /** Longest time for which other replicas keep off the key: 5 seconds, as long as a call takes. */
 const LEASE_MS = 5000;
 
@@ -23,7 +25,7 @@ export type SignedCallPlatform = Pick<Platform, 'fetch' | 'now' | 'schedule' | '
 
 /**
  * Makes a call of IAM or STS with a key, and once more where only our clock was rejected. Rejections count for the vendor as
- * those of CCE do: the caller must leave a rejected key alone.
+ * those of CCE do: the caller must leave a rejected key alone for REJECTED_PAUSE_MS.
  *
  * @param noteRejection told of a 401 as soon as it comes
  * @throws OutboundError `key_left_alone` while other replicas leave the key alone, and as fetchAnswer does

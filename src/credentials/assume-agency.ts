@@ -3,15 +3,13 @@ import { OutboundError } from '../outbound/outbound-error.ts';
 import { runWithin } from '../outbound/run-within.ts';
 import type { Platform, TargetPlatform } from '../platform/platform.ts';
 import type { Credential, KeyPair } from '../signing/credential.ts';
-import { askSigned, type SignedCallPlatform } from './ask-signed.ts';
+import { askSigned, REJECTED_PAUSE_MS, type SignedCallPlatform } from './ask-signed.ts';
 import { type CredentialProvider, isSameCredential } from './provider.ts';
 import { createRefreshingProvider } from './refreshing-provider.ts';
 import { readStsAnswer } from './sts-answer.ts';
 
 /** For the whole of one load, that of the credential of the source included: 5 seconds. */
 export const ASSUME_TIMEOUT_MS = 5000;
-/** After STS has rejected a key it is not asked again with it for 5 minutes: rejections in a row lock the key. */
-const REJECTED_PAUSE_MS = 300_000;
 
 const PATH = '/v5/agencies/assume';
 

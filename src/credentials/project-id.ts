@@ -9,13 +9,11 @@ import type { Platform } from '../platform/platform.ts';
 import { type Credential, keyIdOf } from '../signing/credential.ts';
 import { parseUpstreamFailure } from '../vendor/read-failure.ts';
 import { REJECTION_CAUSES } from '../vendor/rejection.ts';
-import { askSigned, type SignedCallPlatform } from './ask-signed.ts';
+import { askSigned, REJECTED_PAUSE_MS, type SignedCallPlatform } from './ask-signed.ts';
 import { CredentialUnavailableError } from './provider.ts';
 
 /** For the whole of one look-up: 5 seconds. */
 export const PROJECT_LOOKUP_TIMEOUT_MS = 5000;
-/** After IAM has rejected a key it is not asked again with it for 5 minutes: rejections in a row lock the key. */
-export const REJECTED_PAUSE_MS = 300_000;
 /** While other replicas leave the key alone, they are asked again after 5 seconds. */
 const LEFT_ALONE_PAUSE_MS = 5000;
 /** After it has answered none or several projects: 60 seconds. Somebody has to change something first. */

@@ -19,6 +19,9 @@ export interface Fleet {
   readonly openUse?: (namespace: () => Promise<string>) => SharedUse;
   /** What replicas know of keys; absent where each instance knows for itself. */
   readonly openKeyProofs?: (namespace: () => Promise<string>) => KeyProofs;
-  /** Resolves when the store has answered for the first time, when it cannot be reached, and after 2 seconds. Never rejects. */
+  /**
+   * Resolves when the store has answered for the first time, when it cannot be reached, and after 2 seconds. Never
+   * rejects.
+   */
   readonly reached?: Promise<void>;
 }

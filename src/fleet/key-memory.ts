@@ -1,4 +1,5 @@
-import { type KeyFields, LONGEST_LOCK_MS, REJECTION_WINDOW_MS } from './key-state.ts';
+import { type KeyFields, REJECTION_WINDOW_MS } from './key-state.ts';
+import { LONGEST_LOCK_OUT_MS } from './lock-out.ts';
 
 /** Times in the store that differ by more from what is remembered are set right: 2 seconds. */
 const TOLERANCE_MS = 2000;
@@ -54,7 +55,7 @@ export class KeyMemory {
   #learn(field: string, text: string, nowMs: number, aheadMs: number): void {
     const isLock = field.startsWith('lock:');
     const leftMs = Number(text) - nowMs;
-    if (isLock ? !(leftMs <= LONGEST_LOCK_MS) : !field.startsWith('rejection:') || Number.isNaN(leftMs))
+    if (isLock ? !(leftMs <= LONGEST_LOCK_OUT_MS) : !field.startsWith('rejection:') || Number.isNaN(leftMs))
       return;
     // A rejection in the future was written before the clock was set.
     const atMs = nowMs + (isLock ? leftMs : Math.min(0, leftMs)) - aheadMs;

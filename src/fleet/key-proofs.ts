@@ -21,7 +21,7 @@ export interface KeyUse {
 export type KeyAnswer = KeyUse | 'busy' | 'rejected';
 
 /**
- * What replicas know of keys together. The vendor locks a key after more than 5 rejections, whoever makes the calls: all
+ * What replicas know of keys together. The vendor locks a key after more than 5 rejections, of all its users together: all
  * replicas stay at 4 in any 5 minutes, and a key that was never accepted is proved by one call of one of them.
  */
 export interface KeyProofs {

@@ -1,13 +1,10 @@
 import type { KeyKnowledge } from './key-proofs.ts';
+import { LONGEST_LOCK_OUT_MS, lockOutMs } from './lock-out.ts';
 
 /** Rejections of all replicas in REJECTION_WINDOW_MS, and calls under way that may become some: 4. */
 const MAX_REJECTIONS = 4;
+/** Rejections count for 5 minutes. */
 export const REJECTION_WINDOW_MS = 300_000;
-/** Time after a rejection in which a key that was never accepted has no call: 5 minutes, doubling to 1 hour. */
-const FIRST_LOCK_MS = 300_000;
-export const LONGEST_LOCK_MS = 3_600_000;
-/** Share of its length by which that time varies: a fifth. */
-const LOCK_JITTER = 0.2;
 /** What is further ahead than a call can take is from before the clock of the store was set. */
 const LONGEST_CALL_MS = 600_000;
 /**
@@ -62,7 +59,7 @@ export function judgeCall(
   if (isAccepted || fields[`accepted:${digest}`] !== undefined) return 'ours';
   if (others.some((call) => call.digest === digest)) return 'busy';
   const lockMs = Number(fields[`lock:${digest}`] ?? 0) - nowMs;
-  return lockMs > 0 && lockMs <= LONGEST_LOCK_MS && !isClockCorrected ? 'rejected' : 'ours';
+  return lockMs > 0 && lockMs <= LONGEST_LOCK_OUT_MS && !isClockCorrected ? 'rejected' : 'ours';
 }
 
 /** What is left of calls and rejections that count no longer. */
@@ -109,13 +106,10 @@ export function noteRejected(
 ): KeyChange {
   const isFirst = wasAccepted || fields[`accepted:${digest}`] !== undefined;
   const count = isFirst ? 1 : readCount(fields[`count:${digest}`]) + 1;
-  const jitter = LOCK_JITTER * random;
-  const doubledMs = FIRST_LOCK_MS * 2 ** Math.min(count - 1, 8) * (1 + jitter);
-  const lockMs = Math.min(doubledMs, LONGEST_LOCK_MS * (1 - jitter));
   return {
     set: {
       [`rejection:${token}`]: String(nowMs),
-      [`lock:${digest}`]: String(Math.round(nowMs + lockMs)),
+      [`lock:${digest}`]: String(Math.round(nowMs + lockOutMs(count, random))),
       [`count:${digest}`]: String(count),
     },
     remove: [`call:${token}`, `accepted:${digest}`],

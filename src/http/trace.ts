@@ -31,8 +31,8 @@ export interface ServedRequest {
 }
 
 /**
- * The attributes of a server span, by OpenTelemetry's semantic conventions for HTTP, and the id of the request. Our
- * routes have no parameters: the path of one that matched is its pattern, and any other path could be anything.
+ * The attributes of a server span, by OpenTelemetry's semantic conventions for HTTP, and the id of the request. The path
+ * is the pattern of the route that matched, so that no id of a caller's is in it; any other path could be anything.
  *
  * @param own of this server, see serverAttributes
  */

@@ -11,9 +11,9 @@ export interface SingleFlight {
 }
 
 /**
- * One piece of work per key at a time, shared by everyone who asks meanwhile, where a promise may be shared. The work belongs to nobody:
- * a caller that leaves neither stops it nor takes it along, and it is forgotten as soon as it settles, so a
- * failure is never remembered.
+ * One piece of work per key at a time, shared by everyone who asks meanwhile, where a promise may be shared. The work
+ * belongs to nobody: a caller that leaves neither stops it nor takes it along, and it is forgotten as soon as it settles,
+ * so a failure is never remembered.
  */
 export function createSharedFlight(): SingleFlight {
   const flights = new Map<string, Promise<unknown>>();

@@ -2,7 +2,7 @@
 export const REJECTION_CAUSES = {
   unknown_key: 'the vendor does not know this access key',
   locked_key: 'the vendor has locked this access key',
-  clock: 'the vendor refuses the date',
+  clock: 'the vendor rejects the date',
   signature: 'the signature is not the one that the vendor computes',
   token: 'the vendor does not accept the token',
   permission: 'the key may not list image caches',

@@ -57,7 +57,6 @@ describe('settings without effect', () => {
   });
 
   it.each([
-    ['CCE_REGION', 'CCE_ENDPOINT wins', { CCE_REGION: 'cn-north-4' }],
     [
       'HUAWEICLOUD_SDK_IAM_ENDPOINT',
       'IAM is asked with HUAWEICLOUD_SDK_PROJECT_ID=auto only',
@@ -89,6 +88,10 @@ describe('settings without effect', () => {
     ['AUTH_AUDIENCE_FILE', 'AUTH_AUDIENCE is not read from a file', { AUTH_AUDIENCE_FILE: '/a' }],
   ])('%s: %s', (name, reason, more) => {
     expect(withTests(more)).toEqual({ [name]: reason });
+  });
+
+  it('are not a region beside an endpoint, which metrics and STS go by', () => {
+    expect(withTests({ CCE_REGION: 'cn-north-4' })).toEqual({});
   });
 
   it('are those of the issuer that is not there', () => {

@@ -92,21 +92,15 @@ export const upstreamGroup: SettingGroup<UpstreamRows, UpstreamPart, ReadRows> =
     }
   },
 
+  // CCE_REGION beside CCE_ENDPOINT is not idle: metrics name it, and STS is found by it.
   findIdle: (settings) =>
     isProjectLookedUp(settings)
       ? []
-      : [
-          ...givenWithout(
-            settings.isGiven('CCE_ENDPOINT') ? ['CCE_REGION'] : [],
-            settings,
-            'CCE_ENDPOINT wins',
-          ),
-          ...givenWithout(
-            ['HUAWEICLOUD_SDK_IAM_ENDPOINT'],
-            settings,
-            `IAM is asked with HUAWEICLOUD_SDK_PROJECT_ID=${LOOKED_UP} only`,
-          ),
-        ],
+      : givenWithout(
+          ['HUAWEICLOUD_SDK_IAM_ENDPOINT'],
+          settings,
+          `IAM is asked with HUAWEICLOUD_SDK_PROJECT_ID=${LOOKED_UP} only`,
+        ),
 
   toConfig: (settings) => {
     const { values } = settings;

@@ -1,7 +1,8 @@
 /**
- * `npm run doctor [-- --json] [--token-file FILE]`, in the image `node src/runtime/node/doctor.ts`: examines the settings of the environment
- * and all that they need, says what is wrong and how to fix it. Nothing is changed. Exit codes: 0 all is well, or
- * there are warnings; 1 something failed; 64 wrong usage.
+ * `npm run doctor [-- --json] [--token-file FILE]`, in the image `node src/runtime/node/doctor.ts`: examines the
+ * settings of the environment and all that they need, says what is wrong and how to fix it. Nothing is changed, but for
+ * keys in Redis on which its commands are tried, for 2 seconds. Exit codes: 0 all is well, or there are warnings; 1
+ * something failed; 64 wrong usage.
  */
 import { parseArgs } from 'node:util';
 import { examine } from './doctor/examine.ts';

@@ -8,8 +8,8 @@ type Rank = 'debug' | 'info' | 'warn' | 'error';
 const SECRETS: ReadonlySet<string> = new Set(SECRET_MEMBERS);
 
 /**
- * JSON lines on the console, by its method of the same level, with the fields that pino writes on Node. Pino's build for browsers has no redaction;
- * this one censors the same members, at any depth, and shows no error but by its name.
+ * JSON lines on the console, by its method of the same level, with the fields that pino writes on Node. Pino's build for
+ * browsers has no redaction; this one censors the same members, at any depth, and shows no error but by its name.
  */
 export function createConsoleLogger(
   level: Config['logLevel'],

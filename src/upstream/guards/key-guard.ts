@@ -1,5 +1,6 @@
 import { isSameCredential } from '../../credentials/provider.ts';
 import type { KeyKnowledge, KeyVerdict } from '../../fleet/key-proofs.ts';
+import { LOCK_OUT_MS, lockOutMs } from '../../fleet/lock-out.ts';
 import { type Credential, keyIdOf } from '../../signing/credential.ts';
 import { type ConcurrencyLimit, createConcurrencyLimit, type Lease } from './concurrency-limit.ts';
 import { createPause, type Pause } from './pause.ts';
@@ -14,14 +15,6 @@ export const MAX_REJECTIONS = 2;
  * with several secrets must not add up to its limit.
  */
 export const MAX_REJECTIONS_OF_ID = 4;
-/**
- * Length of a lock-out, from the last rejection: 5 minutes, as long as the vendor locks a key. For a key that was never
- * accepted it doubles with each further rejection, up to 1 hour.
- */
-export const LOCK_OUT_MS = 300_000;
-const LONGEST_LOCK_OUT_MS = 3_600_000;
-/** Share of its length by which the lock-out of a key that was never accepted varies: a fifth, never below 5 minutes. */
-const LOCK_OUT_JITTER = 0.2;
 /** Time for which an accepted call proves its key: 1 second. Without proof calls go one at a time. */
 export const PROOF_MS = 1000;
 /** Time after which a call without an answer no longer holds back the next one: half a second. */
@@ -155,9 +148,9 @@ export function createKeyGuard(leaseMs: number, random: () => number): KeyGuard 
       key.wasForClock = outcome === 'clock';
       key.sinceRejection.begin(nowMs, LOCK_OUT_MS);
       key.lastSuccessAtMs = Number.NEGATIVE_INFINITY;
-      const lockOutMs = key.isAccepted ? LOCK_OUT_MS : lockOutAfter(key.totalRejections, random());
-      key.lockOut.begin(nowMs, lockOutMs);
-      return isCounted && key.rejections >= rejectionsAllowed(key) ? lockOutMs : 0;
+      const lengthMs = key.isAccepted ? LOCK_OUT_MS : lockOutMs(key.totalRejections, random());
+      key.lockOut.begin(nowMs, lengthMs);
+      return isCounted && key.rejections >= rejectionsAllowed(key) ? lengthMs : 0;
     },
     noteRejectedElsewhere({ key }, nowMs) {
       key.elsewhere.begin(nowMs, ASK_REPLICAS_MS);
@@ -187,13 +180,6 @@ function createKeyRecord(credential: Credential, leaseMs: number): KeyRecord {
 
 function rejectionsAllowed({ isAccepted, isClockCorrected }: KeyRecord): number {
   return isAccepted || isClockCorrected ? MAX_REJECTIONS : 1;
-}
-
-/** Length of the lock-out of a key that was never accepted, after that many rejections. */
-function lockOutAfter(rejections: number, random: number): number {
-  const doubledMs = LOCK_OUT_MS * 2 ** Math.min(rejections - 1, 8);
-  const jitter = LOCK_OUT_JITTER * random;
-  return Math.min(doubledMs * (1 + jitter), LONGEST_LOCK_OUT_MS * (1 - jitter));
 }
 
 /** Rejections of these keys in the last 5 minutes that no success followed. */

@@ -1,8 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../src/config/config.ts';
-import { networkGroup } from '../../../src/config/groups/network.ts';
-import { tlsGroup } from '../../../src/config/groups/tls.ts';
 import { findUnusedBindings, parseBindings } from '../../../src/runtime/worker/parse-bindings.ts';
 import { TEST_ENVIRONMENT } from '../../support/test-service.ts';
 
@@ -117,6 +115,13 @@ describe('the bindings of a Worker', () => {
     ];
     expect(unusedOf(Object.fromEntries(ofNode.map((name) => [name, 'PLANTED'])))).toEqual(
       Object.fromEntries(ofNode.map((name) => [name, 'Workers do not read it'])),
+    );
+  });
+
+  it('that have no effect are those of TLS, which the platform ends', () => {
+    const names = ['TLS_CERT_FILE', 'TLS_KEY_FILE', 'TLS_CLIENT_CA_FILE'];
+    expect(unusedOf(Object.fromEntries(names.map((name) => [name, 'PLANTED'])))).toEqual(
+      Object.fromEntries(names.map((name) => [name, 'Workers do not read it'])),
     );
   });
 

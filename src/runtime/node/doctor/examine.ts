@@ -53,7 +53,7 @@ export async function examine(
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const lines = error.faults.map(({ setting, fault }) => `${setting} ${fault}`);
-      return failed([...lines, ...unused].join('; '), 'See the settings in the README.');
+      return failed([...lines, ...unused].join('; '), 'docs/configure.md has the settings.');
     }
     if (unused.length === 0) return ok('the settings are valid');
     return warning(

@@ -6,7 +6,10 @@ import { readTextFileSync } from './read-text-file.ts';
 
 export interface SettingsWithFiles {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** A file that cannot be read or used, or is empty, or NAME and NAME_FILE both set: for parseConfig to list with the others. */
+  /**
+   * A file that cannot be read or used, or is empty, or NAME and NAME_FILE both set: for parseConfig to list with the
+   * others.
+   */
   readonly faults: readonly ConfigFault[];
 }
 

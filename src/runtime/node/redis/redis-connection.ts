@@ -89,7 +89,7 @@ export class KeptRedisConnection implements RedisConnection {
         if (this.#session === undefined) return 'none';
         return this.#session.isReady ? 'ready' : 'connecting';
       },
-      tryAgain: () => this.#proveAnew(),
+      tryAgain: () => this.#proveAgain(),
       replace: () => {
         this.#session?.end();
         this.#session = undefined;
@@ -142,7 +142,7 @@ export class KeptRedisConnection implements RedisConnection {
   subscribe(channel: () => Promise<string>, onMessage: (message: string) => void): void {
     this.#subscriptions.push({ channel, onMessage });
     // A connection that is still being opened subscribes by itself.
-    this.#proveAnew();
+    this.#proveAgain();
   }
 
   stop(): void {
@@ -166,7 +166,7 @@ export class KeptRedisConnection implements RedisConnection {
           if (!isCurrent()) return;
           // What was late came from the connection before.
           this.#timeouts = 0;
-          this.#proveAnew();
+          this.#proveAgain();
         },
         onError: (error) => {
           told = error;
@@ -185,7 +185,7 @@ export class KeptRedisConnection implements RedisConnection {
     }
   }
 
-  #proveAnew(): void {
+  #proveAgain(): void {
     if (this.#session?.isReady) void this.#prove(this.#session);
   }
 
@@ -219,7 +219,7 @@ export class KeptRedisConnection implements RedisConnection {
     this.#timeouts = 0;
     const nowMs = this.#deps.elapsed();
     if (WRITES.has(operation)) this.#provedMs = nowMs;
-    else if (nowMs - this.#provedMs >= PROOF_MS) this.#proveAnew();
+    else if (nowMs - this.#provedMs >= PROOF_MS) this.#proveAgain();
   }
 
   #noteFailure(error: unknown): void {

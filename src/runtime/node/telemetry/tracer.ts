@@ -56,8 +56,9 @@ export interface NodeTracing {
  * there; what does not fit is dropped, so a collector that is slow or down costs no request anything.
  *
  * OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES and the further OTEL_EXPORTER_OTLP_ variables (headers, timeout,
- * compression) are read by OpenTelemetry itself, from the environment; see createOtlpAgent for certificates. Its own diagnostics quote
- * settings and peers, so they are left off, which is their default; see `reporting` for what is said instead.
+ * compression) are read by OpenTelemetry itself, from the environment; see createOtlpAgent for certificates. Its own
+ * diagnostics quote settings and peers, so they are left off, which is their default; see `reporting` for what is said
+ * instead.
  *
  * @param version of this service
  * @param outbound how connections leave

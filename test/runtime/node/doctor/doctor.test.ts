@@ -147,7 +147,7 @@ describe('the doctor', () => {
 
   it.each([
     ['a locked key', 'locked', 'signature', /has locked this access key/],
-    ['a refused date', 'clock', 'signature', /refuses the date/],
+    ['a rejected date', 'clock', 'signature', /rejects the date/],
     [
       'a missing permission',
       'cce-forbidden',
