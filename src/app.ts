@@ -83,11 +83,9 @@ export function createApp(config: Config, platform: Platform, lifecycle: () => L
   const forSdks = imageCaches(lists, shared.asVendor, config.refreshScope);
   forSdks.route('/', imageCacheById(lists, shared.asVendor, config.refreshScope));
   app.route('/v5', vendorShaped(forSdks, platform.logger));
-  if (config.sdkClients) {
-    const lookUps = projects(shared.asVendor);
-    lookUps.route('/', domains(shared.asVendor));
-    app.route('/v3', vendorShaped(lookUps, platform.logger));
-  }
+  const lookUps = projects(shared.asVendor);
+  lookUps.route('/', domains(shared.asVendor));
+  app.route('/v3', vendorShaped(lookUps, platform.logger));
   if (config.publicUrl !== undefined) app.route('/', protectedResource(config.publicUrl, config));
   if (config.isApiDocumented) {
     app.route('/', openApi(config));

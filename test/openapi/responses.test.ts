@@ -237,18 +237,17 @@ describe('GET /openapi.json', () => {
       '/imagecaches',
       '/livez',
       '/readyz',
+      '/v3/auth/domains',
+      '/v3/projects',
       '/v5/imagecaches',
       '/v5/imagecaches/{id}',
     ]);
     expect(JSON.stringify(served)).not.toContain('signature');
-    for (const name of ['Projects', 'Domains'])
-      expect(JSON.stringify(served)).not.toContain(`"#/components/schemas/${name}"`);
     expect(JSON.stringify(served)).not.toContain('ProtectedResource');
     expect(Object.keys(served.components.securitySchemes)).toEqual(['token', 'authToken']);
     for (const path of Object.keys(served.paths))
       expect((await service.app.request(path)).status).not.toBe(404);
-    for (const path of ['/v3/projects?name=cn-north-4', '/v3/auth/domains'])
-      expect((await service.app.request(path)).status).toBe(404);
+    expect((await service.app.request('/.well-known/oauth-protected-resource')).status).toBe(404);
   });
 
   it('can be turned off, with its page', async () => {

@@ -25,24 +25,14 @@ export function documentFor({ sdkClients, publicUrl }: Pick<Config, 'sdkClients'
     components = { ...components, schemas: without(components.schemas, 'ProtectedResource') };
   }
   if (sdkClients === undefined) {
-    paths = Object.fromEntries(
-      Object.entries(without(paths, '/v3/projects', '/v3/auth/domains')).map(([path, item]) => [
-        path,
-        withoutSignature(item),
-      ]),
-    );
-    components = {
-      ...components,
-      schemas: without(components.schemas, 'Projects', 'Domains'),
-      parameters: without(components.parameters, 'Region', 'Domain'),
-      securitySchemes: without(components.securitySchemes, 'signature'),
-    };
+    paths = Object.fromEntries(Object.entries(paths).map(([path, item]) => [path, withoutSignature(item)]));
+    components = { ...components, securitySchemes: without(components.securitySchemes, 'signature') };
   }
   return { ...document, paths, components };
 }
 
-function without(members: Members, ...names: readonly string[]): Members {
-  return Object.fromEntries(Object.entries(members).filter(([member]) => !names.includes(member)));
+function without(members: Members, name: string): Members {
+  return Object.fromEntries(Object.entries(members).filter(([member]) => member !== name));
 }
 
 function withoutSignature(item: object): PathItem {
