@@ -14,7 +14,7 @@ export interface RuntimeReads {
 }
 
 /** The vendor's and OpenTelemetry's: set for a program like this one, so it should say which it does not read. */
-const OF_OTHERS = /^(?:HUAWEICLOUD|CLOUD_SDK|OTEL)_/;
+const OF_OTHERS = /^(?:HUAWEICLOUD|OTEL)_/;
 /** Names that may be printed. */
 const PRINTABLE = /^[\w.-]{1,128}$/;
 

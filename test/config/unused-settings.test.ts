@@ -175,6 +175,8 @@ describe('settings without effect', () => {
         'AWS_REGION',
         'AWS_ACCESS_KEY_ID',
         'GOOGLE_APPLICATION_CREDENTIALS',
+        // Of another cloud's images.
+        'CLOUD_SDK_VERSION',
         'DATABASE_URL',
         'LOG_FORMAT',
         'DEBUG',

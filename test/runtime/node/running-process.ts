@@ -1,7 +1,11 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
+/** What Node compiled of the sources is kept for the next process: it starts in half the time. */
+const COMPILE_CACHE = join(tmpdir(), 'imagecaches-bff-compile-cache');
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 
 export interface RunningProcess {
@@ -16,7 +20,7 @@ export interface RunningProcess {
 }
 
 /**
- * Starts a script of this project on this very Node, with nothing but the given environment.
+ * Starts a script of this project on this very Node, with nothing of the environment but what is given, and a compile cache.
  *
  * @param wrapper a command that runs the one that follows it
  */
@@ -29,7 +33,7 @@ export function startProcess(
   const [command = '', ...rest] = [...wrapper, process.execPath, script, ...args];
   const child = spawn(command, rest, {
     cwd: ROOT,
-    env: { PATH: process.env.PATH ?? '', ...environment },
+    env: { PATH: process.env.PATH ?? '', NODE_COMPILE_CACHE: COMPILE_CACHE, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   return watchProcess(child);
