@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/sdks/**', 'test/deploy-tools/**'],
+    exclude: ['test/sdks/**', 'test/deploy-tools/**', 'test/runtime/worker/**'],
     setupFiles: ['test/support/fast-check-setup.ts'],
     // They end what hangs, on a machine that is busy with other things too; no test is about them.
     testTimeout: 60_000,
