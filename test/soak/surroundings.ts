@@ -93,8 +93,8 @@ export async function startSurroundings(
 const startRedis = (): Promise<RedisServer> =>
   within(START_TIMEOUT_MS, 'the start of redis-server', startRedisServer(['--requirepass', REDIS_PASSWORD]));
 
-/** The stand-in's variables without its key pair, which is in files here. */
+/** Of the stand-in's variables those that say where it is to the service: the key pair is in files here, the rest for SDKs. */
 function placeOf({ environment }: Simulator): Readonly<Record<string, string>> {
-  const { HUAWEICLOUD_SDK_AK: _ak, HUAWEICLOUD_SDK_SK: _sk, ...place } = environment;
-  return place;
+  const names = ['CCE_ENDPOINT', 'HUAWEICLOUD_SDK_PROJECT_ID'];
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => names.includes(name)));
 }
