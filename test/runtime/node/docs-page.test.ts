@@ -58,7 +58,7 @@ describe.skipIf(!hasChromium())('in a browser', () => {
     const { page, complaints, hosts } = await openPage(browser);
     await page.goto(`${url}/docs`);
     await page.locator('.opblock').first().waitFor();
-    expect(await page.locator('.opblock').count()).toBe(10);
+    expect(await page.locator('.opblock').count()).toBe(14);
 
     await page.locator('.btn.authorize').click();
     await page
