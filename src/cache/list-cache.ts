@@ -129,6 +129,8 @@ export class ListCache {
     const list = name === undefined ? undefined : this.#findNewerList(name, own);
     const entry = list ?? own;
     if (entry === undefined) return undefined;
+    const newer = list && this.newerThan(list.response).get(name as string);
+    if (newer !== undefined && this.#cache.mustBeLoaded(newer)) return undefined;
     const outcome = this.#peekOutcome(entry, list === undefined ? name : undefined, list !== undefined);
     if (outcome === undefined) return undefined;
     const response =
@@ -182,13 +184,15 @@ export class ListCache {
   }
 
   /** How what is held may be served at once, if it may. A refresh that is due begins. */
-  #serve({ entry, source, isDerived }: Current, cause: Cause | undefined): CacheOutcome | undefined {
+  #serve({ entry, source, isDerived, newer }: Current, cause: Cause | undefined): CacheOutcome | undefined {
     const cache = this.#cache;
-    if (cache.isFresh(entry)) {
+    // What is said of the name is not newer for being kept with a list that may be served.
+    const mayServe = newer === undefined || !cache.mustBeLoaded(newer);
+    if (mayServe && cache.isFresh(entry)) {
       if (cache.drawEarlyRefresh(entry)) this.#refresh(source, cause);
       return isDerived ? 'derived' : 'hit';
     }
-    if (cache.mayServeStale(entry)) {
+    if (mayServe && cache.mayServeStale(entry)) {
       this.#refresh(source, cause);
       return 'stale';
     }
@@ -323,8 +327,9 @@ export class ListCache {
   #findCurrent(source: ListSource): Current | undefined {
     const own = this.#cache.get(source.key);
     const list = source.name === undefined ? undefined : this.#findNewerList(source.name, own);
-    if (list !== undefined) return { entry: list, source: this.#wholeList, isDerived: true };
-    return own && { entry: own, source, isDerived: false };
+    if (list === undefined) return own && { entry: own, source, isDerived: false, newer: undefined };
+    const newer = this.newerThan(list.response).get(source.name as string);
+    return { entry: list, source: this.#wholeList, isDerived: true, newer };
   }
 
   /** The whole list, unless a newer load has said something else of the name itself. */
@@ -378,6 +383,8 @@ interface Current {
   readonly source: ListSource;
   /** The entry is the whole list, and the answer is cut out of it. */
   readonly isDerived: boolean;
+  /** What a newer load has said of the name, which is answered in place of what the list says. */
+  readonly newer: CachedResponse | undefined;
 }
 
 /** A whole list that can answer names. */

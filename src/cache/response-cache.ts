@@ -160,6 +160,11 @@ export class ResponseCache {
     return this.#allowsStale() && !this.isOver(response);
   }
 
+  /** Whether a response may no longer be served at once: a load has to be tried first. */
+  mustBeLoaded({ freshUntilMs }: Pick<CachedResponse, 'freshUntilMs'>): boolean {
+    return this.#platform.elapsed() >= freshUntilMs + this.#options.staleWhileRevalidateMs;
+  }
+
   /** Whether a response may be served no more, whatever upstream gives. */
   isOver({ freshUntilMs }: Pick<CachedResponse, 'freshUntilMs'>): boolean {
     const { staleWhileRevalidateMs, staleIfErrorMs } = this.#options;

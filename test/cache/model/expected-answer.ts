@@ -42,7 +42,9 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
     const isQuiet = isOwnSure && isListSure && (settings.random === 0 || !isEarly);
     return { atOnceSinceMs: begunAfterMs, isQuiet, isCall: false, loads: isQuiet ? [] : loads };
   }
-  const isAtOnce = !mark.mayBeOver && now() < servedAtOnceUntilMs(facts, newest);
+  // What was said of a name whose own entry was evicted may count more than a stale list, and be over before it.
+  const isRemembered = key !== UNFILTERED_KEY && own === undefined && !held.isUnknown(key);
+  const isAtOnce = !isRemembered && !mark.mayBeOver && now() < servedAtOnceUntilMs(facts, newest);
   return isAtOnce ? { ...anything, atOnceSinceMs: begunAfterMs } : anything;
 }
 
