@@ -21,7 +21,10 @@ export interface CachedResponse {
   readonly body: Uint8Array<ArrayBuffer>;
   /** Strong: a digest of the body (RFC 9110, section 8.8.3). */
   readonly etag: string;
-  /** Start of its load: of two responses the one whose load began later is the newer. By elapsed time, as all times of the cache. */
+  /**
+   * Start of its load: of two responses the one whose load began later is the newer. By elapsed time, as all times of the
+   * cache.
+   */
   readonly begunAtMs: number;
   readonly storedAtMs: number;
   readonly freshUntilMs: number;

@@ -130,7 +130,7 @@ export class ListCache {
     const entry = list ?? own;
     if (entry === undefined) return undefined;
     const newer = list && this.newerThan(list.response).get(name as string);
-    if (newer !== undefined && this.#cache.mustBeLoaded(newer)) return undefined;
+    if (newer !== undefined && this.#elapsed() >= newer.freshUntilMs) return undefined;
     const outcome = this.#peekOutcome(entry, list === undefined ? name : undefined, list !== undefined);
     if (outcome === undefined) return undefined;
     const response =
@@ -186,13 +186,13 @@ export class ListCache {
   /** How what is held may be served at once, if it may. A refresh that is due begins. */
   #serve({ entry, source, isDerived, newer }: Current, cause: Cause | undefined): CacheOutcome | undefined {
     const cache = this.#cache;
-    // What is said of the name is not newer for being kept with a list that may be served.
-    const mayServe = newer === undefined || !cache.mustBeLoaded(newer);
-    if (mayServe && cache.isFresh(entry)) {
+    // What is said of the name has times of its own, whatever those of the list are that it is kept with.
+    const isFresh = newer === undefined || this.#elapsed() < newer.freshUntilMs;
+    if (isFresh && cache.isFresh(entry)) {
       if (cache.drawEarlyRefresh(entry)) this.#refresh(source, cause);
       return isDerived ? 'derived' : 'hit';
     }
-    if (mayServe && cache.mayServeStale(entry)) {
+    if ((newer === undefined || !cache.mustBeLoaded(newer)) && cache.mayServeStale(entry)) {
       this.#refresh(source, cause);
       return 'stale';
     }

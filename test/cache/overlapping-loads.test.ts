@@ -52,9 +52,11 @@ describe.each([
   ['a cache of one entry', { maxEntries: 1 }],
 ])('what a load has shown to be gone, in %s', (_what, config) => {
   it('does not come back with a list whose load began before and ends later', async () => {
-    const { clock, end, list, read } = await setUpDeletion(config);
+    const { clock, end, list, read, upstream } = await setUpDeletion(config);
     end(LIST, loadedList(['a=1', 'b=2']));
     expect((await list).text).toBe('a=1 b=2');
+    // No load that begins later ends.
+    upstream.load = () => new Promise(() => {});
     for (let second = 0; second < 25; second += 1) {
       expect((await read('a')).text).toBe('');
       expect((await read('b')).text).toBe('b=2');
@@ -146,6 +148,34 @@ describe('the list that is loaded for several names', () => {
 });
 
 describe('what a newer load has said of a name', () => {
+  it('has times of its own where only the list is held that it is kept with', async () => {
+    const { clock, end, list, read, upstream } = await setUpDeletion({ maxEntries: 1 });
+    end(LIST, loadedList(['a=1', 'b=2']));
+    await list;
+    const asked: string[] = [];
+    upstream.load = (key) => {
+      asked.push(key);
+      return new Promise(() => {});
+    };
+    // Empty: fresh for 5 s, 2 s of which were over when the list came, which is fresh for 30 s.
+    await clock.advance(2 * SECOND);
+    expect(await read('a')).toMatchObject({ text: '', outcome: 'derived' });
+    expect(asked).toEqual([]);
+    await clock.advance(2 * SECOND);
+    expect(await read('a')).toMatchObject({ text: '', outcome: 'stale' });
+    expect(asked).toEqual([LIST]);
+    expect(await read('b')).toMatchObject({ text: 'b=2', outcome: 'derived' });
+  });
+
+  it('is loaded first after its stale time, although the list may still be served at once', async () => {
+    const { clock, end, list, read, upstream } = await setUpDeletion({ maxEntries: 1 });
+    end(LIST, loadedList(['a=1', 'b=2']));
+    await list;
+    upstream.load = async () => loadedList(['a=3', 'b=3']);
+    await clock.advance((5 + 300) * SECOND);
+    expect(await read('a')).toMatchObject({ text: 'a=3', outcome: 'refreshed' });
+  });
+
   it('is not served past its time, nor is the older list in its place', async () => {
     const { clock, end, list, read, upstream } = await setUpDeletion();
     end(LIST, loadedList(['a=1', 'b=2']));
