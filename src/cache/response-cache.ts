@@ -3,6 +3,7 @@ import type { TargetConfig } from '../config/config.ts';
 import type { Cause } from '../observability/trace-ids.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Flight, SingleFlight } from '../platform/single-flight.ts';
+import { WALL_AHEAD_MS } from '../time/wall-ahead.ts';
 import { type CachedResponse, etagOf, type LoadedBody } from './cached-response.ts';
 import { isRefreshDue } from './early-refresh.ts';
 import { type FleetLevel, type FleetLoad, FleetLoads, type FleetSource } from './fleet-loads.ts';
@@ -15,8 +16,6 @@ const TTL_JITTER = 0.1;
 const REJECTED_STALE_MS = 60_000;
 /** Least time between the starts of two forced loads of a key: 1 second. */
 const FORCED_REFRESH_MS = 1000;
-/** An entry is stale once the wall clock has run ahead of elapsed time by more than this since it was stored: 5 seconds. */
-const WALL_AHEAD_MS = 5000;
 /** Counted for each entry on top of body and key: the object, its headers and the links of the LRU. 2 KiB. */
 const ENTRY_OVERHEAD_BYTES = 2048;
 

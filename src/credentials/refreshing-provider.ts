@@ -4,6 +4,7 @@ import { createLastGood } from '../outbound/last-good.ts';
 import { OutboundError } from '../outbound/outbound-error.ts';
 import type { TargetPlatform } from '../platform/platform.ts';
 import type { Credential } from '../signing/credential.ts';
+import { WALL_AHEAD_MS } from '../time/wall-ahead.ts';
 import {
   type CredentialProvider,
   CredentialUnavailableError,
@@ -22,8 +23,6 @@ export const LEAST_REPEAT_MS = 1000;
 export const LONGEST_REPEAT_MS = 60_000;
 /** After rejections the source is asked at most once in this time: 5 seconds. */
 export const RELOAD_PAUSE_MS = 5000;
-/** A wall clock that runs ahead by more than this since the last load makes an end by it doubtful: 5 seconds. */
-const WALL_AHEAD_MS = 5000;
 
 export interface RefreshingProviderOptions {
   /** For the log, such as `metadata`. */
