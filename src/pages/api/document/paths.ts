@@ -10,64 +10,61 @@ const BEARER: Json = { token: [] };
 /** What callers of the vendor's API may send. */
 const AS_VENDOR: readonly Json[] = [BEARER, { authToken: [] }, { signature: [] }];
 
-const PROJECTS_OPERATION: Json = {
-  operationId: 'listProjects',
-  tags: ['image caches'],
-  summary: 'One made-up project, which SDKs ask for first',
-  security: AS_VENDOR,
-  parameters: [ref('parameters', 'Region')],
-  responses: {
-    200: {
-      description: 'The project of the region. Its id means nothing in the cloud.',
-      headers: headers('X-Request-Id'),
-      content: content('application/json', 'Projects', {
-        projects: [
-          {
-            id: '0123456789abcdef0123456789abcdef',
-            name: 'cn-north-4',
-            enabled: true,
-            is_domain: false,
-            description: '',
-          },
-        ],
-        links: {},
-      }),
-    },
-    ...problemResponses(
-      ['invalid_query', 'unauthenticated', 'forbidden', 'rate_limited', 'internal', 'keys_unavailable'],
-      'vendor',
-    ),
-  },
-};
+/** The id of what is made up for the tools of the vendor. */
+const MADE_UP_ID = '0123456789abcdef0123456789abcdef';
 
-const DOMAINS_OPERATION: Json = {
-  operationId: 'listDomains',
-  tags: ['image caches'],
-  summary: 'One made-up domain, which SDKs with global credentials ask for first',
-  security: AS_VENDOR,
-  parameters: [ref('parameters', 'Domain')],
-  responses: {
-    200: {
-      description: 'The domain of the account. Its id means nothing in the cloud.',
-      headers: headers('X-Request-Id'),
-      content: content('application/json', 'Domains', {
-        domains: [
-          {
-            id: '0123456789abcdef0123456789abcdef',
-            name: 'imagecaches-bff',
-            enabled: true,
-            description: '',
-          },
-        ],
-        links: {},
-      }),
+interface LookUp {
+  readonly operationId: string;
+  readonly summary: string;
+  /** The name of its parameter. */
+  readonly parameter: string;
+  readonly description: string;
+  /** The name of the schema of the answer. */
+  readonly schema: 'Projects' | 'Domains';
+  readonly example: Json;
+}
+
+/** What the tools of the vendor look up before their first call. */
+function lookUpOperation({ operationId, summary, parameter, description, schema, example }: LookUp): Json {
+  return {
+    operationId,
+    tags: ['image caches'],
+    summary,
+    security: AS_VENDOR,
+    parameters: [ref('parameters', parameter)],
+    responses: {
+      200: {
+        description: `${description} Its id means nothing in the cloud.`,
+        headers: headers('X-Request-Id'),
+        content: content('application/json', schema, { ...example, links: {} }),
+      },
+      ...problemResponses(
+        ['invalid_query', 'unauthenticated', 'forbidden', 'rate_limited', 'internal', 'keys_unavailable'],
+        'vendor',
+      ),
     },
-    ...problemResponses(
-      ['invalid_query', 'unauthenticated', 'forbidden', 'rate_limited', 'internal', 'keys_unavailable'],
-      'vendor',
-    ),
+  };
+}
+
+const PROJECTS_OPERATION = lookUpOperation({
+  operationId: 'listProjects',
+  summary: 'One made-up project, which SDKs ask for first',
+  parameter: 'Region',
+  description: 'The project of the region.',
+  schema: 'Projects',
+  example: {
+    projects: [{ id: MADE_UP_ID, name: 'cn-north-4', enabled: true, is_domain: false, description: '' }],
   },
-};
+});
+
+const DOMAINS_OPERATION = lookUpOperation({
+  operationId: 'listDomains',
+  summary: 'One made-up domain, which SDKs with global credentials ask for first',
+  parameter: 'Domain',
+  description: 'The domain of the account.',
+  schema: 'Domains',
+  example: { domains: [{ id: MADE_UP_ID, name: 'imagecaches-bff', enabled: true, description: '' }] },
+});
 
 const SHOW_OPERATION: Json = {
   operationId: 'showImageCacheAsVendor',
