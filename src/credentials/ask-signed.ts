@@ -45,7 +45,7 @@ export async function askSigned(
       random,
       signal,
     });
-    if (use === 'rejected' || use === 'busy') throw new OutboundError('key_left_alone');
+    if (use === 'locked_out' || use === 'busy') throw new OutboundError('key_left_alone');
     let verdict: KeyVerdict = 'neutral';
     try {
       const authorised = await authoriseRequest({ method, url, ...content }, credential, { nowMs });

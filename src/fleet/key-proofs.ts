@@ -17,8 +17,8 @@ export interface KeyUse {
   leave(verdict: KeyVerdict): Promise<void>;
 }
 
-/** `busy`: calls of others decide first, ask again; `rejected`: no call may be made now. */
-export type KeyAnswer = KeyUse | 'busy' | 'rejected';
+/** `busy`: calls of others decide first, ask again; `locked_out`: no call may be made now. */
+export type KeyAnswer = KeyUse | 'busy' | 'locked_out';
 
 /**
  * What replicas know of keys together. The vendor locks a key after more than 5 rejections, of all its users together: all

@@ -2,7 +2,7 @@ import type { KeyKnowledge } from './key-proofs.ts';
 import { LONGEST_LOCK_OUT_MS, lockOutMs } from './lock-out.ts';
 
 /** Rejections of all replicas in REJECTION_WINDOW_MS, and calls under way that may become some: 4. */
-const MAX_REJECTIONS = 4;
+const MAX_REJECTIONS_OF_ALL = 4;
 /** Rejections count for 5 minutes. */
 export const REJECTION_WINDOW_MS = 300_000;
 /** What is further ahead than a call can take is from before the clock of the store was set. */
@@ -49,17 +49,17 @@ export function judgeCall(
   fields: KeyFields,
   { token, digest, begunAtMs: nowMs }: KeyCall,
   { isAccepted, isClockCorrected }: KeyKnowledge,
-): 'ours' | 'busy' | 'rejected' {
+): 'ours' | 'busy' | 'locked_out' {
   const rejections = rejectionsIn(fields, nowMs).length;
-  if (rejections >= MAX_REJECTIONS) return 'rejected';
+  if (rejections >= MAX_REJECTIONS_OF_ALL) return 'locked_out';
   const others = callsIn(fields, nowMs).filter(
     (call) => call.token !== token && !isOutrun(call, fields, nowMs),
   );
-  if (others.length + rejections >= MAX_REJECTIONS) return 'busy';
+  if (others.length + rejections >= MAX_REJECTIONS_OF_ALL) return 'busy';
   if (isAccepted || fields[`accepted:${digest}`] !== undefined) return 'ours';
   if (others.some((call) => call.digest === digest)) return 'busy';
   const lockMs = Number(fields[`lock:${digest}`] ?? 0) - nowMs;
-  return lockMs > 0 && lockMs <= LONGEST_LOCK_OUT_MS && !isClockCorrected ? 'rejected' : 'ours';
+  return lockMs > 0 && lockMs <= LONGEST_LOCK_OUT_MS && !isClockCorrected ? 'locked_out' : 'ours';
 }
 
 /** What is left of calls and rejections that count no longer. */

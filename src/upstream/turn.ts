@@ -65,7 +65,7 @@ async function askReplicas(
   });
   throwIfTimedOut(signal);
   if (typeof use === 'object') admission.keyUse = use;
-  if (use !== 'rejected') return;
+  if (use !== 'locked_out') return;
   guards.noteRejectedElsewhere(admission, elapsed());
   throw new UpstreamError('upstream_rejected', { reason: 'locked_out' });
 }

@@ -124,7 +124,7 @@ describe('a key that STS rejects', () => {
   });
 
   it('is left alone while other replicas leave it alone', async () => {
-    const load = createLoad(undefined, { keyProofs: { enter: async () => 'rejected' } });
+    const load = createLoad(undefined, { keyProofs: { enter: async () => 'locked_out' } });
     expect(await codeOf(load())).toBe('key_left_alone');
     expect(simulator.count(PATH)).toBe(0);
   });

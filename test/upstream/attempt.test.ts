@@ -319,7 +319,7 @@ describe('a call that was given up', () => {
 
 describe('a call of one replica among several', () => {
   /** Replicas that say this; what they are told of the call. */
-  function replicas(...answers: ('busy' | 'rejected' | 'ours' | undefined)[]) {
+  function replicas(...answers: ('busy' | 'locked_out' | 'ours' | undefined)[]) {
     const told: string[] = [];
     const asked: { readonly isAccepted: boolean; readonly leaseMs: number }[] = [];
     const keyProofs: KeyProofs = {
@@ -382,7 +382,7 @@ describe('a call of one replica among several', () => {
   });
 
   it('is not made with a key that they have seen rejected, which is asked for again after 5 seconds', async () => {
-    const { asked, more } = replicas('rejected', 'ours');
+    const { asked, more } = replicas('locked_out', 'ours');
     const { ask, client, clock, seen } = setUp(more);
     expect(await ask()).toBe('upstream_rejected: locked_out');
     expect(client.standing).toBe('rejected');

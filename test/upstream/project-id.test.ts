@@ -22,6 +22,21 @@ const PLANTED = (number: number) => ({
   securityToken: `PLANTEDtoken${number}`,
 });
 
+/** IAM rejects our date. */
+const OUR_CLOCK = {
+  match: { path: PROJECTS_PATH },
+  verify: false,
+  answer: {
+    kind: 'respond',
+    status: 401,
+    json: {
+      error_code: 'APIGW.0301',
+      error_msg:
+        'Incorrect IAM authentication information: signature expired, signature time:x,server time:y',
+    },
+  },
+} as const;
+
 let simulator: Simulator;
 let context = createProviderDependencies();
 let source: ProjectIdSource;
@@ -203,29 +218,19 @@ describe('IAM that rejects the key', () => {
 
   it('because of our clock is asked once more, with the right time', async () => {
     simulator.setClockSkewMs(20 * 60_000);
-    const text =
-      'Incorrect IAM authentication information: signature expired, signature time:x,server time:y';
-    simulator.script({
-      match: { path: PROJECTS_PATH },
-      verify: false,
-      answer: { kind: 'respond', status: 401, json: { error_code: 'APIGW.0301', error_msg: text } },
-    });
+    simulator.script(OUR_CLOCK);
     expect(await source.get(PLANTED(1))).toBe(DEFAULT_PROJECT.id);
     expect(simulator.requests.map(({ authentication }) => authentication)).toEqual(['none', 'accepted']);
   });
 
   it('because of our clock and then does not answer counts as a rejection: nothing else is tried with the key', async () => {
     simulator.setClockSkewMs(20 * 60_000);
-    const text =
-      'Incorrect IAM authentication information: signature expired, signature time:x,server time:y';
-    simulator.script(
-      {
-        match: { path: PROJECTS_PATH },
-        verify: false,
-        answer: { kind: 'respond', status: 401, json: { error_code: 'APIGW.0301', error_msg: text } },
-      },
-      { match: { path: PROJECTS_PATH }, times: 'always', verify: false, answer: { kind: 'reset' } },
-    );
+    simulator.script(OUR_CLOCK, {
+      match: { path: PROJECTS_PATH },
+      times: 'always',
+      verify: false,
+      answer: { kind: 'reset' },
+    });
     expect(await codeOf(PLANTED(1))).toBe('project_refused');
     const asked = simulator.requests.length;
     expect(asked).toBeGreaterThanOrEqual(2);
@@ -236,7 +241,7 @@ describe('IAM that rejects the key', () => {
 });
 
 describe('IAM and several replicas', () => {
-  function among(...answers: ('busy' | 'rejected' | 'ours')[]) {
+  function among(...answers: ('busy' | 'locked_out' | 'ours')[]) {
     const told: string[] = [];
     const known: KeyKnowledge[] = [];
     const keyProofs: KeyProofs = {
@@ -263,20 +268,14 @@ describe('IAM and several replicas', () => {
   it('is asked a second time, with the right time, after them too', async () => {
     const { known, told } = among('ours');
     simulator.setClockSkewMs(20 * 60_000);
-    const text =
-      'Incorrect IAM authentication information: signature expired, signature time:x,server time:y';
-    simulator.script({
-      match: { path: PROJECTS_PATH },
-      verify: false,
-      answer: { kind: 'respond', status: 401, json: { error_code: 'APIGW.0301', error_msg: text } },
-    });
+    simulator.script(OUR_CLOCK);
     expect(await source.get(PLANTED(1))).toBe(DEFAULT_PROJECT.id);
     expect(told).toEqual(['rejected', 'accepted']);
     expect(known.map(({ isClockCorrected }) => isClockCorrected)).toEqual([false, true]);
   });
 
   it('is not asked while they leave the key alone, and they are asked again after 5 seconds', async () => {
-    const { known } = among('rejected', 'ours');
+    const { known } = among('locked_out', 'ours');
     expect(await codeOf(PLANTED(1))).toBe('project_left_alone');
     await context.clock.advance(4999);
     expect(await codeOf(PLANTED(1))).toBe('project_left_alone');

@@ -1,3 +1,4 @@
+import { nameKey } from '../../fleet/key-name.ts';
 import type { KeyKnowledge, KeyProofs, KeyVerdict } from '../../fleet/key-proofs.ts';
 import {
   announceCall,
@@ -10,13 +11,10 @@ import {
   outdatedFields,
 } from '../../fleet/key-state.ts';
 import type { Platform } from '../../platform/platform.ts';
-import { keyIdOf } from '../../signing/credential.ts';
-import { encodeUtf8, hashSha256 } from '../../signing/sha256.ts';
+import { encodeUtf8 } from '../../signing/sha256.ts';
 import { wait } from '../../upstream/wait.ts';
 import { type EdgeStores, withinEdge } from './edge-entries.ts';
 
-/** All Workers with these stores count together: the vendor locks the key for all. */
-const PREFIX = 'imagecaches-bff:key:1:';
 /** What is known of a key is kept for 1 day after it was written. */
 const KEEP_SECONDS = 86_400;
 /** Time from writing an announcement to reading it again; another isolate takes less from reading to writing: 50 ms. */
@@ -52,7 +50,7 @@ export function createEdgeKeyProofs(
     known: KeyKnowledge,
     leaseMs: number,
     isTrusted: boolean,
-  ): Promise<KeyFields | 'busy' | 'rejected' | undefined> {
+  ): Promise<KeyFields | 'busy' | 'locked_out' | undefined> {
     const fields = await withinEdge(schedule, async () => {
       const near = await readNear(name).catch(() => undefined);
       return isTrusted ? near : (near ?? (await readFar(name)) ?? {});
@@ -107,13 +105,11 @@ export function createEdgeKeyProofs(
       const isTrusted = known.isAccepted && isProven;
       const isAsked = !isTrusted || elapsed() - lookedAtMs >= LOOK_AGAIN_MS;
       const begunAtMs = now();
-      const name = async () => PREFIX + (await digestOf(keyIdOf(credential)));
-      const call = async () => ({
-        token: crypto.randomUUID(),
-        digest: await digestOf(JSON.stringify([credential.secretAccessKey, credential.securityToken])),
-        begunAtMs,
-      });
-      const asked = isAsked ? ([await name(), await call()] as const) : undefined;
+      const announce = async () => {
+        const { name, digest } = await nameKey(credential);
+        return [name, { token: crypto.randomUUID(), digest, begunAtMs }] as const;
+      };
+      const asked = isAsked ? await announce() : undefined;
       const fields = asked && (await ask(...asked, known, leaseMs, isTrusted));
       if (typeof fields === 'string') return fields;
       if (isAsked) lookedAtMs = elapsed();
@@ -121,7 +117,7 @@ export function createEdgeKeyProofs(
         async leave(verdict) {
           if (verdict !== 'neutral') isProven = verdict === 'accepted';
           if (fields !== undefined || isRejection(verdict))
-            await note(...(asked ?? [await name(), await call()]), fields ?? {}, known, verdict);
+            await note(...(asked ?? (await announce())), fields ?? {}, known, verdict);
         },
       };
     },
@@ -176,4 +172,3 @@ async function fieldsIn(stored: Response | undefined): Promise<KeyFields | undef
 
 const ownField = ({ token }: KeyCall): string => `call:${token}`;
 const isRejection = (verdict: KeyVerdict): boolean => verdict === 'rejected' || verdict === 'clock';
-const digestOf = async (text: string): Promise<string> => (await hashSha256(text)).slice(0, 32);

@@ -33,7 +33,7 @@ export interface KeyPassage {
   readonly rejectionsBefore: number;
 }
 
-export interface KeyRecord extends KeyKnowledge {
+interface KeyRecord extends KeyKnowledge {
   readonly credential: Credential;
   readonly calls: ConcurrencyLimit;
   /** In a row. */

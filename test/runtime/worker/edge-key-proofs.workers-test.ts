@@ -153,7 +153,7 @@ describe('what isolates know of a key', () => {
     await (await enter(open(here))).leave('rejected');
     await settled();
     for (const isolate of [open(here), open(there), open({ kv: KV }), open({ cache: HERE })])
-      expect(await outcome(isolate)).toBe('rejected');
+      expect(await outcome(isolate)).toBe('locked_out');
     expect(await outcome(open({ cache: THERE }))).toBe('ours');
     // Another secret has a call of its own.
     expect(await outcome(open(here), UNKNOWN, { ...key, secretAccessKey: 'another' })).toBe('ours');
@@ -161,7 +161,7 @@ describe('what isolates know of a key', () => {
     await (await enter(open(here))).leave('rejected');
     await settled();
     aheadMs += 9 * MINUTE_MS;
-    expect(await outcome(open(here))).toBe('rejected');
+    expect(await outcome(open(here))).toBe('locked_out');
     aheadMs += 4 * MINUTE_MS;
     expect(await outcome(open(here))).toBe('ours');
   });
@@ -170,7 +170,7 @@ describe('what isolates know of a key', () => {
     const [one, two] = [open({ cache: HERE, kv: KV }), open({ cache: HERE, kv: KV })];
     await (await enter(one)).leave('clock');
     await settled();
-    expect(await outcome(two)).toBe('rejected');
+    expect(await outcome(two)).toBe('locked_out');
     const again = await enter(one, CORRECTED);
     expect(await outcome(two, CORRECTED)).toBe('busy');
     await again.leave('accepted');
@@ -205,7 +205,7 @@ describe('what isolates know of a key', () => {
         if (typeof answer === 'object') await answer.leave('rejected');
         await settled();
       }
-    expect(answers).toEqual([...Array(4).fill('ours'), ...Array(8).fill('rejected')]);
+    expect(answers).toEqual([...Array(4).fill('ours'), ...Array(8).fill('locked_out')]);
   });
 
   it('takes in rejections that are written at the same moment', async () => {
@@ -214,7 +214,7 @@ describe('what isolates know of a key', () => {
     const uses = await Promise.all(isolates.map((isolate) => enter(isolate, ACCEPTED)));
     await Promise.all(uses.map((use) => use.leave('rejected')));
     await settled();
-    for (const isolate of isolates) expect(await outcome(isolate, ACCEPTED)).toBe('rejected');
+    for (const isolate of isolates) expect(await outcome(isolate, ACCEPTED)).toBe('locked_out');
   });
 
   it('is named by digests, and nothing of the key is written', async () => {

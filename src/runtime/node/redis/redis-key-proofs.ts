@@ -1,5 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { KeyMemory } from '../../../fleet/key-memory.ts';
+import { nameKey } from '../../../fleet/key-name.ts';
 import type { KeyProofs, KeyUse } from '../../../fleet/key-proofs.ts';
 import {
   announceCall,
@@ -12,12 +13,9 @@ import {
   outdatedFields,
 } from '../../../fleet/key-state.ts';
 import type { Platform } from '../../../platform/platform.ts';
-import { keyIdOf } from '../../../signing/credential.ts';
 import type { RedisCommands } from './open-redis.ts';
 import type { RedisConnection } from './redis-connection.ts';
 
-/** All instances on one Redis count together, whichever region and project they ask: the vendor locks the key for all. */
-const PREFIX = 'imagecaches-bff:key:1';
 /** What is known of a key is kept for 1 day after the last call with it. */
 const KEEP_MS = 86_400_000;
 /** What keeps a key from being locked is tried up to 3 times; then Redis is left alone. */
@@ -82,12 +80,11 @@ export function createRedisKeyProofs(
     async enter(credential, known, leaseMs) {
       // Instances that start together are still connecting.
       if (!known.isAccepted) await connection.reached;
-      const name = `${PREFIX}:{${digestOf(keyIdOf(credential))}}`;
-      const digest = digestOf(JSON.stringify([credential.secretAccessKey, credential.securityToken]));
+      const { name, digest } = await nameKey(credential);
       const ask = async (
         redis: RedisCommands,
         signal: AbortSignal,
-      ): Promise<KeyUse | 'busy' | 'rejected'> => {
+      ): Promise<KeyUse | 'busy' | 'locked_out'> => {
         const token = randomBytes(12).toString('base64url');
         const call: KeyCall = { token, digest, begunAtMs: await readTimeMs(redis) };
         const [, , read] = await Promise.all([
@@ -121,8 +118,4 @@ async function change(redis: RedisCommands, name: string, { set, remove }: KeyCh
 async function readTimeMs(redis: RedisCommands): Promise<number> {
   const [seconds, microseconds] = await redis.time();
   return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
-}
-
-function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, 32);
 }

@@ -28,7 +28,7 @@ async function rejectAll(replicas: readonly KeyProofs[]): Promise<void> {
   await ours(await enter(replicas[0] as KeyProofs, UNKNOWN)).leave('accepted');
   const calls = await Promise.all([0, 1, 2, 3].map((index) => enter(replicas[index] as KeyProofs, ACCEPTED)));
   for (const call of calls) await ours(call).leave('rejected');
-  for (const replica of replicas) expect(await enter(replica, ACCEPTED)).toBe('rejected');
+  for (const replica of replicas) expect(await enter(replica, ACCEPTED)).toBe('locked_out');
 }
 
 describe('what replicas know of a rejected key', () => {
@@ -43,9 +43,9 @@ describe('what replicas know of a rejected key', () => {
     await rejectAll(replicas);
     await clock.advance(10_000);
     server.aheadMs += byMs;
-    for (const replica of replicas) expect(await enter(replica, ACCEPTED)).toBe('rejected');
+    for (const replica of replicas) expect(await enter(replica, ACCEPTED)).toBe('locked_out');
     await clock.advance(287_000);
-    for (const replica of replicas) expect(await enter(replica, ACCEPTED)).toBe('rejected');
+    for (const replica of replicas) expect(await enter(replica, ACCEPTED)).toBe('locked_out');
     await clock.advance(5000);
     ours(await enter(replicas[5] as KeyProofs, ACCEPTED));
   });
@@ -54,8 +54,8 @@ describe('what replicas know of a rejected key', () => {
     const { clock, server, replicas } = setUp();
     await rejectAll(replicas);
     server.fields.clear();
-    expect(await enter(replicas[9] as KeyProofs, ACCEPTED)).toBe('rejected');
-    expect(await enter(server.connect(), UNKNOWN)).toBe('rejected');
+    expect(await enter(replicas[9] as KeyProofs, ACCEPTED)).toBe('locked_out');
+    expect(await enter(server.connect(), UNKNOWN)).toBe('locked_out');
     await clock.advance(300_000);
     ours(await enter(replicas[9] as KeyProofs, ACCEPTED));
   });
@@ -63,10 +63,10 @@ describe('what replicas know of a rejected key', () => {
   it('holds when the server has lost it of a key that was never accepted', async () => {
     const { clock, server, replicas } = setUp();
     await ours(await enter(replicas[0], UNKNOWN)).leave('rejected');
-    expect(await enter(replicas[1], UNKNOWN)).toBe('rejected');
+    expect(await enter(replicas[1], UNKNOWN)).toBe('locked_out');
     server.fields.clear();
     await clock.advance(299_000);
-    expect(await enter(replicas[1], UNKNOWN)).toBe('rejected');
+    expect(await enter(replicas[1], UNKNOWN)).toBe('locked_out');
     await clock.advance(1000);
     ours(await enter(replicas[1], UNKNOWN));
   });
@@ -74,7 +74,7 @@ describe('what replicas know of a rejected key', () => {
   it('ends with a call that is accepted, also for those who have not heard of it', async () => {
     const { clock, server, replicas } = setUp();
     await ours(await enter(replicas[0], UNKNOWN)).leave('rejected');
-    expect(await enter(replicas[1], UNKNOWN)).toBe('rejected');
+    expect(await enter(replicas[1], UNKNOWN)).toBe('locked_out');
     await clock.advance(1000);
     const corrected = { isAccepted: false, isClockCorrected: true };
     await ours(await enter(replicas[0], corrected)).leave('accepted');
@@ -91,9 +91,9 @@ describe('what replicas know of a rejected key', () => {
     await clock.advance(3);
     for (const call of calls) await ours(call).leave('rejected');
     server.aheadMs -= 2;
-    expect(await enter(replicas[5] as KeyProofs, ACCEPTED)).toBe('rejected');
+    expect(await enter(replicas[5] as KeyProofs, ACCEPTED)).toBe('locked_out');
     server.aheadMs += 2;
-    expect(await enter(replicas[6] as KeyProofs, ACCEPTED)).toBe('rejected');
+    expect(await enter(replicas[6] as KeyProofs, ACCEPTED)).toBe('locked_out');
   });
 
   it('is 4 calls in 5 minutes while replicas that prove it stop before they have said what came of it', async () => {

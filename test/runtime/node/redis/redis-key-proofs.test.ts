@@ -44,15 +44,15 @@ describe.skipIf(!hasRedisServer())('replicas on one Redis', () => {
     await first.leave('accepted');
     const answers = await Promise.all(stores.slice(0, 4).map((store) => outcome(store)));
     expect(answers).toContain('ours');
-    expect(answers).not.toContain('rejected');
+    expect(answers).not.toContain('locked_out');
   });
 
   it('leave a rejected key alone, but for the one whose clock was corrected by that', async () => {
     const { stores } = await openStores(2);
     const [one, two] = stores as unknown as [TestStore, TestStore];
     await (await enter(one)).leave('clock');
-    expect(await outcome(two)).toBe('rejected');
-    expect(await outcome(one)).toBe('rejected');
+    expect(await outcome(two)).toBe('locked_out');
+    expect(await outcome(one)).toBe('locked_out');
     const again = await enter(one, CORRECTED);
     expect(await outcome(two)).toBe('busy');
     await again.leave('accepted');
@@ -69,11 +69,11 @@ describe.skipIf(!hasRedisServer())('replicas on one Redis', () => {
     expect(await outcome(one, ACCEPTED)).toBe('busy');
     await Promise.all([...calls.slice(1), fourth].map((call) => call.leave('rejected')));
     for (const store of [one, two]) {
-      expect(await outcome(store, ACCEPTED)).toBe('rejected');
-      expect(await outcome(store, CORRECTED)).toBe('rejected');
+      expect(await outcome(store, ACCEPTED)).toBe('locked_out');
+      expect(await outcome(store, CORRECTED)).toBe('locked_out');
     }
     // Another secret of the same access key id adds up with it; another id does not.
-    expect(await outcome(two, UNKNOWN, { ...KEY, secretAccessKey: 'another' })).toBe('rejected');
+    expect(await outcome(two, UNKNOWN, { ...KEY, secretAccessKey: 'another' })).toBe('locked_out');
     expect(await outcome(two, UNKNOWN, { ...KEY, accessKeyId: 'ANOTHER' })).toBe('ours');
   });
 

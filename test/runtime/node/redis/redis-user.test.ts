@@ -58,7 +58,7 @@ async function useAll(url: string): Promise<void> {
   const permission = await one.keyProofs.enter(CREDENTIAL, known, 39_000);
   if (typeof permission !== 'object') throw new Error(permission);
   await permission.leave('rejected');
-  expect(await two.keyProofs.enter(CREDENTIAL, known, 39_000)).toBe('rejected');
+  expect(await two.keyProofs.enter(CREDENTIAL, known, 39_000)).toBe('locked_out');
   for (const { used } of [one, two]) expect(used.filter((use) => !use.endsWith(':ok'))).toEqual([]);
 }
 
