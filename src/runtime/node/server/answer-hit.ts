@@ -51,17 +51,21 @@ export function answerHit(
 }
 
 function send(outgoing: ServerResponse, { status, headers, requestId, body }: Hit): void {
-  outgoing.writeHead(status, [...pairsOf(headers), 'x-request-id', requestId]);
+  const pairs = pairsOf(headers);
+  // Node has read them when writeHead returns.
+  pairs[pairs.length - 1] = requestId;
+  outgoing.writeHead(status, pairs);
   outgoing.end(body);
 }
 
 /** Names and values in turn, as writeHead takes them, made once for all answers that share their headers. */
-const madePairs = new WeakMap<Hit['headers'], readonly string[]>();
+const madePairs = new WeakMap<Hit['headers'], string[]>();
 
-function pairsOf(headers: Hit['headers']): readonly string[] {
+/** The last value is for the id of a request. */
+function pairsOf(headers: Hit['headers']): string[] {
   const known = madePairs.get(headers);
   if (known !== undefined) return known;
-  const pairs = Object.entries(headers).flat();
+  const pairs = [...Object.entries(headers).flat(), 'x-request-id', ''];
   madePairs.set(headers, pairs);
   return pairs;
 }
