@@ -7,7 +7,7 @@ import type { CallerLimits } from '../limits/caller-limits.ts';
 import { limitedNetwork } from '../limits/limited-network.ts';
 import { rateLimited, rateLimitedByPlatform } from '../limits/rate-limited.ts';
 import type { Platform } from '../platform/platform.ts';
-import { authorizationOf, bearerChallenge } from './bearer.ts';
+import { authorizationOf, unauthenticated } from './bearer.ts';
 import { isSdkAuthorization, type SignatureVerifier, type SignedCaller } from './inbound-signature.ts';
 import { authorise, type Principal } from './principal.ts';
 import { resourceMetadataUrl, withResourceMetadata } from './resource-metadata.ts';
@@ -31,15 +31,6 @@ const NO_SIGNATURES =
   'requests signed with a key pair are not accepted here: send a token in the header Authorization: Bearer <token>';
 const NO_PROOF =
   'sign the request with a key pair of this service, or send a token in the header Authorization: Bearer <token>';
-
-/** A 401 for a caller that sent no token. */
-function unauthenticated(detail: string, reason: string): ProblemError {
-  return new ProblemError('unauthenticated', {
-    detail,
-    headers: { 'www-authenticate': bearerChallenge() },
-    reason,
-  });
-}
 
 /**
  * The first steps of every route that needs a caller: authenticate (who), authorise (may they), limit. Sets

@@ -26,6 +26,8 @@ const COMPACT_JWS = (() => {
  */
 const OPAQUE_TOKEN = /^MII|^[\w+/-]{256,}={0,2}$/;
 
+const OPAQUE_DETAIL =
+  "this is no JWT; a token of the cloud's IAM does not hold here: send one of this service's token issuer";
 const TWO_CREDENTIALS =
   'X-Auth-Token and another Authorization than Bearer contradict each other: send one of the two';
 
@@ -52,17 +54,36 @@ export function bearerChallenge(
 }
 
 /**
- * A 401 for a token that was sent but does not hold. Reason and claim go to the log, never to the caller.
+ * A 401 for a caller that sent no token.
  *
- * @param fault for the caller. What a signature should prove is a fault only once the signature holds.
- * @param claim the name of the claim that failed
- * @param detail for the caller: words that say nothing of the token but its kind
+ * @param detail for the caller: what to send
+ * @param reason for the log
+ */
+export function unauthenticated(detail: string, reason: string): ProblemError {
+  return new ProblemError('unauthenticated', {
+    detail,
+    headers: { 'www-authenticate': bearerChallenge() },
+    reason,
+  });
+}
+
+export interface InvalidTokenOptions {
+  /** For the caller. What a signature should prove is a fault only once the signature holds. Default: malformed. */
+  readonly fault?: TokenFault;
+  /** The name of the claim that failed, for the log. */
+  readonly claim?: string | undefined;
+  /** For the caller: words that say nothing of the token but its kind. */
+  readonly detail?: string;
+}
+
+/**
+ * A 401 for a token that was sent but does not hold.
+ *
+ * @param reason for the log, never for the caller
  */
 export function invalidToken(
   reason: string,
-  fault: TokenFault = 'malformed',
-  claim?: string,
-  detail = 'the token is not valid here',
+  { fault = 'malformed', claim, detail = 'the token is not valid here' }: InvalidTokenOptions = {},
 ): ProblemError {
   return new ProblemError('unauthenticated', {
     detail,
@@ -81,11 +102,7 @@ export function invalidToken(
  */
 export function readBearerToken(authorization: string | null): string {
   if (authorization === null || authorization === '') {
-    throw new ProblemError('unauthenticated', {
-      detail: 'send a token in the header Authorization: Bearer <token>',
-      headers: { 'www-authenticate': bearerChallenge() },
-      reason: 'no_token',
-    });
+    throw unauthenticated('send a token in the header Authorization: Bearer <token>', 'no_token');
   }
   if (!isBearer(authorization)) throw invalidToken('not_a_bearer_token');
   let start = SCHEME.length;
@@ -103,13 +120,7 @@ function isBearer(authorization: string): boolean {
 
 /** Before anything looks into it or keeps it: it may have power in the cloud. */
 function denyOpaqueToken(token: string): void {
-  if (OPAQUE_TOKEN.test(token))
-    throw invalidToken(
-      'opaque_token',
-      'malformed',
-      undefined,
-      "this is no JWT; a token of the cloud's IAM does not hold here: send one of this service's token issuer",
-    );
+  if (OPAQUE_TOKEN.test(token)) throw invalidToken('opaque_token', { detail: OPAQUE_DETAIL });
 }
 
 /**
@@ -127,12 +138,11 @@ export function authorizationOf(headers: Pick<Headers, 'get'>): string | null {
   const tokens = sent.split(',').map((part) => part.trim());
   tokens.forEach(denyOpaqueToken);
   if (authorization) {
-    if (!isBearer(authorization))
-      throw invalidToken('two_credentials', 'malformed', undefined, TWO_CREDENTIALS);
+    if (!isBearer(authorization)) throw invalidToken('two_credentials', { detail: TWO_CREDENTIALS });
     tokens.push(readBearerToken(authorization));
   }
   if (new Set(tokens).size > 1)
-    throw invalidToken('tokens_differ', 'malformed', undefined, 'the tokens that were sent differ: send one');
+    throw invalidToken('tokens_differ', { detail: 'the tokens that were sent differ: send one' });
   return SCHEME + tokens[0];
 }
 

@@ -128,7 +128,7 @@ export function createIssuerKeys(
         const reloaded = keys.current() ?? held;
         if (reloaded !== held) outcome = await tryAll(reloaded);
         if (outcome.found === undefined && !outcome.isKnown)
-          throw invalidToken('unknown_key', 'signed with an unknown key');
+          throw invalidToken('unknown_key', { fault: 'signed with an unknown key' });
       }
       return outcome.found;
     },

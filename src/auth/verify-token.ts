@@ -65,11 +65,10 @@ export function createAuthenticator(
     const { header, iss } = readUnverified(token);
     const issuer = issuers.get(iss as string);
     if (issuer === undefined)
-      throw invalidToken(
-        iss === undefined ? 'claim_missing' : 'unknown_issuer',
-        'from the wrong issuer',
-        'iss',
-      );
+      throw invalidToken(iss === undefined ? 'claim_missing' : 'unknown_issuer', {
+        fault: 'from the wrong issuer',
+        claim: 'iss',
+      });
     const claims = await verifySignatureAndClaims(token, header, issuer);
     const principal = principalFrom(claims, issuer.config);
     // JWT times are seconds, ours are milliseconds; jwtVerify has made sure that exp is a number.
@@ -90,7 +89,7 @@ export function createAuthenticator(
       currentDate: new Date(deps.now()),
     };
     if (!config.algorithms.includes(header.alg))
-      throw invalidToken('ERR_JOSE_ALG_NOT_ALLOWED', 'signed with an unknown key');
+      throw invalidToken('ERR_JOSE_ALG_NOT_ALLOWED', { fault: 'signed with an unknown key' });
     const claims = await keys.tryEach(header, async (key) => {
       try {
         return (await jwtVerify(token, key, options)).payload;
@@ -103,7 +102,7 @@ export function createAuthenticator(
       }
     });
     if (claims === undefined)
-      throw invalidToken('ERR_JWS_SIGNATURE_VERIFICATION_FAILED', 'signed with an unknown key');
+      throw invalidToken('ERR_JWS_SIGNATURE_VERIFICATION_FAILED', { fault: 'signed with an unknown key' });
     assertAudience(claims, config);
     return claims;
   }
@@ -150,18 +149,19 @@ function readUnverified(token: string): {
 function denialOf(error: errors.JOSEError): ProblemError {
   const { claim, reason } = error as Partial<errors.JWTClaimValidationFailed>;
   if (claim === undefined) return invalidToken(error.code);
-  if (reason !== 'check_failed') return invalidToken(`claim_${reason}`, 'malformed', claim);
+  if (reason !== 'check_failed') return invalidToken(`claim_${reason}`, { claim });
   return claim === 'exp'
-    ? invalidToken('expired', 'expired', claim)
-    : invalidToken('not_yet_valid', 'not yet valid', claim);
+    ? invalidToken('expired', { fault: 'expired', claim })
+    : invalidToken('not_yet_valid', { fault: 'not yet valid', claim });
 }
 
 /** One of the audiences must be the claim, or in it where it is an array (RFC 7519, section 4.1.3). */
 function assertAudience(claims: JWTPayload, { audiences, audienceClaim = 'aud' }: IssuerConfig): void {
   const found = claimAt(claims, audienceClaim);
-  if (found === undefined) throw invalidToken('claim_missing', 'for the wrong audience', audienceClaim);
+  if (found === undefined)
+    throw invalidToken('claim_missing', { fault: 'for the wrong audience', claim: audienceClaim });
   if (![found].flat().some((one) => audiences.includes(one as string)))
-    throw invalidToken('claim_wrong', 'for the wrong audience', audienceClaim);
+    throw invalidToken('claim_wrong', { fault: 'for the wrong audience', claim: audienceClaim });
 }
 
 function principalFrom(claims: JWTPayload, config: IssuerConfig): Principal {

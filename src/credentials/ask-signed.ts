@@ -9,7 +9,7 @@ import { parseUpstreamFailure } from '../vendor/read-failure.ts';
 /** After a rejected call with a key the caller makes none with it for 5 minutes: rejections in a row lock the key. */
 export const REJECTED_PAUSE_MS = 300_000;
 /** Longest time for which other replicas keep off the key: 5 seconds, as long as a call takes. */
-const LEASE_MS = 5000;
+const KEY_LEASE_MS = 5000;
 
 export interface SignedCall {
   readonly method: 'GET' | 'POST';
@@ -40,7 +40,7 @@ export async function askSigned(
   const content = body === undefined ? {} : { body };
   const ask = async (nowMs: number, isClockCorrected: boolean) => {
     const known = { isAccepted: false, isClockCorrected };
-    const use = await waitForKey(async () => keyProofs?.enter(credential, known, LEASE_MS), {
+    const use = await waitForKey(async () => keyProofs?.enter(credential, known, KEY_LEASE_MS), {
       schedule,
       random,
       signal,

@@ -3,7 +3,7 @@ import type { SettingGroup } from '../read-settings.ts';
 import { explainRedisUrl, parseRedisUrl, REDIS_URL_RULE } from '../redis-url.ts';
 import type { SettingRows } from '../setting.ts';
 import { type CredentialRows, usedSource } from './credentials.ts';
-import { isProjectLookedUp, type UpstreamRows } from './upstream.ts';
+import { givenProjectId, type UpstreamRows } from './upstream.ts';
 
 const EXAMPLE_URL = 'rediss://:<password>@redis.example.com:6379';
 
@@ -45,11 +45,7 @@ export const fleetGroup: SettingGroup<typeof ROWS, FleetPart, ReadRows> = {
   reportContradictions(settings, { report }) {
     const { isGiven } = settings;
     const source = usedSource(settings);
-    if (
-      isGiven('REDIS_URL') &&
-      source !== 'static' &&
-      (isProjectLookedUp(settings) || !isGiven('HUAWEICLOUD_SDK_PROJECT_ID'))
-    ) {
+    if (isGiven('REDIS_URL') && source !== 'static' && givenProjectId(settings) === undefined) {
       report(
         'REDIS_URL',
         `needs the project id in HUAWEICLOUD_SDK_PROJECT_ID where credentials are ${source}: entries of different projects are kept apart by it`,

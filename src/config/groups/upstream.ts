@@ -110,9 +110,7 @@ export const upstreamGroup: SettingGroup<UpstreamRows, UpstreamPart, ReadRows> =
       region: values.CCE_REGION ?? regionOfCceEndpoint(endpoint),
       upstream: {
         endpoint,
-        projectId: isProjectLookedUp(settings)
-          ? undefined
-          : (values.HUAWEICLOUD_SDK_PROJECT_ID ?? values.HUAWEICLOUD_SDK_CREDENTIALS?.projectId),
+        projectId: givenProjectId(settings),
         connectTimeoutMs: values.UPSTREAM_CONNECT_TIMEOUT_MS,
         attemptTimeoutMs: values.UPSTREAM_ATTEMPT_TIMEOUT_MS,
         deadlineMs: values.UPSTREAM_DEADLINE_MS,
@@ -128,6 +126,14 @@ export function isProjectLookedUp({
   values,
 }: Settings<Pick<UpstreamRows, 'HUAWEICLOUD_SDK_PROJECT_ID'>>): boolean {
   return values.HUAWEICLOUD_SDK_PROJECT_ID === LOOKED_UP;
+}
+
+/** The project id that is set, or else the profile's; undefined where IAM or the credential tells it. */
+export function givenProjectId(
+  settings: Settings<ProfileRows & Pick<UpstreamRows, 'HUAWEICLOUD_SDK_PROJECT_ID'>>,
+): string | undefined {
+  const { HUAWEICLOUD_SDK_PROJECT_ID: projectId, HUAWEICLOUD_SDK_CREDENTIALS: profile } = settings.values;
+  return isProjectLookedUp(settings) ? undefined : (projectId ?? profile?.projectId);
 }
 
 function toProjectLookup({ values }: Settings<ReadRows>): ProjectLookupConfig {

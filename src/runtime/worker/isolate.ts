@@ -24,7 +24,7 @@ const RETRY_AFTER_MS = 5000;
 /** Polling interval of requests that come while another one asks for the secrets: 5 ms. */
 const POLL_MS = 5;
 /** A request that has not got the secrets by then was cancelled, and another one asks. */
-const LEASE_MS = SECRET_TIMEOUT_MS + 500;
+const ASKING_LEASE_MS = SECRET_TIMEOUT_MS + 500;
 
 export interface Isolate {
   /** Answers a request with the app of this isolate, or with 503 while there is none. */
@@ -63,7 +63,7 @@ export function createIsolate(): Isolate {
   }
 
   async function makeWith(secrets: SecretBindings, bindings: Bindings): Promise<App> {
-    while (elapsed() - askingSinceMs < LEASE_MS) {
+    while (elapsed() - askingSinceMs < ASKING_LEASE_MS) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const made = held();
       if (made !== undefined) return made;

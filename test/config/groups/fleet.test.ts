@@ -41,6 +41,13 @@ describe('the shared store', () => {
     expect(faultsOf(metadata)).toHaveProperty('REDIS_URL');
     const auto = { CCE_REGION: 'cn-north-4', HUAWEICLOUD_SDK_PROJECT_ID: 'auto' };
     expect(faultsOf({ ...metadata, ...auto })).toHaveProperty('REDIS_URL');
+    const profile = (more: string) => ({
+      ...metadata,
+      HUAWEICLOUD_CREDENTIALS: 'profile',
+      HUAWEICLOUD_SDK_CREDENTIALS: `[basic]\nak=AK\nsk=SK\n${more}`,
+    });
+    expect(faultsOf(profile(''))).toHaveProperty('REDIS_URL');
+    expect(faultsOf(profile('project_id=p1'))).not.toHaveProperty('REDIS_URL');
     expect(faultsOf({ ...metadata, HUAWEICLOUD_SDK_PROJECT_ID: 'a'.repeat(32) })).toEqual({});
   });
 });
