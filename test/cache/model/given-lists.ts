@@ -98,7 +98,10 @@ export function createGivenLists(random: number): GivenLists {
           leftSeconds === (ttlSeconds ?? leftSeconds)
         );
       });
-      return like.findLast(fits) ?? like.at(-1);
+      const fitting = like.filter(fits);
+      // Alike in bytes and times: the one whose load began last is as good as any.
+      const byBegin = (a: GivenList, b: GivenList) => a.begunUntilMs - b.begunUntilMs;
+      return (fitting.length > 0 ? fitting : like).toSorted(byBegin).at(-1);
     },
     ofEntry(key, entry) {
       if (entry === undefined) return undefined;
