@@ -99,9 +99,7 @@ export function createGivenLists(random: number): GivenLists {
         );
       });
       const fitting = like.filter(fits);
-      // Alike in bytes and times: the one whose load began last is as good as any.
-      const byBegin = (a: GivenList, b: GivenList) => a.begunUntilMs - b.begunUntilMs;
-      return (fitting.length > 0 ? fitting : like).toSorted(byBegin).at(-1);
+      return eitherOf(fitting.length > 0 ? fitting : like);
     },
     ofEntry(key, entry) {
       if (entry === undefined) return undefined;
@@ -117,6 +115,20 @@ export function createGivenLists(random: number): GivenLists {
 /** True when the load of the one surely began before that of the other. */
 export function isSurelyOlder(one: GivenList, other: GivenList): boolean {
   return one.begunUntilMs < other.begunAfterMs;
+}
+
+/** One of several lists, which an answer does not tell apart: what holds for each of them that has the key of the last. */
+function eitherOf(lists: readonly GivenList[]): GivenList | undefined {
+  const last = lists.at(-1);
+  const alike = lists.filter(({ key }) => key === last?.key);
+  if (last === undefined || alike.length === 1) return last;
+  const all = (time: 'begunAfterMs' | 'begunUntilMs' | 'longestLoadMs') => alike.map((list) => list[time]);
+  return {
+    ...last,
+    begunAfterMs: Math.min(...all('begunAfterMs')),
+    begunUntilMs: Math.max(...all('begunUntilMs')),
+    longestLoadMs: Math.max(...all('longestLoadMs')),
+  };
 }
 
 /** How long a list is fresh, unless that is shortened at random. */

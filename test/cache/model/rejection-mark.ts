@@ -65,8 +65,8 @@ export function createRejectionMark(now: () => number): RejectionMark {
     },
     endedLate({ sentAtMs }, ending) {
       if (ending === '401') possiblySinceMs ??= now();
-      // What was sent before a rejection says nothing of the time after it.
-      else if (isListAnswer(ending) && sentAtMs > rejectedMs) surelySinceMs = undefined;
+      // What was sent before a rejection says nothing of the time after it; at the same moment it may have been sent after it.
+      else if (isListAnswer(ending) && sentAtMs >= rejectedMs) surelySinceMs = undefined;
     },
     mayBeLocked(isReplaced) {
       possiblySinceMs ??= now();
