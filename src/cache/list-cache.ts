@@ -267,10 +267,15 @@ export class ListCache {
     return outcome && this.#answer(outcome, await this.#respond(current, source.name));
   }
 
-  /** The answer to a name from the whole list that was loaded for it; undefined when that is too large to be held. */
+  /**
+   * The answer to a name from the whole list that was loaded for it; undefined when that is too large to be held, or when
+   * the answer is that of a newer load, kept with the list, and no longer fresh.
+   */
   async #deriveFromLoadedList({ name }: ListSource): Promise<CachedResponse | undefined> {
     const list = this.#cache.peek(this.#wholeList.key);
-    return name !== undefined && isWholeList(list) ? this.#answersOf(list).derive(name) : undefined;
+    if (name === undefined || !isWholeList(list)) return undefined;
+    const derived = await this.#answersOf(list).derive(name);
+    return this.#elapsed() < derived.freshUntilMs ? derived : undefined;
   }
 
   /** Loads a name after the whole list answered nothing. */

@@ -176,6 +176,27 @@ describe('what a newer load has said of a name', () => {
     expect(await read('a')).toMatchObject({ text: 'a=3', outcome: 'refreshed' });
   });
 
+  it('is loaded by itself after its time, where the list that was loaded for it is older', async () => {
+    const { clock, end, hold, list, loads, read } = await setUpDeletion({
+      maxEntries: 1,
+      staleWhileRevalidateMs: 0,
+    });
+    // So many names that the list is loaded in place of the next one.
+    for (let other = 0; other < 15; other += 1) await read(`other-${other}`);
+    // The empty answer is fresh for 5 s, of which 2 s are over.
+    await clock.advance(3 * SECOND);
+    const before = loads.length;
+    const again = read('a');
+    await settle();
+    expect(loads.slice(before)).toEqual([]);
+    hold('a');
+    end('a', loaded('a=2'));
+    end(LIST, loadedList(['a=1']));
+    expect((await list).text).toBe('a=1');
+    expect((await again).text).toBe('a=2');
+    expect(loads.slice(before)).toEqual(['a']);
+  });
+
   it('is not served past its time, nor is the older list in its place', async () => {
     const { clock, end, list, read, upstream } = await setUpDeletion();
     end(LIST, loadedList(['a=1', 'b=2']));

@@ -37,6 +37,9 @@ export function expectAnswer(facts: ServiceFacts, key: string, isForced: boolean
   if (newest === undefined || facts.isTimeLost(newest)) return anything;
   const { begunAfterMs, freshUntilMs, longestLoadMs } = newest;
   if (now() < freshUntilMs) {
+    // What a newer load has said of the name has times of its own, which may be over before those of the list.
+    if (own === undefined && key !== UNFILTERED_KEY && facts.order.mayBeOutdated(key, newest))
+      return anything;
     const isEarly = freshUntilMs - now() < EARLY_LOADS * longestLoadMs;
     // What may be held or not may be newer, and is refreshed then.
     const isQuiet = isOwnSure && isListSure && (settings.random === 0 || !isEarly);

@@ -55,6 +55,8 @@ interface KeyLoads {
   lastReadMs: number;
   /** The first of them since the last load. */
   firstReadMs: number | undefined;
+  /** At one of them since the last load the clock had been set forward since the key was held. */
+  wasTimeLost: boolean;
   lastSentMs: number;
   /** The load of the last call did not begin before that. */
   begunAfterMs: number;
@@ -76,6 +78,7 @@ function loadsOf({ keys }: Seen, key: string): KeyLoads {
     reads: 0,
     lastReadMs: Number.NEGATIVE_INFINITY,
     firstReadMs: undefined,
+    wasTimeLost: false,
     lastSentMs: Number.NEGATIVE_INFINITY,
     begunAfterMs: Number.NEGATIVE_INFINITY,
     lastEnding: undefined,
@@ -100,7 +103,7 @@ function objection(seen: Seen, key: string, last: PossibleLoad): string | undefi
     return 'a key is loaded at most once for all that ask at one time';
   if (!isServable(key)) return undefined;
   if (now() < pausedUntilMs(last, random)) return 'loads of a key that is held pause after failures';
-  return isJustLoaded(last, now()) && !seen.isTimeLost(key)
+  return isJustLoaded(last, now()) && !loadsOf(seen, key).wasTimeLost && !seen.isTimeLost(key)
     ? 'a key is loaded at most once a second'
     : undefined;
 }
@@ -157,6 +160,7 @@ function noteRead(seen: Seen, key: string): KeyLoads {
   const loads = loadsOf(seen, key);
   loads.reads += 1;
   loads.firstReadMs ??= seen.now();
+  loads.wasTimeLost ||= seen.isTimeLost(key);
   return loads;
 }
 
@@ -192,6 +196,7 @@ export function createLoadRules(options: LoadRulesOptions): LoadRules {
       loads.possible = possibleAfterCall(seen, key);
       loads.begunAfterMs = earliestBeginMs(loads, now());
       loads.firstReadMs = undefined;
+      loads.wasTimeLost = false;
       loads.lastSentMs = now();
       return loads.begunAfterMs;
     },
