@@ -148,6 +148,13 @@ describe('the key guard', () => {
     expect(guard.tryEnter(KEY, T)).toBe('locked_out');
   });
 
+  it('does not forget a key with a call under way because others were tried', () => {
+    const { call, enter, guard } = setUp(false);
+    enter(KEY, T);
+    for (let count = 0; count < 50; count += 1) call('neutral', T, { ...KEY, accessKeyId: `AK${count + 2}` });
+    expect(guard.tryEnter(KEY, T + PROOF_WAIT_MS)).toBe('busy');
+  });
+
   it('forgets a good key after more than 7 others, and then has it proved by one call', () => {
     for (const [others, outcome] of [
       [7, 'object'],

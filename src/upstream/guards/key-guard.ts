@@ -23,7 +23,7 @@ export const PROOF_WAIT_MS = 500;
 export const LATE_ANSWER_MS = 30_000;
 /** Time until replicas are asked again for a key that they leave alone: 5 seconds. */
 const ASK_REPLICAS_MS = 5000;
-/** Keys that are remembered: the last 8, and all that were rejected in the last 5 minutes. */
+/** Keys that are remembered: the last 8, all that were rejected in the last 5 minutes, and all that have calls under way. */
 const MAX_KEYS = 8;
 
 /** Permission to make one call with a key; returned with the call's outcome. */
@@ -97,9 +97,10 @@ export function createKeyGuard(leaseMs: number, random: () => number): KeyGuard 
     const known = keys.find((key) => isSameCredential(key.credential, credential));
     const key = known ?? createKeyRecord(credential, leaseMs);
     const others = keys.filter((other) => other !== key);
-    // A recently rejected key is never forgotten, however many others were tried since.
+    // However many others were tried since, what was or may be a rejection counts.
     const kept = others.filter(
-      (other, index) => index < MAX_KEYS - 1 || other.lockOut.remainingMs(nowMs) > 0,
+      (other, index) =>
+        index < MAX_KEYS - 1 || other.lockOut.remainingMs(nowMs) > 0 || other.calls.inFlight(nowMs) > 0,
     );
     keys = [key, ...kept];
     return key;
