@@ -1,3 +1,5 @@
+import { hashSha256 } from '../signing/sha256.ts';
+
 /** ETag length: the first 128 bits of the body's SHA-256. */
 const ETAG_BYTES = 16;
 
@@ -40,12 +42,7 @@ export type BodyDigest = (body: Uint8Array<ArrayBuffer>) => string | Promise<str
  */
 export async function etagOf(
   body: Uint8Array<ArrayBuffer>,
-  sha256: BodyDigest = sha256OfBytes,
+  sha256: BodyDigest = hashSha256,
 ): Promise<string> {
   return `"${(await sha256(body)).slice(0, 2 * ETAG_BYTES)}"`;
-}
-
-async function sha256OfBytes(body: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', body));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

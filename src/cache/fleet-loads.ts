@@ -18,12 +18,16 @@ export interface FleetSource {
   revive(body: Uint8Array<ArrayBuffer>): LoadedBody | undefined;
 }
 
-/** What another replica has loaded. Times are by the elapsed time of this one, and none lies in the future. */
-export interface FleetLoad {
-  readonly loaded: LoadedBody;
+/** Times of what another replica has loaded, by the elapsed time of this one: none but the last lies in the future. */
+export interface FleetTimes {
   readonly begunAtMs: number;
   readonly storedAtMs: number;
   readonly freshUntilMs: number;
+}
+
+/** What another replica has loaded. */
+export interface FleetLoad extends FleetTimes {
+  readonly loaded: LoadedBody;
 }
 
 /** A value to be shared. Times are by the elapsed time of this replica. */
@@ -48,13 +52,20 @@ export class FleetLoads {
     this.#platform = platform;
   }
 
-  /** What another replica has loaded, if `isWanted` accepts it; else the turn to load. */
-  async take(source: FleetSource, isWanted: (load: FleetLoad) => boolean): Promise<FleetLoad | Turn> {
+  /**
+   * What another replica has loaded, if `isWanted` accepts it; else the turn to load.
+   *
+   * @param isWanted asked first with the times alone: most of what is found by a refresh is what it is to replace
+   */
+  async take(
+    source: FleetSource,
+    isWanted: (load: FleetTimes & Partial<FleetLoad>) => boolean,
+  ): Promise<FleetLoad | Turn> {
     const { entries, waitMs } = this.#level;
     const { elapsed } = this.#platform;
     let served: FleetLoad | undefined;
     const serves = (entry: SharedEntry): boolean => {
-      const load = this.#reviveOrDiscard(source, entry);
+      const load = isWanted(this.#timesOf(entry)) ? this.#reviveOrDiscard(source, entry) : undefined;
       served = load !== undefined && isWanted(load) ? load : undefined;
       return served !== undefined;
     };
@@ -85,10 +96,13 @@ export class FleetLoads {
       this.#level.reportInvalid();
       return undefined;
     }
+    return { loaded, ...this.#timesOf(entry) };
+  }
+
+  #timesOf(entry: SharedEntry): FleetTimes {
     const aheadMs = this.#wallAheadMs();
     const storedAtMs = Math.min(entry.storedAtMs - aheadMs, this.#platform.elapsed());
     return {
-      loaded,
       begunAtMs: Math.min(entry.begunAtMs - aheadMs, storedAtMs),
       storedAtMs,
       freshUntilMs: entry.freshUntilMs - aheadMs,

@@ -6,7 +6,13 @@ import type { Flight, SingleFlight } from '../platform/single-flight.ts';
 import { WALL_AHEAD_MS } from '../time/wall-ahead.ts';
 import { type CachedResponse, etagOf, type LoadedBody } from './cached-response.ts';
 import { isRefreshDue } from './early-refresh.ts';
-import { type FleetLevel, type FleetLoad, FleetLoads, type FleetSource } from './fleet-loads.ts';
+import {
+  type FleetLevel,
+  type FleetLoad,
+  FleetLoads,
+  type FleetSource,
+  type FleetTimes,
+} from './fleet-loads.ts';
 import { createHeldEntry, type HeldEntry, noteLoadBegun, noteLoadEnded, pauseLoads } from './held-entry.ts';
 import { NewestResponses } from './newest-responses.ts';
 
@@ -290,7 +296,7 @@ export class ResponseCache {
     const askedAtMs = elapsed();
     if (previous !== undefined) noteLoadBegun(previous, askedAtMs);
     // Asked after each wait: what is held may be newer by then.
-    const isWanted = (load: FleetLoad): boolean =>
+    const isWanted = (load: FleetTimes & Partial<FleetLoad>): boolean =>
       isForced
         ? askedAtMs - load.begunAtMs < FORCED_REFRESH_MS && load.begunAtMs >= this.#heldBegunAtMs(source)
         : elapsed() < this.#freshUntilMs(load) && load.begunAtMs > this.#heldBegunAtMs(source);
@@ -303,7 +309,7 @@ export class ResponseCache {
         (late) => waitUntil(this.#holdLate(source, late, begunAtMs).catch(this.#options.reportFailure)),
         cause,
       );
-      const response = await this.#toResponse(loaded, begunAtMs);
+      const response = await this.#toResponse(source, loaded, begunAtMs);
       this.#rejected = undefined;
       if (turn !== undefined) waitUntil(turn.settle(response));
       return { response: this.#holdNewest(source, response, loaded), isShared: false };
@@ -327,7 +333,7 @@ export class ResponseCache {
 
   /** Holds what came after its load had been given up. */
   async #holdLate(source: EntrySource, loaded: LoadedBody, begunAtMs: number): Promise<void> {
-    const response = await this.#toResponse(loaded, begunAtMs);
+    const response = await this.#toResponse(source, loaded, begunAtMs);
     this.#noteAccepted(begunAtMs);
     this.#holdNewest(source, response, loaded);
   }
@@ -367,12 +373,19 @@ export class ResponseCache {
     return { body, etag, begunAtMs, storedAtMs, freshUntilMs: this.#freshUntilMs(load) };
   }
 
-  #freshUntilMs({ loaded, storedAtMs, freshUntilMs }: FleetLoad): number {
-    return Math.min(freshUntilMs, storedAtMs + this.#ttlMs(loaded.isEmpty));
+  /** At the most, as long as it is not known what was loaded. */
+  #freshUntilMs({ loaded, storedAtMs, freshUntilMs }: FleetTimes & Partial<FleetLoad>): number {
+    const ttlMs = loaded === undefined ? Number.POSITIVE_INFINITY : this.#ttlMs(loaded.isEmpty);
+    return Math.min(freshUntilMs, storedAtMs + ttlMs);
   }
 
-  async #toResponse({ body, isEmpty }: LoadedBody, begunAtMs: number): Promise<CachedResponse> {
-    const etag = await etagOf(body, this.#platform.digests?.sha256);
+  async #toResponse(
+    { key }: EntrySource,
+    { body, isEmpty }: LoadedBody,
+    begunAtMs: number,
+  ): Promise<CachedResponse> {
+    const held = this.#held.peek(key)?.response;
+    const etag = held?.body === body ? held.etag : await etagOf(body, this.#platform.digests?.sha256);
     const storedAtMs = this.#platform.elapsed();
     const ttlMs = this.#ttlMs(isEmpty) * (1 - TTL_JITTER * this.#platform.random());
     return { body, etag, begunAtMs, storedAtMs, freshUntilMs: storedAtMs + ttlMs };

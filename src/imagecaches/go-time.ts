@@ -1,4 +1,4 @@
-import { twoDigits, utcEpochMsOfDigits } from '../time/utc.ts';
+import { readDigits, twoDigits, utcEpochMs } from '../time/utc.ts';
 
 /** A point in time as this service shows it. */
 export interface UtcTime {
@@ -17,13 +17,13 @@ const MIN_YEAR = 1;
 /** RFC 3339 has four digits for the year. */
 const MAX_YEAR = 9999;
 
-// Every repetition has an upper bound, so that a long text is refused at once.
+// Every repetition has an upper bound, so that a long text is refused at once. The groups are date, time of day, fraction and
+// offset: a named one for each part would take as much time again as all the rest.
 // The year 10000 is let in because its first hours, west to east, are still 9999 in UTC.
 const GO_TIME =
-  /^(?<year>\d{4}|10000)-(?<month>\d\d)-(?<day>\d\d) (?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:\.(?<fraction>\d{1,9}))? (?<sign>[+-])(?<offsetHour>\d\d)(?<offsetMinute>\d\d) [\p{L}\p{N}+\-_/:.]{1,64}(?: m=[+-]\d{1,20}\.\d{1,9})?$/u;
+  /^((?:\d{4}|10000)-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,9}))? ([+-]\d{4}) [\p{L}\p{N}+\-_/:.]{1,64}(?: m=[+-]\d{1,20}\.\d{1,9})?$/u;
 
-const RFC_3339 =
-  /^(?<year>\d{4})-(?<month>\d\d)-(?<day>\d\d)T(?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:\.(?<fraction>\d{1,9}))?(?:Z|(?<sign>[+-])(?<offsetHour>\d\d):(?<offsetMinute>\d\d))$/;
+const RFC_3339 = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/;
 
 /**
  * Reads the vendor's `created_at`: what Go's time.Time.String() prints, such as
@@ -44,13 +44,18 @@ const RFC_3339 =
  * @returns undefined when the text is neither form, or names no such instant
  */
 export function parseGoTime(text: string): UtcTime | undefined {
-  const parts = (GO_TIME.exec(text) ?? RFC_3339.exec(text))?.groups;
-  if (parts === undefined) return undefined;
+  const [, date, time, fraction = '', offset] = GO_TIME.exec(text) ?? RFC_3339.exec(text) ?? [];
+  if (date === undefined || time === undefined || offset === undefined) return undefined;
 
-  const localMs = utcEpochMsOfDigits(parts);
-  const offsetMinutes = readOffsetMinutes(parts);
+  const localMs = readLocalMs(date, time);
+  const offsetMinutes = readOffsetMinutes(offset);
   if (localMs === undefined || offsetMinutes === undefined) return undefined;
-  return utcTime(localMs - offsetMinutes * MS_PER_MINUTE, (parts.fraction ?? '').padEnd(6, '0').slice(0, 6));
+  const microseconds = fraction.padEnd(6, '0').slice(0, 6);
+  const epochMs = localMs - offsetMinutes * MS_PER_MINUTE;
+  // Nearly all are in UTC already.
+  const utc = offsetMinutes === 0 ? joinUtc(date, time) : formatUtc(new Date(epochMs));
+  if (utc === undefined) return undefined;
+  return { text: `${utc}.${microseconds}Z`, epochMs: epochMs + readDigits(microseconds, 0, 3) };
 }
 
 /**
@@ -65,28 +70,42 @@ export function addDays(time: UtcTime, days: number): UtcTime | undefined {
   return date === undefined ? undefined : { text: date + time.text.slice(date.length), epochMs };
 }
 
-function readOffsetMinutes(parts: Readonly<Record<string, string | undefined>>): number | undefined {
-  if (parts.sign === undefined) return 0;
-  const minute = Number(parts.offsetMinute);
-  const total = Number(parts.offsetHour) * 60 + minute;
-  if (minute > 59 || total > MAX_OFFSET_MINUTES) return undefined;
-  return parts.sign === '-' ? -total : total;
+/** @returns undefined when there is no such date or time of day */
+function readLocalMs(date: string, time: string): number | undefined {
+  const yearEnd = date.length - '-11-25'.length;
+  return utcEpochMs({
+    year: readDigits(date, 0, yearEnd),
+    month: readDigits(date, yearEnd + 1, yearEnd + 3),
+    day: readDigits(date, yearEnd + 4, yearEnd + 6),
+    hour: readDigits(time, 0, 2),
+    minute: readDigits(time, 3, 5),
+    second: readDigits(time, 6, 8),
+  });
 }
 
-/** @param microseconds six digits, the part of the instant below a second */
-function utcTime(wholeSecondMs: number, microseconds: string): UtcTime | undefined {
-  const time = new Date(wholeSecondMs);
-  const date = formatDate(time);
-  if (date === undefined) return undefined;
-  return {
-    text: `${date}T${formatTimeOfDay(time)}.${microseconds}Z`,
-    epochMs: wholeSecondMs + Number(microseconds.slice(0, 3)),
-  };
+/** @param offset `Z`, `+0800` or `+08:00` */
+function readOffsetMinutes(offset: string): number | undefined {
+  if (offset === 'Z' || offset === '+0000') return 0;
+  const minute = readDigits(offset, offset.length - 2, offset.length);
+  const total = readDigits(offset, 1, 3) * 60 + minute;
+  if (minute > 59 || total > MAX_OFFSET_MINUTES) return undefined;
+  return offset[0] === '-' ? -total : total;
+}
+
+/** `2024-11-25T06:32:34` of what is in UTC; undefined outside the years 1 to 9999. */
+function joinUtc(date: string, time: string): string | undefined {
+  return date.length > '9999-12-31'.length || date < '0001' ? undefined : `${date}T${time}`;
+}
+
+/** The same of a Date. */
+function formatUtc(utc: Date): string | undefined {
+  const date = formatDate(utc);
+  return date === undefined ? undefined : `${date}T${formatTimeOfDay(utc)}`;
 }
 
 /**
  * `2024-11-25`, undefined outside the years 1 to 9999 and for an invalid date. By hand, like the time of day:
- * toISOString would take 29 µs more for a list of 50 entries, a quarter of what sanitising it takes.
+ * toISOString would take 29 µs more for a list of 50 entries, a third of what sanitising it takes.
  */
 function formatDate(time: Date): string | undefined {
   const year = time.getUTCFullYear();

@@ -5,7 +5,8 @@ import type { TargetPlatform } from '../platform/platform.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import { UpstreamError } from '../vendor/upstream-error.ts';
 import type { ImageCache } from './model.ts';
-import { parseImageCaches } from './parse.ts';
+import { decodeUtf8, parseImageCaches, parseText } from './parse.ts';
+import { type ReceivedList, ReceivedLists } from './received-lists.ts';
 import { type DroppedEntry, sanitiseImageCaches } from './sanitise.ts';
 import { serialiseImageCaches } from './serialise.ts';
 
@@ -13,7 +14,8 @@ import { serialiseImageCaches } from './serialise.ts';
 const MAX_LOGGED_DROPS = 20;
 
 /**
- * The cache miss: one signed call upstream, parsed and sanitised, as the bytes to be stored.
+ * The cache miss: one signed call upstream, parsed and sanitised, as the bytes to be stored. A list that comes as it came
+ * the last time is made only once.
  *
  * @returns loads the list of one name, or the whole list for undefined; `onLate` is called with a list that comes after
  *   the load was given up
@@ -22,21 +24,27 @@ export function imageCachesLoader(
   upstream: UpstreamClient,
   platform: Pick<TargetPlatform, 'logger' | 'metrics'>,
 ): (name: string | undefined, onLate?: (loaded: LoadedBody) => void, cause?: Cause) => Promise<LoadedBody> {
-  const decode = (body: Uint8Array): readonly ImageCache[] => {
-    const entries = parseImageCaches(body);
-    const { imageCaches, dropped } = sanitiseImageCaches(entries);
-    if (dropped.length > 0) reportDropped(dropped, platform);
-    // A model that nobody knows, rather than a list of nothing: it must not replace a good one.
-    if (imageCaches.length === 0 && entries.length > 0)
-      throw new UpstreamError('upstream_failed', { reason: 'not_the_model' });
-    return imageCaches;
-  };
-  return async (name, onLate, cause) => {
+  const received = new ReceivedLists();
+  return (name, onLate, cause) => {
+    const decode = (body: Uint8Array): LoadedBody => {
+      const text = decodeUtf8(body);
+      const list = received.get(name, text) ?? makeList(name, text);
+      const { loaded, dropped } = list;
+      if (dropped.length > 0) reportDropped(dropped, platform);
+      // A model that nobody knows, rather than a list of nothing: it must not replace a good one.
+      if (loaded.isEmpty && dropped.length > 0)
+        throw new UpstreamError('upstream_failed', { reason: 'not_the_model' });
+      received.set(name, list);
+      return loaded;
+    };
     const query = name === undefined ? [] : ([['name', name]] as const);
-    const toLoaded = (imageCaches: readonly ImageCache[]) => toLoadedBody(name, imageCaches);
-    const lateLoaded = onLate && ((late: readonly ImageCache[]) => onLate(toLoaded(late)));
-    return toLoaded(await upstream.get('/v5/imagecaches', query, decode, lateLoaded, cause));
+    return upstream.get('/v5/imagecaches', query, decode, onLate, cause);
   };
+}
+
+function makeList(name: string | undefined, text: string): ReceivedList {
+  const { imageCaches, dropped } = sanitiseImageCaches(parseText(text));
+  return { text, loaded: toLoadedBody(name, imageCaches), dropped };
 }
 
 function reportDropped(

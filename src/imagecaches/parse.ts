@@ -30,7 +30,25 @@ const ERROR_MEMBERS = [
  *   and nothing of the body
  */
 export function parseImageCaches(bytes: Uint8Array): unknown[] {
-  const body = parseJson(decodeUtf8(bytes));
+  return parseText(decodeUtf8(bytes));
+}
+
+/**
+ * The first half of parseImageCaches: the body as text. Bodies with the same text have the same entries.
+ *
+ * @throws UpstreamError `upstream_failed` with the reason `invalid_utf8`
+ */
+export function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return UTF_8.decode(bytes);
+  } catch {
+    throw fault('invalid_utf8');
+  }
+}
+
+/** The second half. */
+export function parseText(text: string): unknown[] {
+  const body = parseJson(text);
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw fault('not_the_model');
 
   const members = body as Readonly<Record<string, unknown>>;
@@ -41,14 +59,6 @@ export function parseImageCaches(bytes: Uint8Array): unknown[] {
   }
   if (!Array.isArray(entries) || entries.length > MAX_ENTRIES) throw fault('not_the_model');
   return entries;
-}
-
-function decodeUtf8(bytes: Uint8Array): string {
-  try {
-    return UTF_8.decode(bytes);
-  } catch {
-    throw fault('invalid_utf8');
-  }
 }
 
 function parseJson(text: string): unknown {

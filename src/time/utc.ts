@@ -39,6 +39,16 @@ export function utcEpochMsOfDigits(groups: Readonly<Record<string, string | unde
   return Number.isNaN(epochMs) ? undefined : epochMs;
 }
 
+/**
+ * The whole number that the digits of a part of a text are. By hand: for a text that V8 has not met, Number() takes several
+ * times as long.
+ */
+export function readDigits(text: string, start: number, end: number): number {
+  let number = 0;
+  for (let at = start; at < end; at += 1) number = number * 10 + text.charCodeAt(at) - 0x30;
+  return number;
+}
+
 /** A whole number from 0 to 99, as dates and times write their parts. */
 export function twoDigits(number: number): string {
   return number < 10 ? `0${number}` : String(number);

@@ -5,8 +5,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
@@ -15,19 +13,15 @@ import { startTokenIssuer, type TokenIssuer } from '../../deploy/demo/token-issu
 import { bundleWorker, type WorkerBundle } from '../runtime/worker/bundle-worker.ts';
 import { CACHE_SERVICE } from '../runtime/worker/cache-service.ts';
 import { type RunningWorkerd, startWorkerd } from '../runtime/worker/start-workerd.ts';
-import { makeImageCaches } from '../simulator/image-cache-data.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { startSimulator } from '../simulator/simulator.ts';
 import { chooseLoadTool, type LoadTool } from './load.ts';
 import { median, type Row, renderSections, round, type Section, spread } from './report.ts';
 import { cpuMicroseconds, ROOT } from './servers.ts';
+import { MISSES_A_LIFE, measureMisses } from './worker-misses.ts';
 
 const run = promisify(execFile);
 
 const CONNECTIONS = 64;
-/** One below what a fresh life allows before the whole list is loaded instead (name-load-budget.ts). */
-const MISSES_A_LIFE = 15;
-/** A little more than CACHE_TTL_SECONDS=1, so that each batch of misses falls into a life of its own. */
-const LIFE_MS = 1050;
 const ENTRIES = 50;
 const TIMEOUT_MS = 30_000;
 const PROFILE_TIMEOUT_MS = 60_000;
@@ -58,7 +52,9 @@ export async function measureWorkers({ quick }: { readonly quick: boolean }): Pr
       LOG_LEVEL: 'info',
     };
     const hits = await measureHits(bundle, environment, issuer, tool, cache, rounds, quick ? 2 : 5);
-    const misses = await measureMisses(bundle, environment, issuer, simulator, cache, quick ? 5 : 25);
+    const misses = hasProc
+      ? await measureMisses(bundle, environment, issuer, simulator, cache, quick ? 10 : 30)
+      : { miss: [], refresh: [], floor: [], fetching: [] };
     const starts = await measureStarts(bundle, environment, quick ? 3 : 9);
     const profiles = await measureStartCpu(quick ? 1 : 5);
 
@@ -71,8 +67,10 @@ export async function measureWorkers({ quick }: { readonly quick: boolean }): Pr
         values: hasProc ? hitCpu.map((cpu, round) => (peerCpu[round] as number) / cpu) : [],
         digits: 2,
       }),
-      row('CPU of workerd for a miss, µs', { values: misses.worker }),
-      row('the same of a Worker that only fetches, reads and digests, µs', { values: misses.peer }),
+      row('CPU of workerd for a miss, µs', { values: misses.miss }),
+      row('the same for a refresh that finds a list unchanged, µs', { values: misses.refresh }),
+      row('the same of a Worker that does what a miss cannot do without, µs', { values: misses.floor }),
+      row('the same of a Worker that only fetches, reads and digests, µs', { values: misses.fetching }),
       row('hits a second', { values: hits.worker.map(({ perSecond }) => perSecond) }),
       row('answers a second of its peer', {
         values: hits.peer.map(({ perSecond }) => perSecond),
@@ -94,7 +92,8 @@ export async function measureWorkers({ quick }: { readonly quick: boolean }): Pr
         'writes a line with the same members, and returns the same headers and bytes, which it knows from the start.',
         'The Cache API is there, in another process, and without a bound: a miss asks it and puts into it.',
         `Misses: names with ${ENTRIES} entries each, signed, fetched, parsed and sanitised; one after the other, ${MISSES_A_LIFE} a second,`,
-        'since more names load the whole list. CPU that workerd takes without requests is in it.',
+        'since more names load the whole list. CPU that workerd takes without requests is in it. What a miss cannot do without:',
+        'two looks into the Cache API and a put, a signature, the call, reading, parsing, writing, a digest and two log lines.',
         'Cold start: of the profile that `wrangler check startup` writes, all but the idle time. It samples about once a',
         'millisecond of wall time, so that a busy machine adds to it.',
         ...(hasProc ? [] : ['Not Linux: no CPU of a process is known.']),
@@ -218,100 +217,6 @@ export default {
 };
 `;
 }
-
-/**
- * CPU for each miss in microseconds, one sample for each five lives, and for each request of a peer that only fetches the
- * same list, reads it and makes its digest, at the same pace.
- */
-async function measureMisses(
-  { script, compatibilityDate }: WorkerBundle,
-  environment: Readonly<Record<string, string>>,
-  issuer: TokenIssuer,
-  simulator: Simulator,
-  cache: RunningWorkerd,
-  lives: number,
-): Promise<Readonly<Record<'worker' | 'peer', number[]>>> {
-  const samples: Record<'worker' | 'peer', number[]> = { worker: [], peer: [] };
-  if (!hasProc) return samples;
-  const names = Array.from({ length: MISSES_A_LIFE * (lives + 1) }, (_, index) => `list-${index}`);
-  const entries = makeImageCaches(ENTRIES);
-  const listOf = (name: string) => entries.map((entry) => ({ ...entry, name }));
-  simulator.setImageCaches(names.flatMap(listOf));
-  // The peer signs nothing, so it has an upstream of its own.
-  const upstream = createServer(({ url }, response) => {
-    const name = new URL(url ?? '', 'http://upstream.test').searchParams.get('name') ?? '';
-    const body = JSON.stringify({ image_caches: listOf(name) });
-    response.writeHead(200, { 'content-length': Buffer.byteLength(body) }).end(body);
-  });
-  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
-  const { port } = upstream.address() as AddressInfo;
-  const bindings = {
-    ...environment,
-    CACHE_TTL_SECONDS: '1',
-    CACHE_STALE_WHILE_REVALIDATE_SECONDS: '0',
-    CACHE_STALE_IF_ERROR_SECONDS: '0',
-  };
-  const options = { cache: new URL(cache.url).host };
-  const worker = await startWorkerd(script, bindings, compatibilityDate, options);
-  const peer = await startWorkerd(fetchingScript(port), {}, compatibilityDate, options);
-  try {
-    const headers = { authorization: `Bearer ${await issuer.sign()}` };
-    const ask = async ({ url }: RunningWorkerd, name: string) => {
-      const signal = AbortSignal.timeout(TIMEOUT_MS);
-      const response = await fetch(`${url}/imagecaches?name=${name}`, { headers, signal });
-      const { image_caches: found } = (await response.json()) as ListBody;
-      const status = response.headers.get('cache-status') ?? 'fwd=miss';
-      if (found?.length !== ENTRIES || !status.includes('fwd=miss'))
-        throw new Error(`no miss: ${response.status} ${status}`);
-    };
-    const before = { worker: 0, peer: 0 };
-    let asked = 0;
-    for (let life = -1; life < lives; life += 1) {
-      const begunMs = performance.now();
-      for (const name of names.splice(0, MISSES_A_LIFE)) {
-        await ask(worker, name);
-        await ask(peer, name);
-      }
-      asked += MISSES_A_LIFE;
-      const restMs = LIFE_MS - (performance.now() - begunMs);
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, restMs)));
-      // The first life warms up; later ones are taken together, since the CPU time is told in steps of 10 ms.
-      const isSampled = (life + 1) % LIVES_A_SAMPLE === 0 || life === lives - 1;
-      if (life >= 0 && !isSampled) continue;
-      for (const [side, { pid }] of [
-        ['worker', worker],
-        ['peer', peer],
-      ] as const) {
-        const now = await cpuMicroseconds(pid);
-        if (life >= 0) samples[side].push((now - before[side]) / asked);
-        before[side] = now;
-      }
-      asked = 0;
-    }
-    return samples;
-  } finally {
-    upstream.close();
-    await Promise.all([worker.stop(), peer.stop()]);
-    simulator.setImageCaches(undefined);
-  }
-}
-
-/** A Worker that fetches, reads and digests. */
-function fetchingScript(port: number): string {
-  return `export default {
-  async fetch(request) {
-    const { pathname, search } = new URL(request.url);
-    if (pathname !== '/imagecaches') return new Response('ok');
-    const response = await fetch('http://127.0.0.1:${port}/v5/imagecaches' + search, { redirect: 'manual' });
-    const body = await response.arrayBuffer();
-    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', body));
-    return new Response(body, { headers: { etag: '"' + digest.join('') + '"' } });
-  },
-};
-`;
-}
-
-const LIVES_A_SAMPLE = 5;
 
 /** Milliseconds from starting workerd with the Worker until it answers. */
 async function measureStarts(

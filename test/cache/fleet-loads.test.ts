@@ -253,6 +253,20 @@ describe('a fleet that shares', () => {
     expect(loads).toEqual(['a']);
   });
 
+  it('does not look into what its times say is of no use', async () => {
+    const { clock, store, loads, counts, createInstance } = setUp();
+    const nowMs = clock.now();
+    const entry = { body: encode('poison'), begunAtMs: nowMs, storedAtMs: nowMs, freshUntilMs: nowMs };
+    store.entries.set('imagecaches/a', entry);
+    const one = createInstance();
+    expect(await one.read('a')).toMatchObject({ text: 'a=1', outcome: 'miss' });
+    expect(store.discarded).toEqual([]);
+    expect(counts.invalid).toBe(0);
+    expect(loads).toEqual(['a']);
+    // It was replaced.
+    expect(await createInstance().read('a')).toMatchObject({ text: 'a=1', outcome: 'shared' });
+  });
+
   it('goes on alone without the store', async () => {
     const { store, clock, loads, createInstance } = setUp();
     const [one, two] = [createInstance(), createInstance()];

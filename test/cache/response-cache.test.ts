@@ -42,6 +42,20 @@ describe('fresh', () => {
     expect((await read('c')).etag).not.toBe((await read('b')).etag);
     expect((await read('a')).etag).toMatch(/^"[0-9a-f]{32}"$/);
   });
+
+  it('keeps the tag of a body that a load gives again, and makes one for another', async () => {
+    const { clock, read, upstream } = setUp();
+    const same = loaded('same');
+    upstream.load = async () => same;
+    const first = await read('a');
+    await clock.advance(SECOND);
+    expect(await read('a', true)).toMatchObject({ outcome: 'refreshed', etag: first.etag });
+    upstream.load = async () => loaded('other');
+    await clock.advance(SECOND);
+    const other = await read('a', true);
+    expect(other).toMatchObject({ text: 'other', outcome: 'refreshed' });
+    expect(other.etag).not.toBe(first.etag);
+  });
 });
 
 describe('single flight', () => {
