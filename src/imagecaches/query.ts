@@ -74,6 +74,8 @@ export function asksForRefresh(cacheControl: string | null): boolean {
 /** The plain spellings of a list's path and query, with the name in the vendor's grammar. */
 const PLAIN_TARGET = /^((?:\/v5)?\/imagecaches)(?:\?name=([a-z](?:[a-z0-9-]{0,126}[a-z0-9])?))?$/;
 
+const PLAIN_LIST: PlainTarget = Object.freeze({ route: '/imagecaches', name: undefined });
+
 /** A request for a list, read without making a URL of it. */
 export interface PlainTarget {
   /** The pattern of its route. */
@@ -88,6 +90,8 @@ export interface PlainTarget {
  * @returns undefined for anything else, which may be a request for a list all the same
  */
 export function readPlainTarget(target: string): PlainTarget | undefined {
+  // Most ask for the whole list.
+  if (target === PLAIN_LIST.route) return PLAIN_LIST;
   const [, route, name] = PLAIN_TARGET.exec(target) ?? [];
   return route === undefined ? undefined : { route, name };
 }

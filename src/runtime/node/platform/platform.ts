@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Config, CredentialConfig } from '../../../config/config.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { Metrics } from '../../../observability/metrics.ts';

@@ -3,8 +3,6 @@ import { canonicalHost } from './canonical-host.ts';
 
 /** The authority of a target in absolute form (RFC 9112, section 3.2.2). */
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/;
-/** The URL standard takes it for a slash, and RFC 3986 for nothing. */
-const BACKSLASH_IN_PATH = /^[^?]*\\/;
 
 /**
  * Checks what a request's URL is made from, before anything is made from it: Host and the target, by one grammar for all
@@ -28,7 +26,9 @@ export function checkTarget({ headers, httpVersionMinor, url = '' }: IncomingMes
 }
 
 function isTarget(url: string): boolean {
-  if (BACKSLASH_IN_PATH.test(url)) return false;
+  // In a path the URL standard takes it for a slash, and RFC 3986 for nothing.
+  const backslashAt = url.indexOf('\\');
+  if (backslashAt !== -1 && !url.slice(0, backslashAt).includes('?')) return false;
   if (url.startsWith('/')) return true;
   const authority = ABSOLUTE.exec(url)?.[1];
   return authority !== undefined && canonicalHost(authority) !== undefined;
