@@ -238,8 +238,11 @@ export class ListCache {
       // What another replica has loaded may have come meanwhile.
       const stale = this.#findCurrent(source) ?? current;
       if (stale === undefined || !this.#cache.mayServeOnError(stale.entry)) throw error;
+      const response = await this.#respond(stale, source.name);
+      // What a newer load has said of the name may be over before the list that it is kept with.
+      if (this.#cache.isOver(response)) throw error;
       if (!joined) this.#options.reportFailure(error);
-      const answer = answerOf('stale_error', await this.#respond(stale, source.name));
+      const answer = answerOf('stale_error', response);
       return this.#options.wasSent(error) ? { ...answer, forwarded: 'stale' } : answer;
     }
     const { response, isShared } = loaded;

@@ -209,4 +209,17 @@ describe('what a newer load has said of a name', () => {
     await expect(read('a')).rejects.toBe(DOWN);
     expect(await read('b')).toMatchObject({ text: 'b=2', outcome: 'stale_error' });
   });
+
+  it('is not served when its time ends while its load is under way', async () => {
+    const { clock, end, list, read, upstream } = await setUpDeletion({ maxEntries: 1 });
+    end(LIST, loadedList(['a=1', 'b=2']));
+    await list;
+    await clock.advance((5 + 300 + 3600 - 2) * SECOND - 1);
+    const down = Promise.withResolvers<LoadedBody>();
+    upstream.load = () => down.promise;
+    const waiting = read('a');
+    await clock.advance(1);
+    down.reject(DOWN);
+    await expect(waiting).rejects.toBe(DOWN);
+  });
 });

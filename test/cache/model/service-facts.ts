@@ -68,14 +68,12 @@ export function isEntryServable(facts: ServiceFacts, key: string): boolean {
   return given.storedAtMs < facts.now() && facts.now() < servedOnErrorUntilMs(facts, given);
 }
 
-/** The same, or the list answers it. */
+/** The same, or the list answers it. What is newer takes the place of what is older, also when the time of that is over. */
 export function isServable(facts: ServiceFacts, key: string): boolean {
-  if (isEntryServable(facts, key)) return true;
-  const list = facts.held.get(UNFILTERED_KEY);
-  // What is newer takes the place of what the list says, also when the time of that is over.
-  return (
-    list !== undefined && isEntryServable(facts, UNFILTERED_KEY) && !facts.order.mayBeOutdated(key, list)
-  );
+  return [key, UNFILTERED_KEY].some((each) => {
+    const given = facts.held.get(each);
+    return given !== undefined && isEntryServable(facts, each) && !facts.order.mayBeOutdated(key, given);
+  });
 }
 
 /** True when the shared store holds something that is to be served when a load fails. */
