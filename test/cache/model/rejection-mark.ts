@@ -34,7 +34,7 @@ export interface RejectionMark {
 export function createRejectionMark(now: () => number): RejectionMark {
   let surelySinceMs: number | undefined;
   let possiblySinceMs: number | undefined;
-  /** The last rejection. */
+  /** The last rejection for which a load has surely failed. */
   let rejectedMs = Number.NEGATIVE_INFINITY;
   let lockedMs = Number.NEGATIVE_INFINITY;
   /** When a success last ended a time in which stale data was refused. */
@@ -56,11 +56,13 @@ export function createRejectionMark(now: () => number): RejectionMark {
         surelySinceMs = undefined;
         if (now() >= lateUntilMs) possiblySinceMs = undefined;
       } else if (ending === '401') {
-        rejectedMs = now();
         possiblySinceMs ??= now();
         // Where it is replaced the load may try again, and end otherwise.
         if (credential !== latest) expectLate();
-        else surelySinceMs ??= now();
+        else {
+          surelySinceMs ??= now();
+          rejectedMs = now();
+        }
       }
     },
     endedLate({ sentAtMs }, ending) {
