@@ -125,6 +125,28 @@ describe('the load of a name that ends after that of a list which began later', 
   });
 });
 
+describe('an answer that comes late', () => {
+  it.each([
+    ['held', {}],
+    ['evicted', { maxEntries: 1 }],
+  ])('does not replace that of a newer load of its key, which is %s', async (_what, config) => {
+    const { clock, read, upstream } = setUp({ config });
+    let endLate: (answer: LoadedBody) => void = () => {};
+    upstream.load = (_key, onLate) => {
+      endLate = onLate;
+      return Promise.reject(DOWN);
+    };
+    await expect(read('a')).rejects.toBe(DOWN);
+    await clock.advance(SECOND);
+    upstream.load = async (key) => loaded(`${key}=2`);
+    await read('a');
+    await read('b');
+    endLate(loaded('a=1'));
+    await settle();
+    expect(await read('a')).toMatchObject({ text: 'a=2', outcome: 'hit' });
+  });
+});
+
 describe('the list that is loaded for several names', () => {
   it('does not answer one of them that was loaded meanwhile, by a load that began later', async () => {
     const { hold, begin, clock, end, loads, read } = setUpOverlap();
