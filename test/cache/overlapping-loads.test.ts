@@ -198,11 +198,10 @@ describe('what a newer load has said of a name', () => {
     expect(await read('a')).toMatchObject({ text: 'a=3', outcome: 'refreshed' });
   });
 
-  it('is loaded by itself after its time, where the list that was loaded for it is older', async () => {
-    const { clock, end, hold, list, loads, read } = await setUpDeletion({
-      maxEntries: 1,
-      staleWhileRevalidateMs: 0,
-    });
+  /** It is over, and who asks for it waits for the list, whose load began earlier. */
+  async function setUpWaiting() {
+    const all = await setUpDeletion({ maxEntries: 1, staleWhileRevalidateMs: 0 });
+    const { clock, hold, loads, read } = all;
     // So many names that the list is loaded in place of the next one.
     for (let other = 0; other < 15; other += 1) await read(`other-${other}`);
     // The empty answer is fresh for 5 s, of which 2 s are over.
@@ -212,12 +211,27 @@ describe('what a newer load has said of a name', () => {
     await settle();
     expect(loads.slice(before)).toEqual([]);
     hold('a');
+    return { ...all, again, loadsSince: () => loads.slice(before) };
+  }
+
+  it('is loaded by itself after its time, where the list that was loaded for it is older', async () => {
+    const { again, end, list, loadsSince } = await setUpWaiting();
     end('a', loaded('a=2'));
     end(LIST, loadedList(['a=1']));
     expect((await list).text).toBe('a=1');
     // It waited for the list, but loaded its answer.
     expect(await again).toMatchObject({ text: 'a=2', outcome: 'miss', stored: true });
-    expect(loads.slice(before)).toEqual(['a']);
+    expect(loadsSince()).toEqual(['a']);
+  });
+
+  it('is served as stale where that load fails, which is reported', async () => {
+    const { again, end, giveUp, loadsSince, reported } = await setUpWaiting();
+    end(LIST, loadedList(['a=1']));
+    await settle();
+    giveUp('a');
+    expect(await again).toMatchObject({ text: '', outcome: 'stale_error' });
+    expect(loadsSince()).toEqual(['a']);
+    expect(reported).toEqual([DOWN]);
   });
 
   it('is not served past its time, nor is the older list in its place', async () => {
