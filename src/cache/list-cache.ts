@@ -222,7 +222,7 @@ export class ListCache {
     // What an older list answers is kept current by loads of that list.
     const isOfList = !isForced && current?.isDerived === true;
     const toLoad = isOfList ? this.#wholeList : this.#chooseLoad(source, current === undefined);
-    const { promise, joined } = this.#startLoad(toLoad, options);
+    let { promise, joined } = this.#startLoad(toLoad, options);
     let loaded: Loaded;
     let derived: CachedResponse | undefined;
     try {
@@ -231,8 +231,10 @@ export class ListCache {
       if (newer !== undefined) return newer;
       if (toLoad !== source) {
         derived = await this.#deriveFromLoadedList(source);
-        loaded =
-          derived === undefined ? await this.#loadByItself(source, cause) : { ...loaded, response: derived };
+        if (derived === undefined) {
+          ({ promise, joined } = this.#loadByItself(source, cause));
+          loaded = await promise;
+        } else loaded = { ...loaded, response: derived };
       }
     } catch (error) {
       // What another replica has loaded may have come meanwhile.
@@ -282,9 +284,9 @@ export class ListCache {
   }
 
   /** Loads a name after the whole list answered nothing. */
-  #loadByItself(source: ListSource, cause: Cause | undefined): Promise<Loaded> {
+  #loadByItself(source: ListSource, cause: Cause | undefined): Flight<Loaded> {
     this.#nameLoads.renew();
-    return this.#startLoad(source, { isForced: false, cause }).promise;
+    return this.#startLoad(source, { isForced: false, cause });
   }
 
   #startLoad(source: ListSource, options: LoadOptions): Flight<Loaded> {

@@ -10,7 +10,7 @@ import { cpuMicroseconds } from './servers.ts';
 /** One below what a fresh life allows before the whole list is loaded instead (name-load-budget.ts). */
 export const MISSES_A_LIFE = 15;
 /** A quarter more than CACHE_TTL_SECONDS=1, so that what was asked late in a life is over when it is asked in the next. */
-const LIFE_MS = 1250;
+export const LIFE_MS = 1250;
 const LIVES_A_SAMPLE = 10;
 const ENTRIES = 50;
 const TIMEOUT_MS = 30_000;

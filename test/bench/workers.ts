@@ -17,7 +17,7 @@ import { startSimulator } from '../simulator/simulator.ts';
 import { chooseLoadTool, type LoadTool } from './load.ts';
 import { median, type Row, renderSections, round, type Section, spread } from './report.ts';
 import { cpuMicroseconds, ROOT } from './servers.ts';
-import { MISSES_A_LIFE, measureMisses } from './worker-misses.ts';
+import { LIFE_MS, MISSES_A_LIFE, measureMisses } from './worker-misses.ts';
 
 const run = promisify(execFile);
 
@@ -91,7 +91,7 @@ export async function measureWorkers({ quick }: { readonly quick: boolean }): Pr
         'process, its HTTP server and the kernel included, and the log is at info. The peer reads the same fields of the request,',
         'writes a line with the same members, and returns the same headers and bytes, which it knows from the start.',
         'The Cache API is there, in another process, and without a bound: a miss asks it and puts into it.',
-        `Misses: names with ${ENTRIES} entries each, signed, fetched, parsed and sanitised; one after the other, ${MISSES_A_LIFE} a second,`,
+        `Misses: names with ${ENTRIES} entries each, signed, fetched, parsed and sanitised; one after the other, ${MISSES_A_LIFE} in ${LIFE_MS} ms,`,
         'since more names load the whole list. CPU that workerd takes without requests is in it. What a miss cannot do without:',
         'two looks into the Cache API and a put, a signature, the call, reading, parsing, writing, a digest and two log lines.',
         'Cold start: of the profile that `wrangler check startup` writes, all but the idle time. It samples about once a',

@@ -125,6 +125,28 @@ describe('the load of a name that ends after that of a list which began later', 
   });
 });
 
+describe('an answer that comes late', () => {
+  it.each([
+    ['held', {}],
+    ['evicted', { maxEntries: 1 }],
+  ])('does not replace that of a newer load of its key, which is %s', async (_what, config) => {
+    const { clock, read, upstream } = setUp({ config });
+    let endLate: (answer: LoadedBody) => void = () => {};
+    upstream.load = (_key, onLate) => {
+      endLate = onLate;
+      return Promise.reject(DOWN);
+    };
+    await expect(read('a')).rejects.toBe(DOWN);
+    await clock.advance(SECOND);
+    upstream.load = async (key) => loaded(`${key}=2`);
+    await read('a');
+    await read('b');
+    endLate(loaded('a=1'));
+    await settle();
+    expect(await read('a')).toMatchObject({ text: 'a=2', outcome: 'hit' });
+  });
+});
+
 describe('the list that is loaded for several names', () => {
   it('does not answer one of them that was loaded meanwhile, by a load that began later', async () => {
     const { hold, begin, clock, end, loads, read } = setUpOverlap();
@@ -176,11 +198,10 @@ describe('what a newer load has said of a name', () => {
     expect(await read('a')).toMatchObject({ text: 'a=3', outcome: 'refreshed' });
   });
 
-  it('is loaded by itself after its time, where the list that was loaded for it is older', async () => {
-    const { clock, end, hold, list, loads, read } = await setUpDeletion({
-      maxEntries: 1,
-      staleWhileRevalidateMs: 0,
-    });
+  /** It is over, and who asks for it waits for the list, whose load began earlier. */
+  async function setUpWaiting() {
+    const all = await setUpDeletion({ maxEntries: 1, staleWhileRevalidateMs: 0 });
+    const { clock, hold, loads, read } = all;
     // So many names that the list is loaded in place of the next one.
     for (let other = 0; other < 15; other += 1) await read(`other-${other}`);
     // The empty answer is fresh for 5 s, of which 2 s are over.
@@ -190,11 +211,27 @@ describe('what a newer load has said of a name', () => {
     await settle();
     expect(loads.slice(before)).toEqual([]);
     hold('a');
+    return { ...all, again, loadsSince: () => loads.slice(before) };
+  }
+
+  it('is loaded by itself after its time, where the list that was loaded for it is older', async () => {
+    const { again, end, list, loadsSince } = await setUpWaiting();
     end('a', loaded('a=2'));
     end(LIST, loadedList(['a=1']));
     expect((await list).text).toBe('a=1');
-    expect((await again).text).toBe('a=2');
-    expect(loads.slice(before)).toEqual(['a']);
+    // It waited for the list, but loaded its answer.
+    expect(await again).toMatchObject({ text: 'a=2', outcome: 'miss', stored: true });
+    expect(loadsSince()).toEqual(['a']);
+  });
+
+  it('is served as stale where that load fails, which is reported', async () => {
+    const { again, end, giveUp, loadsSince, reported } = await setUpWaiting();
+    end(LIST, loadedList(['a=1']));
+    await settle();
+    giveUp('a');
+    expect(await again).toMatchObject({ text: '', outcome: 'stale_error' });
+    expect(loadsSince()).toEqual(['a']);
+    expect(reported).toEqual([DOWN]);
   });
 
   it('is not served past its time, nor is the older list in its place', async () => {

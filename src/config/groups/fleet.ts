@@ -43,8 +43,12 @@ export const fleetGroup: SettingGroup<typeof ROWS, FleetPart, ReadRows> = {
   rows: ROWS,
 
   reportContradictions(settings, { report }) {
-    const { isGiven } = settings;
+    const { isGiven, values } = settings;
     const source = usedSource(settings);
+    // What is reported already may hold it.
+    const isBad = (name: 'HUAWEICLOUD_SDK_PROJECT_ID' | 'HUAWEICLOUD_SDK_CREDENTIALS') =>
+      isGiven(name) && values[name] === undefined;
+    if (isBad('HUAWEICLOUD_SDK_PROJECT_ID') || isBad('HUAWEICLOUD_SDK_CREDENTIALS')) return;
     if (isGiven('REDIS_URL') && source !== 'static' && givenProjectId(settings) === undefined) {
       report(
         'REDIS_URL',

@@ -49,5 +49,10 @@ describe('the shared store', () => {
     expect(faultsOf(profile(''))).toHaveProperty('REDIS_URL');
     expect(faultsOf(profile('project_id=p1'))).not.toHaveProperty('REDIS_URL');
     expect(faultsOf({ ...metadata, HUAWEICLOUD_SDK_PROJECT_ID: 'a'.repeat(32) })).toEqual({});
+    // What is bad is reported once, and not as missing too.
+    expect(Object.keys(faultsOf({ ...metadata, HUAWEICLOUD_SDK_PROJECT_ID: 'p 1' }))).toEqual([
+      'HUAWEICLOUD_SDK_PROJECT_ID',
+    ]);
+    expect(Object.keys(faultsOf(profile('project_id=p 1')))).toEqual(['HUAWEICLOUD_SDK_CREDENTIALS_FILE']);
   });
 });
