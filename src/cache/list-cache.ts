@@ -279,8 +279,9 @@ export class ListCache {
   async #deriveFromLoadedList({ name }: ListSource): Promise<CachedResponse | undefined> {
     const list = this.#cache.peek(this.#wholeList.key);
     if (name === undefined || !isWholeList(list)) return undefined;
-    const derived = await this.#answersOf(list).derive(name);
-    return this.#elapsed() < derived.freshUntilMs ? derived : undefined;
+    const newer = this.newerThan(list.response).get(name);
+    if (newer !== undefined && this.#elapsed() >= newer.freshUntilMs) return undefined;
+    return this.#answersOf(list).derive(name);
   }
 
   /** Loads a name after the whole list answered nothing. */

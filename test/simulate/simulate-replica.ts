@@ -154,8 +154,13 @@ export async function simulateReplica(workload: ReplicaWorkload): Promise<Replic
     await Promise.resolve();
     if (pending.length === 0) await answered;
   }
-  for (const { finish } of pending.splice(0)) finish();
-  await Promise.all([...background, ...waiting]);
+  let hasEnded = false;
+  const ended = Promise.all([...background, ...waiting]).then(() => (hasEnded = true));
+  // A load may lead to another one.
+  while (!hasEnded) {
+    for (const { finish } of pending.splice(0)) finish();
+    await Promise.race([ended, new Promise(setImmediate)]);
+  }
   const calls = upstreamCalls - callsBefore;
   return {
     requests,
