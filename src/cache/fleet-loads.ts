@@ -77,9 +77,10 @@ export class FleetLoads {
         return { settle: (value) => settle(value && this.#byWallClock(value)) };
       }
       if (served !== undefined) return served;
-      if (found.state === 'taken') await found.changed;
-      // The turn of a replica that has stopped ends soon by itself; this bounds the wait in every other case.
+      // The turn of a replica that has stopped ends soon by itself; this bounds the wait in every other case. It is asked
+      // before the wait: what the wait was for is looked at also when it took the rest of the time.
       if (elapsed() >= untilMs) return { settle: () => Promise.resolve() };
+      if (found.state === 'taken') await found.changed;
     }
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { LoadedBody } from '../../src/cache/cached-response.ts';
 import { createListCache, type ListCacheOptions } from '../../src/cache/list-cache.ts';
+import type { SharedEntries } from '../../src/fleet/entries.ts';
 import { createSharedFlight } from '../../src/platform/single-flight.ts';
 import { createFakeClock, settle } from '../support/fake-clock.ts';
 import { createMemorySharedStore } from '../support/memory-shared-store.ts';
@@ -156,6 +157,30 @@ describe('a fleet that shares', () => {
     await clock.advance(WAIT_MS);
     expect(await third).toMatchObject({ text: 'b=third', outcome: 'miss' });
     expect(loads).toEqual(['a', 'a', 'b', 'b']);
+  });
+
+  it('takes what another has loaded also when the wait for it took all its time', async () => {
+    const { clock, store, loads, upstream, createInstance } = setUp();
+    const entries = store.connect();
+    const told = Promise.withResolvers<void>();
+    const lookUp: SharedEntries['lookUp'] = async (key, serves) => {
+      const found = await entries.lookUp(key, serves);
+      return found.state === 'taken' ? { ...found, changed: told.promise } : found;
+    };
+    const shared = { entries: { ...entries, lookUp }, reportInvalid: () => undefined, waitMs: WAIT_MS };
+    const [one, two] = [createInstance(), createInstance({ shared })];
+    const gate = Promise.withResolvers<string>();
+    upstream.load = () => gate.promise;
+    const first = one.read('a');
+    await settle();
+    const second = two.read('a');
+    await settle();
+    gate.resolve('a=new');
+    await first;
+    await clock.advance(WAIT_MS);
+    told.resolve();
+    expect(await second).toMatchObject({ text: 'a=new', outcome: 'shared', ageMs: WAIT_MS });
+    expect(loads).toEqual(['a']);
   });
 
   it('carries a forced refresh to every instance, at most once a second for all', async () => {
