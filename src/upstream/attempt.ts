@@ -8,7 +8,7 @@ import type { TargetPlatform } from '../platform/platform.ts';
 import { authoriseRequest } from '../signing/authorise-request.ts';
 import type { Credential } from '../signing/credential.ts';
 import type { RequestTarget } from '../signing/sign-request.ts';
-import { REJECTION_CAUSES } from '../vendor/rejection.ts';
+import { REJECTION_CAUSES, rejectionOf } from '../vendor/rejection.ts';
 import { UpstreamError } from '../vendor/upstream-error.ts';
 import { exchange, failureByStatus, type WireRecord, type WireRequest } from './exchange.ts';
 import type { CallOutcome } from './guards/circuit-breaker.ts';
@@ -301,7 +301,7 @@ function report(parts: AttemptParts, record: AttemptRecord, failure?: UpstreamEr
 /** @returns the milliseconds since it was sent */
 function log(
   { elapsed, logger }: AttemptParts,
-  { number, sentAtMs, cause, trace, wire }: AttemptRecord,
+  { number, credential, sentAtMs, cause, trace, wire }: AttemptRecord,
   failure: UpstreamError | undefined,
   message: string,
 ): number {
@@ -316,7 +316,7 @@ function log(
     vendorRequestId: failure?.vendorRequestId ?? wire.vendorRequestId,
     code: failure?.kind,
     reason: failure?.reason,
-    cause: failure?.rejection && REJECTION_CAUSES[failure.rejection],
+    cause: failure?.rejection && REJECTION_CAUSES[rejectionOf(failure.rejection, credential ?? {})],
     vendorCode: failure?.vendorCode,
     error: wire.error,
   };

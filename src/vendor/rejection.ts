@@ -1,3 +1,5 @@
+import type { Credential } from '../signing/credential.ts';
+
 /** Why the vendor rejects a call, in words for operators: in the log and by the doctor. */
 export const REJECTION_CAUSES = {
   unknown_key: 'the vendor does not know this access key',
@@ -23,4 +25,12 @@ export function readRejection(status: number, text: string, isClock: boolean): R
   if (/decrypt token|token (?:has )?(?:expire|fail|invalid)|invalid token/i.test(text)) return 'token';
   if (/reach the limit/i.test(text)) return 'locked_key';
   return isClock ? 'clock' : 'signature';
+}
+
+/**
+ * The same for a call with this credential: with a token of IAM nothing is signed, so it is the token that is not accepted
+ * where the vendor says no more.
+ */
+export function rejectionOf(rejection: Rejection, { authToken }: Pick<Credential, 'authToken'>): Rejection {
+  return rejection === 'signature' && authToken !== undefined ? 'token' : rejection;
 }

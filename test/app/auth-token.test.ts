@@ -95,6 +95,17 @@ describe('a token in a file', () => {
     expect(causes).toContain('the vendor does not accept the token');
   });
 
+  it.each([
+    ['{}', 'nothing'],
+    ['<html>401</html>', 'a page'],
+    ['{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication information"}', 'no cause'],
+  ])('that is rejected with %s is the cause, as nothing was signed: the vendor says %s', async (body) => {
+    service.upstream = () => new Response(body, { status: 401 });
+    expect(await status()).toBe(502);
+    const causes = service.logger.lines.map(({ fields }) => fields.cause);
+    expect(causes.filter((cause) => cause !== undefined)).toEqual(['the vendor does not accept the token']);
+  });
+
   it('is in no line of the log', async () => {
     accepted = 'none';
     await status();

@@ -37,6 +37,9 @@ export function parseProfile(text: string): Profile | { readonly faults: readonl
     const value = values.get(name);
     if (value !== undefined && !form.test(value)) fault(name, 'is malformed');
   }
+  // It has the form of an id, and would be sent as one.
+  if (values.get('project_id') === 'auto')
+    fault('project_id', 'is auto: set HUAWEICLOUD_SDK_PROJECT_ID to that');
   const iamEndpoint = values.get('iam_endpoint')?.replace(/\/+$/, '');
   if (iamEndpoint !== undefined && !(isSecureUrl(iamEndpoint) && new URL(iamEndpoint).search === ''))
     fault('iam_endpoint', 'is not an https URL');

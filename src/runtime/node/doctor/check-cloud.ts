@@ -12,7 +12,7 @@ import type { Credential } from '../../../signing/credential.ts';
 import { parseHttpDate } from '../../../time/http-date.ts';
 import { MAX_BODY_BYTES, MAX_ERROR_BODY_BYTES } from '../../../upstream/exchange.ts';
 import { parseUpstreamFailure } from '../../../vendor/read-failure.ts';
-import { REJECTION_CAUSES, type Rejection } from '../../../vendor/rejection.ts';
+import { REJECTION_CAUSES, type Rejection, rejectionOf } from '../../../vendor/rejection.ts';
 import { UpstreamError } from '../../../vendor/upstream-error.ts';
 import { nothingElseIsSet } from '../credential-choice.ts';
 import { codeOf, STEP_TIMEOUT_MS, within } from './check-network.ts';
@@ -251,7 +251,7 @@ export async function callCce(
     }
     const text = await bodyOf(response);
     const nowMs = deps.now() + skewMs;
-    return judgeFailure(parseUpstreamFailure(response.status, response.headers, text, nowMs));
+    return judgeFailure(parseUpstreamFailure(response.status, response.headers, text, nowMs), credential);
   } catch (error) {
     const what = error instanceof UpstreamError ? error.reason : codeOf(error);
     return {
@@ -278,7 +278,9 @@ const REMEDIES: Readonly<Record<Rejection, string>> = {
     'Grant cce:imageCache:list to its user or agency, and check that the project belongs to its account and region.',
 };
 
-function judgeFailure({ status, vendorCode, reason, rejection }: UpstreamError): CallReport {
+function judgeFailure(failure: UpstreamError, credential: Credential): CallReport {
+  const { status, vendorCode, reason } = failure;
+  const rejection = failure.rejection && rejectionOf(failure.rejection, credential);
   const where = `status ${status}${vendorCode === undefined ? '' : `, ${vendorCode}`}`;
   if (rejection === undefined)
     return {

@@ -133,6 +133,12 @@ describe('the doctor', () => {
       /does not know this access key/,
       /another partition/,
     ],
+    [
+      'an unknown token',
+      { HUAWEICLOUD_SDK_AK: '', HUAWEICLOUD_SDK_SK: '', CCE_AUTH_TOKEN: PLANTED },
+      /does not accept the token/,
+      /CCE_AUTH_TOKEN_FILE/,
+    ],
   ])('finds %s, by one refusal', async (_what, more, detail, remedy) => {
     const { code, failed, the } = await examine(more);
     expect([code, failed]).toEqual([1, ['signature']]);
