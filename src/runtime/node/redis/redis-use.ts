@@ -6,13 +6,14 @@ import { perform } from './redis-lacks.ts';
 
 /**
  * KEYS: use. ARGV: milliseconds to add, most milliseconds ahead. By the clock of Redis, which is one for all
- * instances; answers how far ahead the use now is.
+ * instances; answers how far ahead the use now is. What is no number, such as "nan", is neither before nor after: it is asked
+ * whether a time is one to believe.
  */
 const ADD = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local til = tonumber(redis.call('GET', KEYS[1]) or '0') or 0
-if til < now or til > now + 2 * tonumber(ARGV[2]) then til = now end
+if not (til >= now and til <= now + 2 * tonumber(ARGV[2])) then til = now end
 til = math.min(til + tonumber(ARGV[1]), now + tonumber(ARGV[2]))
 redis.call('SET', KEYS[1], string.format('%.3f', til), 'PX', math.max(1, math.ceil(til - now)))
 return string.format('%.3f', til - now)`;
