@@ -316,7 +316,9 @@ function log(
     vendorRequestId: failure?.vendorRequestId ?? wire.vendorRequestId,
     code: failure?.kind,
     reason: failure?.reason,
-    cause: failure?.rejection && REJECTION_CAUSES[rejectionOf(failure.rejection, credential ?? {})],
+    cause:
+      failure?.rejection &&
+      REJECTION_CAUSES[rejectionOf(failure.rejection, credential?.authToken === undefined)],
     vendorCode: failure?.vendorCode,
     error: wire.error,
   };

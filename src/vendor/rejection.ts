@@ -1,5 +1,3 @@
-import type { Credential } from '../signing/credential.ts';
-
 /** Why the vendor rejects a call, in words for operators: in the log and by the doctor. */
 export const REJECTION_CAUSES = {
   unknown_key: 'the vendor does not know this access key',
@@ -28,9 +26,10 @@ export function readRejection(status: number, text: string, isClock: boolean): R
 }
 
 /**
- * The same for a call with this credential: with a token of IAM nothing is signed, so it is the token that is not accepted
- * where the vendor says no more.
+ * The same for a call by how it was authorised.
+ *
+ * @param isSigned false: it was sent with a token of IAM, so it is that which is not accepted where the vendor says no more
  */
-export function rejectionOf(rejection: Rejection, { authToken }: Pick<Credential, 'authToken'>): Rejection {
-  return rejection === 'signature' && authToken !== undefined ? 'token' : rejection;
+export function rejectionOf(rejection: Rejection, isSigned: boolean): Rejection {
+  return rejection === 'signature' && !isSigned ? 'token' : rejection;
 }

@@ -280,7 +280,7 @@ const REMEDIES: Readonly<Record<Rejection, string>> = {
 
 function judgeFailure(failure: UpstreamError, credential: Credential): CallReport {
   const { status, vendorCode, reason } = failure;
-  const rejection = failure.rejection && rejectionOf(failure.rejection, credential);
+  const rejection = failure.rejection && rejectionOf(failure.rejection, credential.authToken === undefined);
   const where = `status ${status}${vendorCode === undefined ? '' : `, ${vendorCode}`}`;
   if (rejection === undefined)
     return {
