@@ -351,26 +351,24 @@ describe('a collector', () => {
   });
 
   it('that is full is told of with its status', async () => {
+    // Given up before it is tried a second time: that would be after the exporter's time.
     receiver.answer = (response) => {
-      response.writeHead(503).end();
+      response.writeHead(503, { 'retry-after': '3600' }).end();
     };
-    // Given up before it is tried a second time.
-    const service = await startService({ OTEL_EXPORTER_OTLP_TIMEOUT: '500' });
+    const service = await startService();
     await fillBatch(service);
     await service.printed(/"status":503,.*"msg":"traces cannot be exported"/);
     await service.stop();
   });
 
   it('that hangs harms no request, and the stop waits for it 2 seconds', async () => {
-    const service = await startService();
+    // The exporter's own time-out is not what ends the wait.
+    const service = await startService({ OTEL_EXPORTER_OTLP_TIMEOUT: '3600000' });
     receiver.answer = () => undefined;
     await fillBatch(service);
     await receiver.arrived(1);
     expect((await service.get('/imagecaches')).status).toBe(200);
-    const begunAtMs = performance.now();
     await service.stop();
-    // The exporter's own time-out is 10 seconds.
-    expect(performance.now() - begunAtMs).toBeLessThan(8000);
     expect(service.stdout()).toContain('the last traces were not exported in time');
     expect(service.stdout()).toContain('"msg":"stopped"');
   });
