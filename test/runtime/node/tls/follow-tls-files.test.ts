@@ -136,7 +136,7 @@ describe('100 rotations under load', () => {
     // The kept connections are the same from the first certificate to the last.
     expect(opened).toBe(4 + 2 * ROTATIONS + ROTATIONS);
     expect(service.logger.lines.filter(({ level }) => level !== 'info')).toEqual([]);
-  }, 10_000);
+  });
 
   it('of the authority of clients too: what is open goes on, and a new connection needs the new one', async () => {
     const { follow, material, volume } = await mount(first, true);
