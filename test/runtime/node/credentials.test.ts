@@ -107,13 +107,19 @@ describe('temporary credentials', () => {
   });
 
   it('that cannot be had leave the service unready; it recovers by its probes', async () => {
-    simulator.script({ match: { path: METADATA_TOKEN_PATH }, answer: { kind: 'refuse', error: 'internal' } });
+    // Until it was seen: the probes that see it ask again.
+    simulator.script({
+      match: { path: METADATA_TOKEN_PATH },
+      answer: { kind: 'refuse', error: 'internal' },
+      times: 'always',
+    });
     const { url, printed } = await startService({ HUAWEICLOUD_METADATA_ENDPOINT: simulator.url });
     await printed(/"code":"session_token_status_500".*"msg":"the credential could not be refreshed"/);
     let failing: unknown;
     do failing = ((await (await fetch(`${url}/readyz`)).json()) as { failing: unknown }).failing;
-    while (JSON.stringify(failing).includes('lifecycle'));
+    while (/lifecycle|keys/.test(JSON.stringify(failing)));
     expect(failing).toEqual(['credentials']);
+    simulator.clearScript();
     await ready(url);
     expect(await get(url)).toBe(200);
   });

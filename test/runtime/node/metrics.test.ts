@@ -202,7 +202,12 @@ describe('METRICS_PORT', () => {
 
   it('can be watched during the drain', async () => {
     const metricsPort = await freePort();
-    const service = start({ METRICS_PORT: String(metricsPort) });
+    const service = start({
+      METRICS_PORT: String(metricsPort),
+      SHUTDOWN_GRACE_SECONDS: '60',
+      UPSTREAM_ATTEMPT_TIMEOUT_MS: '60000',
+      UPSTREAM_DEADLINE_MS: '60000',
+    });
     const url = `http://127.0.0.1:${await startCold(simulator, () => portOf(service))}`;
     simulator.hold('slow');
     const slow = fetch(`${url}/imagecaches`, { headers: { authorization: `Bearer ${await issuer.sign()}` } });

@@ -477,7 +477,11 @@ describe('a signal to stop', () => {
 
 describe('shutdown', () => {
   it('is unready first, finishes what runs, takes nothing new and exits with 0', async () => {
-    const service = await startService();
+    const service = await startService({
+      SHUTDOWN_GRACE_SECONDS: '60',
+      UPSTREAM_ATTEMPT_TIMEOUT_MS: '60000',
+      UPSTREAM_DEADLINE_MS: '60000',
+    });
     const { hostname, port } = new URL(service.url);
     const agent = new http.Agent({ keepAlive: true });
     simulator.hold('slow');

@@ -290,7 +290,7 @@ describe('a stop', () => {
     simulator.hold('slow');
     await service.leave('/imagecaches', simulator.arrived('slow'));
     const stopped = service.stop();
-    await vi.waitFor(() => expect(service.messages()).toContain('no longer accepting connections'));
+    await expect.poll(service.messages).toContain('no longer accepting connections');
     simulator.release('slow');
     await stopped;
     expect(service.messages().at(-1)).toBe('stopped');

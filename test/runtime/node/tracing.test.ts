@@ -1,11 +1,11 @@
 import http from 'node:http';
-import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../../deploy/demo/token-issuer.ts';
 import type { TracingConfig } from '../../../src/config/config.ts';
 import { createConnector } from '../../../src/runtime/node/platform/outbound/connector.ts';
 import { createNodeTracing } from '../../../src/runtime/node/telemetry/tracer.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
+import { freePort } from '../../support/free-port.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { startCold } from '../../support/start-cold.ts';
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
@@ -351,32 +351,31 @@ describe('a collector', () => {
   });
 
   it('that is full is told of with its status', async () => {
+    // Given up before it is tried a second time: that would be after the exporter's time.
     receiver.answer = (response) => {
-      response.writeHead(503).end();
+      response.writeHead(503, { 'retry-after': '3600' }).end();
     };
-    // Given up before it is tried a second time.
-    const service = await startService({ OTEL_EXPORTER_OTLP_TIMEOUT: '500' });
+    const service = await startService();
     await fillBatch(service);
     await service.printed(/"status":503,.*"msg":"traces cannot be exported"/);
     await service.stop();
   });
 
   it('that hangs harms no request, and the stop waits for it 2 seconds', async () => {
-    const service = await startService();
+    // The exporter's own time-out is not what ends the wait.
+    const service = await startService({ OTEL_EXPORTER_OTLP_TIMEOUT: '3600000' });
     receiver.answer = () => undefined;
     await fillBatch(service);
     await receiver.arrived(1);
     expect((await service.get('/imagecaches')).status).toBe(200);
-    const begunAtMs = performance.now();
     await service.stop();
-    // The exporter's own time-out is 10 seconds.
-    expect(performance.now() - begunAtMs).toBeLessThan(8000);
     expect(service.stdout()).toContain('the last traces were not exported in time');
     expect(service.stdout()).toContain('"msg":"stopped"');
   });
 
   it('that is down harms no request and no stop', async () => {
-    const port = await closedPort();
+    // Nobody listens there.
+    const port = await freePort();
     const service = await startService({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` });
     await fillBatch(service);
     await service.stop();
@@ -392,14 +391,6 @@ describe('a collector', () => {
     expect(service.stdout() + service.stderr()).not.toContain('PLANTED');
   });
 });
-
-async function closedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 describe('without OTEL_EXPORTER_OTLP_ENDPOINT', () => {
   async function modulesOf(endpoint: string): Promise<{ readonly url: string; readonly parent: string }[]> {

@@ -13,6 +13,7 @@ import { createProxyChooser } from '../../../../src/runtime/node/platform/outbou
 import { createConnector } from '../../../../src/runtime/node/platform/outbound/connector.ts';
 import { NODE_NETWORK } from '../../../../src/runtime/node/platform/outbound/network.ts';
 import { createFakeClock } from '../../../support/fake-clock.ts';
+import { freePort } from '../../../support/free-port.ts';
 import { parsed } from '../../../support/parse-settings.ts';
 import { makeCertificate, startTestProxy, type TestProxy } from './test-proxy.ts';
 
@@ -192,9 +193,7 @@ describe('a proxy that does not open the tunnel', () => {
   });
 
   it('since it is not there is told, with the cause', async () => {
-    const port = await listen(net.createServer());
-    await closing.pop()?.();
-    const refused = await failureOf(fetchWith(HTTP_PROXY_OF(port)).get(URL_OF_CCE));
+    const refused = await failureOf(fetchWith(HTTP_PROXY_OF(await freePort())).get(URL_OF_CCE));
     expect(refused).toMatchObject({
       code: 'proxy_unreachable',
       error: { cause: { cause: { code: 'ECONNREFUSED' } } },

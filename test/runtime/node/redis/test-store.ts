@@ -29,6 +29,8 @@ export interface TestStore {
   readonly sharedOnce: () => Promise<string>;
   /** Lets the timers of this delay go off. */
   readonly fire: (delayMs: number) => void;
+  /** Ends the pause in which Redis is left alone, unless a trial is under way: some pauses last as long as that may. */
+  readonly endPause: () => void;
   /** Timers that wait. */
   readonly timers: () => number;
   /** From now on Redis is given no time to answer, or all that it takes. */
@@ -37,6 +39,8 @@ export interface TestStore {
 
 /** No request waits longer for Redis. */
 const ANSWER_MS = 50;
+/** No pause is shorter. A trial, which has 2 seconds, begins when the next pause is set. */
+const SHORTEST_PAUSE_MS = 1000;
 
 export const closing: (() => unknown)[] = [];
 
@@ -132,6 +136,10 @@ export function openStore(
     shared,
     sharedOnce: () => sharedNext.promise,
     fire,
+    endPause: () => {
+      const [pause, ...others] = [...timers].filter(({ delayMs }) => delayMs >= SHORTEST_PAUSE_MS);
+      if (pause !== undefined && others.length === 0) fire(pause.delayMs);
+    },
     timers: () => timers.size,
     loseAnswers: (areLost) => {
       areAnswersLost = areLost;
