@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { watchProcess } from '../node/running-process.ts';
 import { CACHE_SERVICE } from './cache-service.ts';
 
 const WORKERD = fileURLToPath(new URL('../../../node_modules/.bin/workerd', import.meta.url));
@@ -16,6 +17,8 @@ export interface RunningWorkerd {
   readonly pid: number;
   /** All that it has printed, the console of the Worker included. */
   readonly output: () => string;
+  /** Resolves with the first match in what it prints; rejects when it ends before. */
+  readonly printed: (pattern: RegExp) => Promise<RegExpExecArray>;
   readonly stop: () => Promise<void>;
 }
 
@@ -87,10 +90,10 @@ const main :Workerd.Worker = (
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
-  let printed = '';
-  for (const stream of [child.stdout, child.stderr] as Readable[])
-    stream.setEncoding('utf8').on('data', (chunk: string) => (printed += chunk));
-  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const { stdout, stderr, printed, exited } = watchProcess(
+    child as ChildProcess as ChildProcessByStdio<null, Readable, Readable>,
+  );
+  const output = () => stdout() + stderr();
   const stop = async () => {
     child.kill('SIGKILL');
     await exited;
@@ -100,10 +103,10 @@ const main :Workerd.Worker = (
   const [message] = (await Promise.race([once(messages, 'line'), exited.then(() => [])])) as string[];
   if (message === undefined) {
     await stop();
-    throw new Error(`workerd ended: ${printed}`);
+    throw new Error(`workerd ended: ${output()}`);
   }
   const { port } = JSON.parse(message) as { port: number };
-  return { url: `http://127.0.0.1:${port}`, pid: child.pid as number, output: () => printed, stop };
+  return { url: `http://127.0.0.1:${port}`, pid: child.pid as number, output, printed, stop };
 }
 
 const cacheAt = (place: string): string =>
