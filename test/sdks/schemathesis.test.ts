@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runFetching } from '../deploy-tools/run-fetching.ts';
 import { endAll, type RunningProcess, startProcess } from '../runtime/node/running-process.ts';
 import { freePort } from '../support/free-port.ts';
 
@@ -18,7 +19,7 @@ let token: string;
 
 beforeAll(async () => {
   await run('python3', ['-m', 'venv', BUILD]);
-  await run(join(BUILD, 'bin/pip'), ['install', '--quiet', SCHEMATHESIS]);
+  await runFetching(join(BUILD, 'bin/pip'), ['install', '--quiet', SCHEMATHESIS]);
   const port = await freePort();
   const demo = startProcess('deploy/demo/demo.ts', ['--json', '--port', String(port)]);
   running.push(demo);
