@@ -4,6 +4,9 @@ import { cpuMicroseconds, type StartedServer } from './servers.ts';
 
 export const CONNECTIONS = 64;
 const ROUND_SECONDS = 1;
+/** A round goes on for another second until it has used so much CPU time, which is counted in steps of 10 ms. */
+const LEAST_CPU_MICROSECONDS = 200_000;
+const MAX_ROUND_SECONDS = 20;
 /** Before its first round each side is asked this many times, so that its code is compiled; for 8 rounds at most. */
 const WARM_UP_REQUESTS = 20_000;
 const MAX_WARM_UP_ROUNDS = 8;
@@ -81,19 +84,28 @@ function cost({ cpuMicroseconds, requestsPerSecond }: Sample): number {
 
 async function sample(side: Side, tool: LoadTool): Promise<Sample> {
   const { what, server, path, headers, method, isDenied = false } = side;
-  const before = await readCpu(server.pid);
-  const { requests, requestsPerSecond, errors } = await tool.measure({
-    url: server.url + path,
-    headers,
-    method,
-    connections: CONNECTIONS,
-    seconds: ROUND_SECONDS,
-  });
-  const after = await readCpu(server.pid);
-  if (requests === 0 || errors !== (isDenied ? requests : 0))
-    throw new Error(`${what}: ${errors} of ${requests} answers are not good`);
-  const cpu = before === undefined || after === undefined ? undefined : (after - before) / requests;
-  return { requestsPerSecond, cpuMicroseconds: cpu };
+  let [seconds, requests, cpu] = [0, 0, 0];
+  do {
+    const before = await readCpu(server.pid);
+    const load = await tool.measure({
+      url: server.url + path,
+      headers,
+      method,
+      connections: CONNECTIONS,
+      seconds: ROUND_SECONDS,
+    });
+    const after = await readCpu(server.pid);
+    if (load.errors !== (isDenied ? load.requests : 0))
+      throw new Error(`${what}: ${load.errors} of ${load.requests} answers are not good`);
+    seconds += ROUND_SECONDS;
+    requests += load.requests;
+    cpu += before === undefined || after === undefined ? Number.NaN : after - before;
+  } while ((requests === 0 || cpu < LEAST_CPU_MICROSECONDS) && seconds < MAX_ROUND_SECONDS);
+  if (requests === 0) throw new Error(`${what}: no answer in ${seconds} seconds`);
+  return {
+    requestsPerSecond: requests / seconds,
+    cpuMicroseconds: Number.isNaN(cpu) ? undefined : cpu / requests,
+  };
 }
 
 async function readCpu(pid: number): Promise<number | undefined> {

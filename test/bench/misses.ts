@@ -125,7 +125,8 @@ export async function measureMisses({ folder, lives }: MissOptions): Promise<Mis
         },
         await measureConnections(simulator, issuer, folder),
       ],
-      directToAdded: median(ofNames.direct) / (median(ofNames.miss) - median(ofNames.direct)),
+      // Where noise is greater than what is added, nothing is.
+      directToAdded: median(ofNames.direct) / Math.max(0, median(ofNames.miss) - median(ofNames.direct)),
     };
   } finally {
     await close();

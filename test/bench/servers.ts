@@ -11,7 +11,8 @@ export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** What is measured runs on the first CPU; load, stand-in and issuer run on the second. */
 const SERVER_CPU = 0;
 const LOAD_CPU = 1;
-const READY_TIMEOUT_MS = 15_000;
+/** It ends what hangs: a machine that is busy takes long to start. */
+const READY_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 10_000;
 
 const run = promisify(execFile);
@@ -49,7 +50,7 @@ let isPinned = false;
  *
  * @param url where it will listen
  * @param log a file for its standard output and errors, as a container's log would be
- * @throws when it cannot be started, ends, or does not answer within 15 seconds
+ * @throws when it cannot be started, ends, or does not answer within 2 minutes
  */
 export async function startProgram(
   command: readonly [program: string, ...args: string[]],

@@ -22,7 +22,7 @@ beforeAll(async () => {
   tools = await installTools();
   simulator = await startSimulator();
   folder = await mkdtemp(join(tmpdir(), 'chart-files-'));
-}, 600_000);
+});
 afterEach(() => endAll(running));
 afterAll(async () => {
   await simulator.stop();

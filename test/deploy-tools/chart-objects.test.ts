@@ -26,7 +26,7 @@ beforeAll(async () => {
   tools = await installTools();
   everything = await renderChart(tools, VALUES.everything as object);
   folder = await mkdtemp(join(tmpdir(), 'chart-objects-'));
-}, 600_000);
+});
 afterAll(() => rm(folder, { recursive: true }));
 
 const isMetrics = ({ metadata }: KubernetesObject) =>

@@ -6,7 +6,7 @@ import { renderChart, renderText } from './render-chart.ts';
 let tools: DeployTools;
 beforeAll(async () => {
   tools = await installTools();
-}, 600_000);
+});
 
 const OIDC = {
   HUAWEICLOUD_OIDC_PROVIDER_URN: 'a',

@@ -15,7 +15,7 @@ const run = promisify(execFile);
 let tools: DeployTools;
 beforeAll(async () => {
   tools = await installTools();
-}, 600_000);
+});
 
 /** Variables that Node and OpenTelemetry read for themselves. */
 const READ_BY_OTHERS = ['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'OTEL_EXPORTER_OTLP_HEADERS'];

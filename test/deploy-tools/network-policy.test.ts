@@ -8,7 +8,7 @@ import { renderChart, renderText } from './render-chart.ts';
 let tools: DeployTools;
 beforeAll(async () => {
   tools = await installTools();
-}, 600_000);
+});
 const render = (name: string) => renderChart(tools, VALUES[name] as object);
 
 interface Peer {

@@ -44,7 +44,7 @@ beforeAll(async () => {
     IMAGECACHES_URL: new URL(url).origin,
     IMAGECACHES_TOKEN: token,
   };
-}, 300_000);
+});
 afterAll(async () => {
   await endAll(running);
   await rm(project, { recursive: true, force: true });

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTokenIssuer, type TokenIssuer } from '../../deploy/demo/token-issuer.ts';
-import { endAll, type RunningProcess, startProcess } from '../runtime/node/running-process.ts';
+import { endAll, type RunningProcess, startProcess, watchProcess } from '../runtime/node/running-process.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { freePort } from '../support/free-port.ts';
 import { type DeployTools, installTools } from './install-tools.ts';
@@ -41,7 +41,7 @@ beforeAll(async () => {
     ),
     { cwd: folder, stdio: 'ignore' },
   );
-}, 900_000);
+});
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
   await endAll(running);
@@ -162,13 +162,7 @@ async function startNginx(ports: Ports): Promise<number> {
   const check = await run('nginx', ['-t', '-c', file, '-p', folder]);
   expect(check.stderr).toContain('test is successful');
   expect(check.stderr).not.toContain('[warn]');
-  const child = spawn('nginx', ['-c', file, '-p', folder], { stdio: 'ignore' });
-  closing.push(async () => {
-    const ended = once(child, 'exit');
-    child.kill('SIGTERM');
-    await ended;
-  });
-  return untilListening(port);
+  return untilListening(port, startProxy('nginx', ['-c', file, '-p', folder], 'SIGTERM'));
 }
 
 async function startEnvoy(ports: Ports): Promise<number> {
@@ -184,23 +178,32 @@ async function startEnvoy(ports: Ports): Promise<number> {
   const args = ['--concurrency', '1', '--disable-hot-restart', '--log-level', 'error'];
   const { stdout } = await run(tools.envoy, ['--mode', 'validate', '-c', file, ...args]);
   expect(stdout).toContain('OK');
-  const child = spawn(tools.envoy, ['-c', file, ...args], { stdio: 'ignore' });
-  closing.push(async () => {
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
-  });
-  return untilListening(port);
+  return untilListening(port, startProxy(tools.envoy, ['-c', file, ...args], 'SIGKILL'));
 }
 
-async function untilListening(port: number): Promise<number> {
-  for (;;) {
+/** Starts a proxy that ends with the test, by this signal. */
+function startProxy(program: string, args: readonly string[], endsBy: 'SIGTERM' | 'SIGKILL'): RunningProcess {
+  const started = watchProcess(spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
+  closing.push(async () => {
+    started.child.kill(endsBy);
+    await started.exited;
+  });
+  return started;
+}
+
+async function untilListening(port: number, { exited, stderr }: RunningProcess): Promise<number> {
+  let end: number | string | undefined;
+  void exited.then((code) => {
+    end = code;
+  });
+  while (end === undefined) {
     const isUp = await get(port, '/').then(
       () => true,
       () => false,
     );
     if (isUp) return port;
   }
+  throw new Error(`the proxy ended with ${end}: ${stderr()}`);
 }
 
 describe.each([

@@ -3,7 +3,7 @@ import https from 'node:https';
 /** Clients that each send one request after the other. */
 const CLIENTS = 4;
 /** A load that is not stopped ends after so many requests. */
-const MAX_REQUESTS = 100_000;
+const MAX_REQUESTS = 10_000_000;
 const TARGETS = [
   { method: 'GET', path: '/imagecaches' },
   { method: 'GET', path: '/imagecaches?name=media-web-06' },

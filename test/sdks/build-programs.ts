@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { runFetching } from '../deploy-tools/run-fetching.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 const BUILD = join(FOLDER, '.build');
@@ -29,23 +30,25 @@ export async function buildPrograms(): Promise<
   await mkdir(BUILD, { recursive: true });
   const virtualenv = join(BUILD, 'python');
   await run('python3', ['-m', 'venv', virtualenv]);
-  await run(join(virtualenv, 'bin/pip'), [
+  await runFetching(join(virtualenv, 'bin/pip'), [
     'install',
     '--quiet',
     '-r',
     join(FOLDER, 'python/requirements.txt'),
   ]);
   const go = join(BUILD, 'list-image-caches');
-  await run('go', ['build', '-o', go, '.'], { cwd: join(FOLDER, 'go') });
+  await runFetching('go', ['build', '-o', go, '.'], { cwd: join(FOLDER, 'go') });
   const terraform = join(BUILD, 'terraform-calls');
-  await run('go', ['build', '-o', terraform, './terraform'], { cwd: join(FOLDER, 'go') });
+  await runFetching('go', ['build', '-o', terraform, './terraform'], { cwd: join(FOLDER, 'go') });
   const sample = join(BUILD, 'sample');
-  await run('go', ['build', '-o', sample, './sample'], { cwd: join(FOLDER, 'go') });
+  await runFetching('go', ['build', '-o', sample, './sample'], { cwd: join(FOLDER, 'go') });
   const oneClient = join(BUILD, 'one-client');
-  await run('go', ['build', '-o', oneClient, `${EXAMPLES}.go`], { cwd: join(FOLDER, 'go') });
+  await runFetching('go', ['build', '-o', oneClient, `${EXAMPLES}.go`], { cwd: join(FOLDER, 'go') });
   const interpreter = join(virtualenv, 'bin/python');
   const java = join(FOLDER, 'java');
-  await run('mvn', ['--quiet', '--batch-mode', 'compile', 'dependency:copy-dependencies'], { cwd: java });
+  await runFetching('mvn', ['--quiet', '--batch-mode', 'compile', 'dependency:copy-dependencies'], {
+    cwd: java,
+  });
   return {
     globalCredentials: [interpreter, join(FOLDER, 'python/global_credentials.py')],
     samples: { python: [interpreter, join(FOLDER, 'python/sample.py')], go: [sample] },

@@ -304,7 +304,7 @@ describe.each(['python', 'go'] as const)("the %s sample of the vendor's page", (
     await vi.waitFor(
       async () => expect(await listOf(serviceUrl, keyIn(settings))).toHaveProperty('image_caches'),
       {
-        timeout: 10_000,
+        timeout: 120_000,
         interval: 500,
       },
     );

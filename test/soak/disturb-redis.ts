@@ -5,7 +5,7 @@ import { rest, type Span, type Stretch, within } from './stretch.ts';
 const RESTART_SHARE = 0.5;
 const DOWN_MS: Span = [0, 3000];
 const FROZEN_MS: Span = [50, 2000];
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 120_000;
 
 export interface RedisDisturbances {
   restarts: number;

@@ -14,8 +14,11 @@ import { watchStallsDuring } from './watch-stalls.ts';
 
 /** So many requests are always under way, shared out among the replicas. */
 export const CONNECTIONS = 64;
-/** A service leaves Redis alone for 10 seconds at most, and looks again when it is asked something. */
-const REDIS_USED_AGAIN_MS = 20_000;
+/**
+ * A service leaves Redis alone for 10 seconds at most, and looks again when it is asked something; on a machine that is
+ * busy an answer of Redis may be late a few times before it is used.
+ */
+const REDIS_USED_AGAIN_MS = 60_000;
 const FEW_CONNECTIONS = 2;
 const FEW_REQUESTS_MS = 200;
 

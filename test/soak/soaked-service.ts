@@ -7,11 +7,13 @@ import { within } from './stretch.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const COLLECT_GARBAGE = fileURLToPath(new URL('collect-garbage.ts', import.meta.url));
-const READY_TIMEOUT_MS = 20_000;
+/** It ends what hangs: a machine that is busy takes long to start. */
+const READY_TIMEOUT_MS = 120_000;
 const LOOK_MS = 20;
-const ANSWER_TIMEOUT_MS = 5000;
-/** The grace time of its settings, and as much again. */
-const STOP_TIMEOUT_MS = 10_000;
+/** Of the metrics: it ends what hangs, and is longer than a machine stands still. */
+const ANSWER_TIMEOUT_MS = 60_000;
+/** The grace time of its settings, and several times as much for a machine that is busy. */
+const STOP_TIMEOUT_MS = 30_000;
 
 export interface SoakedService {
   readonly name: string;

@@ -14,7 +14,7 @@ import { createSituation, type Situation } from './situation.ts';
 import { within } from './stretch.ts';
 import type { Tally } from './tally.ts';
 
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 120_000;
 
 /** All that the service meets. */
 export interface Surroundings {

@@ -1,6 +1,6 @@
 /**
  * A Worker that keeps what others put into the Cache API, in its memory: workerd sends it GET for match, PUT with a whole
- * HTTP response for put, and PURGE for delete. Lifetimes are not heeded.
+ * HTTP response for put, and PURGE for delete. Lifetimes are not heeded. It prints what it keeps.
  */
 export const CACHE_SERVICE = `const kept = new Map();
 export default {
@@ -8,6 +8,7 @@ export default {
     const key = request.headers.get('cf-cache-namespace') + ' ' + request.url;
     if (request.method === 'PUT') {
       kept.set(key, new Uint8Array(await request.arrayBuffer()));
+      console.log('kept ' + request.url);
       return new Response(null, { status: 204 });
     }
     if (request.method === 'PURGE') return new Response(null, { status: kept.delete(key) ? 200 : 404 });

@@ -1,10 +1,12 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type KeyAnswer, type KeyKnowledge, type KeyUse, waitForKey } from '../../../src/fleet/key-proofs.ts';
+import type { Schedule } from '../../../src/platform/schedule.ts';
 import type { EdgeCache, KvNamespace } from '../../../src/runtime/worker/edge-entries.ts';
 import { createEdgeKeyProofs } from '../../../src/runtime/worker/edge-key-proofs.ts';
 import { createSeparateFlight } from '../../support/separate-flight.ts';
 import { createTestService, vendorEntry, vendorList } from '../../support/test-service.ts';
+import { createQuietStores } from './quiet-stores.ts';
 
 const ORIGIN = 'https://lists.example.test';
 /** A call has 8 seconds, 1 more for what is late, and 30 in which its answer is read. */
@@ -15,14 +17,17 @@ const ACCEPTED: KeyKnowledge = { isAccepted: true, isClockCorrected: false };
 const CORRECTED: KeyKnowledge = { isAccepted: false, isClockCorrected: true };
 
 /** The real Cache API of one place and of another, and the real KV of workerd. */
-const HERE: EdgeCache = await caches.open('here');
-const THERE: EdgeCache = await caches.open('there');
-const KV = env.IMAGECACHES_KV as KvNamespace;
+const quiet = createQuietStores();
+const HERE = quiet.cache(await caches.open('here'));
+const THERE = quiet.cache(await caches.open('there'));
+const KV = quiet.kv(env.IMAGECACHES_KV as KvNamespace);
+
+const STARTED_AT_MS = Date.now();
 
 let runs = 0;
 /** Each test has a key of its own: what is known of keys outlives it. */
 let key: { accessKeyId: string; secretAccessKey: string; securityToken: string };
-/** The wall clock and elapsed time of all isolates run ahead by so much. */
+/** The wall clock and elapsed time of all isolates stand, so much ahead of the start. */
 let aheadMs: number;
 /** Of all isolates. */
 let background: Promise<unknown>[];
@@ -38,8 +43,9 @@ beforeEach(() => {
 });
 
 const settled = () => Promise.all(background.splice(0));
-const now = () => Date.now() + aheadMs;
-const schedule = (callback: () => void, delayMs: number) => {
+const now = () => STARTED_AT_MS + aheadMs;
+const { schedule } = quiet;
+const realSchedule: Schedule = (callback, delayMs) => {
   const timer = setTimeout(callback, delayMs);
   return () => clearTimeout(timer);
 };
@@ -296,6 +302,7 @@ describe('five isolates with one KV and one Cache API', () => {
           },
           {
             ...platform,
+            schedule: realSchedule,
             fleet: {
               // Lists are not shared, so that each isolate has calls to make.
               openEntries: () => ({

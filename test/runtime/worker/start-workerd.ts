@@ -1,9 +1,12 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../support/free-port.ts';
+import { watchProcess } from '../node/running-process.ts';
 import { CACHE_SERVICE } from './cache-service.ts';
 
 const WORKERD = fileURLToPath(new URL('../../../node_modules/.bin/workerd', import.meta.url));
@@ -14,6 +17,8 @@ export interface RunningWorkerd {
   readonly pid: number;
   /** All that it has printed, the console of the Worker included. */
   readonly output: () => string;
+  /** Resolves with the first match in what it prints; rejects when it ends before. */
+  readonly printed: (pattern: RegExp) => Promise<RegExpExecArray>;
   readonly stop: () => Promise<void>;
 }
 
@@ -41,7 +46,6 @@ export async function startWorkerd(
 ): Promise<RunningWorkerd> {
   const folder = await mkdtemp(join(tmpdir(), 'imagecaches-workerd-'));
   const names = ['main', ...Array.from({ length: isolates - 1 }, (_, index) => `main${index + 2}`)];
-  const port = await freePort();
   const text = (value: string) => JSON.stringify(value);
   const listed = Object.entries(bindings).map(
     ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`,
@@ -60,7 +64,7 @@ export async function startWorkerd(
     `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [${services.join(', ')}],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "${caller === undefined ? 'main' : 'caller'}")],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "${caller === undefined ? 'main' : 'caller'}")],
 );
 const caller :Workerd.Worker = (
   modules = [(name = "caller", esModule = embed "caller.js")],
@@ -81,29 +85,28 @@ const main :Workerd.Worker = (
 );
 `,
   );
-  const child = spawn(WORKERD, ['serve', 'config.capnp'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-  let printed = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (chunk: string) => (printed += chunk));
-  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  // It tells on the fourth descriptor which port it has got.
+  const child = spawn(WORKERD, ['serve', '--control-fd=3', 'config.capnp'], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  });
+  const { stdout, stderr, printed, exited } = watchProcess(
+    child as ChildProcess as ChildProcessByStdio<null, Readable, Readable>,
+  );
+  const output = () => stdout() + stderr();
   const stop = async () => {
     child.kill('SIGKILL');
     await exited;
     await rm(folder, { recursive: true, force: true });
   };
-  const url = `http://127.0.0.1:${port}`;
-  while (child.exitCode === null) {
-    // Each look opens a connection, which is refused at once until it listens.
-    if (
-      await fetch(`${url}/livez`).then(
-        () => true,
-        () => false,
-      )
-    )
-      return { url, pid: child.pid as number, output: () => printed, stop };
+  const messages = createInterface({ input: child.stdio[3] as Readable });
+  const [message] = (await Promise.race([once(messages, 'line'), exited.then(() => [])])) as string[];
+  if (message === undefined) {
+    await stop();
+    throw new Error(`workerd ended: ${output()}`);
   }
-  await stop();
-  throw new Error(`workerd ended: ${printed}`);
+  const { port } = JSON.parse(message) as { port: number };
+  return { url: `http://127.0.0.1:${port}`, pid: child.pid as number, output, printed, stop };
 }
 
 const cacheAt = (place: string): string =>
