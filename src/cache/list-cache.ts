@@ -130,8 +130,8 @@ export class ListCache {
     const entry = list ?? own;
     if (entry === undefined) return undefined;
     const newer = list && this.newerThan(list.response).get(name as string);
-    if (newer !== undefined && this.#elapsed() >= newer.freshUntilMs) return undefined;
-    const outcome = this.#peekOutcome(entry, list === undefined ? name : undefined, list !== undefined);
+    const held = { entry, isDerived: list !== undefined, newer };
+    const outcome = this.#peekOutcome(held, list === undefined ? name : undefined);
     if (outcome === undefined) return undefined;
     const response =
       list === undefined ? entry.response : this.#answers.get(list.response)?.peek(name as string);
@@ -170,12 +170,19 @@ export class ListCache {
     if (entry !== undefined && this.#cache.ageMs(entry) > maxAgeMs) this.#cache.refresh(list);
   }
 
-  /** @param name of what a refresh would load */
-  #peekOutcome(entry: HeldEntry, name: string | undefined, isDerived: boolean): CacheOutcome | undefined {
-    const cache = this.#cache;
-    if (cache.isFresh(entry)) return cache.isEndNear(entry) ? undefined : isDerived ? 'derived' : 'hit';
-    if (cache.mayServeStale(entry)) return this.#isRefreshHeldBack(name) ? 'stale' : undefined;
-    return cache.isPaused(entry) && cache.mayServeOnError(entry) ? 'stale_error' : undefined;
+  /**
+   * What `#serve` would say, where it would start and draw nothing.
+   *
+   * @param name of what a refresh would load
+   */
+  #peekOutcome(
+    held: Pick<Current, 'entry' | 'isDerived' | 'newer'>,
+    name: string | undefined,
+  ): CacheOutcome | undefined {
+    const outcome = this.#outcomeByTime(held);
+    if (outcome === 'stale') return this.#isRefreshHeldBack(name) ? outcome : undefined;
+    if (outcome === 'stale_error') return outcome;
+    return this.#cache.isEndNear(held.entry) ? undefined : outcome;
   }
 
   /** What newer loads have said of names, by name, where this whole list says something else. It counts more than the list. */
@@ -184,18 +191,24 @@ export class ListCache {
   }
 
   /** How what is held may be served at once, if it may. A refresh that is due begins. */
-  #serve({ entry, source, isDerived, newer }: Current, cause: Cause | undefined): CacheOutcome | undefined {
+  #serve(current: Current, cause: Cause | undefined): CacheOutcome | undefined {
+    const { entry, source } = current;
+    const outcome = this.#outcomeByTime(current);
+    const isFresh = outcome === 'hit' || outcome === 'derived';
+    if (outcome === 'stale' || (isFresh && this.#cache.drawEarlyRefresh(entry))) this.#refresh(source, cause);
+    return outcome;
+  }
+
+  #outcomeByTime({
+    entry,
+    isDerived,
+    newer,
+  }: Pick<Current, 'entry' | 'isDerived' | 'newer'>): CacheOutcome | undefined {
     const cache = this.#cache;
     // What is said of the name has times of its own, whatever those of the list are that it is kept with.
     const isFresh = newer === undefined || this.#elapsed() < newer.freshUntilMs;
-    if (isFresh && cache.isFresh(entry)) {
-      if (cache.drawEarlyRefresh(entry)) this.#refresh(source, cause);
-      return isDerived ? 'derived' : 'hit';
-    }
-    if ((newer === undefined || !cache.mustBeLoaded(newer)) && cache.mayServeStale(entry)) {
-      this.#refresh(source, cause);
-      return 'stale';
-    }
+    if (isFresh && cache.isFresh(entry)) return isDerived ? 'derived' : 'hit';
+    if ((newer === undefined || !cache.mustBeLoaded(newer)) && cache.mayServeStale(entry)) return 'stale';
     // While loads of this entry pause, its callers do not make calls either.
     return cache.isPaused(entry) && cache.mayServeOnError(entry) ? 'stale_error' : undefined;
   }

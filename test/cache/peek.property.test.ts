@@ -185,6 +185,15 @@ const EXAMPLES: readonly Step[][] = [
   // The list outlives what was held of the name.
   [read('a'), ...later(HOUR), read(LIST), IS_DOWN, ...later(10 * MINUTE), read('a')],
 ];
+/** What another replica has said of a name is no longer fresh, and loads of the older list that is held pause. */
+const OLD_NEWS: readonly Step[] = [
+  { kind: 'names' },
+  ...later(5 * SECOND),
+  { kind: 'other replica', key: 'a' },
+  { kind: 'upstream', mode: 'rejected', loadMs: 0 },
+  ...later(30 * SECOND),
+  read(LIST),
+];
 const EXAMPLE_WORLD = { isShared: true, hasFleet: false, draws: [0] };
 
 describe('peek', () => {
@@ -232,7 +241,7 @@ describe('peek', () => {
         }
         await finish();
       }),
-      { numRuns: NUM_RUNS },
+      { numRuns: NUM_RUNS, examples: [[{ ...EXAMPLE_WORLD, hasFleet: true }, [...OLD_NEWS], 'a']] },
     );
   }, 60_000);
 

@@ -9,19 +9,17 @@ import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { createRecordingLogger, type RecordingLogger } from '../support/recording-logger.ts';
 import { createTestKey, signTestToken, TEST_AUDIENCE, TEST_ISSUER } from '../support/test-keys.ts';
 
-/** The product's own timers, on the real clock. */
-export interface FaultTimeouts {
-  readonly attemptMs: number;
-  readonly deadlineMs: number;
-}
-
-/** Short, for faults that end by a timeout and by nothing else. */
-export const SHORT_TIMEOUTS: FaultTimeouts = { attemptMs: 300, deadlineMs: 1500 };
-/** The defaults: no other fault comes near them, however busy the machine is. */
-export const LONG_TIMEOUTS: FaultTimeouts = { attemptMs: 5000, deadlineMs: 8000 };
-
-/** A call that was given up is read on for so long. */
+/** The service's defaults: an attempt has 5 seconds, and a call that was given up is read on for 30 seconds. */
+const ATTEMPT_MS = 5000;
 const LATE_ANSWER_MS = 30_000;
+/** What the test waits in place of either, once the call has arrived: a moment, in which headers or a part of a body may come. */
+const GIVEN_UP_MS = 100;
+/** Pauses between looks, such as those for a turn with the key, are at most this long. */
+const LONGEST_LOOK_MS = 200;
+/** Longer than any test: no connection to the stand-in fails for a machine that is busy with other things. */
+const CONNECT_MS = 60_000;
+
+const LIST_PATH = '/v5/imagecaches';
 
 export interface FaultService {
   readonly app: App;
@@ -30,20 +28,29 @@ export interface FaultService {
   /** Moves the clocks of the service and of the stand-in on. */
   readonly advance: (ms: number) => void;
   readonly get: (path?: string) => Promise<Response>;
-  /** Waits for background refreshes. */
-  readonly settled: () => Promise<unknown>;
+  /** Waits for background refreshes, and for calls that were given up. */
+  readonly settled: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
+const ignore = () => undefined;
 const sharedKey = createTestKey('ES256');
 
-/** The real app over the real fetch and the stand-in, with a clock that also moves when it is told to. */
+/**
+ * The real app over the real fetch and the stand-in, with a clock that moves only when it is told to. Nothing times out by
+ * itself, however slow the machine is: a fault ends the call, or else the test does.
+ *
+ * @param givesUp whether calls are given up that have arrived while the stand-in has a rule: for faults that end by a timeout
+ *   and by nothing else
+ */
 export async function startFaultService(
-  { attemptMs, deadlineMs }: FaultTimeouts,
+  { givesUp = false } = {},
   overrides: Partial<Platform> = {},
 ): Promise<FaultService> {
   const key = await sharedKey;
-  const simulator = await startSimulator();
+  let nowMs = Date.UTC(2026, 0, 2, 3, 4, 5);
+  const now = () => nowMs;
+  const simulator = await startSimulator({ now });
   const config = parseConfig({
     CCE_ENDPOINT: simulator.url,
     HUAWEICLOUD_SDK_AK: simulator.environment.HUAWEICLOUD_SDK_AK,
@@ -51,15 +58,9 @@ export async function startFaultService(
     AUTH_ISSUER: TEST_ISSUER,
     AUTH_AUDIENCE: TEST_AUDIENCE,
     AUTH_JWKS_FILE: '/jwks.json',
-    UPSTREAM_CONNECT_TIMEOUT_MS: '200',
-    UPSTREAM_ATTEMPT_TIMEOUT_MS: String(attemptMs),
-    UPSTREAM_DEADLINE_MS: String(deadlineMs),
   });
-  let offsetMs = 0;
-  const now = () => Date.now() + offsetMs;
-  const { fetch, close } = createNodeFetch(
-    createConnector({ timeoutMs: config.target.upstream.connectTimeoutMs }),
-  );
+  const { fetch, close } = createNodeFetch(createConnector({ timeoutMs: CONNECT_MS }));
+  const isFaulty = () => givesUp && simulator.pendingRules.length > 0;
   const background: Promise<unknown>[] = [];
   const logger = createRecordingLogger();
   const app = createApp(
@@ -69,9 +70,21 @@ export async function startFaultService(
       now,
       elapsed: now,
       schedule: (callback, delayMs) => {
-        // Of calls that were given up the test does not wait for the whole of it.
-        const timer = setTimeout(callback, delayMs === LATE_ANSWER_MS ? attemptMs : delayMs);
-        return () => clearTimeout(timer);
+        let timer: NodeJS.Timeout | undefined;
+        let isCancelled = false;
+        const start = (ms: number) => {
+          if (!isCancelled) timer = setTimeout(callback, ms);
+        };
+        if (delayMs <= LONGEST_LOOK_MS) start(delayMs);
+        else if (isFaulty() && delayMs === ATTEMPT_MS)
+          simulator
+            .received(simulator.count(LIST_PATH) + 1, LIST_PATH)
+            .then(() => start(GIVEN_UP_MS), ignore);
+        else if (isFaulty() && delayMs === LATE_ANSWER_MS) start(GIVEN_UP_MS);
+        return () => {
+          isCancelled = true;
+          clearTimeout(timer);
+        };
       },
       random: () => 0,
       readTextFile: async () => JSON.stringify({ keys: [key.publicJwk] }),
@@ -88,12 +101,14 @@ export async function startFaultService(
     simulator,
     logger,
     advance: (ms) => {
-      offsetMs += ms;
-      simulator.setClockSkewMs(offsetMs);
+      nowMs += ms;
     },
     get: async (path = '/imagecaches') =>
       app.request(path, { headers: { authorization: `Bearer ${await signTestToken(key, now())}` } }),
-    settled: () => Promise.allSettled(background),
+    settled: async () => {
+      // Some of it leads to more, such as reading a call on that was given up.
+      while (background.length > 0) await Promise.allSettled(background.splice(0));
+    },
     stop: async () => {
       await close();
       await simulator.stop();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RuleInput } from '../simulator/simulator.ts';
-import { type FaultService, LONG_TIMEOUTS, SHORT_TIMEOUTS, startFaultService } from './fault-harness.ts';
+import { type FaultService, startFaultService } from './fault-harness.ts';
 import { FAULTS, PLANTED, REFUSED, refuse, TIMED_OUT } from './fault-table.ts';
 
 const SECOND = 1000;
@@ -37,8 +37,7 @@ async function meetFault(service: FaultService, rule: RuleInput, { ageMs }: Stat
 
 describe.each(FAULTS)('%s', (_name, rule, expected) => {
   it.each(Object.entries(STATES))('%s', async (_state, state) => {
-    const timeouts = expected === TIMED_OUT ? SHORT_TIMEOUTS : LONG_TIMEOUTS;
-    const service = await startFaultService(timeouts);
+    const service = await startFaultService({ givesUp: expected === TIMED_OUT });
     try {
       const response = await meetFault(service, rule, state);
       const text = await response.text();
@@ -95,7 +94,7 @@ describe.each(FAULTS)('%s', (_name, rule, expected) => {
 
 describe('a refused credential', () => {
   it('ends stale data after 60 seconds', async () => {
-    const service = await startFaultService(LONG_TIMEOUTS);
+    const service = await startFaultService();
     try {
       await service.get();
       service.advance(2 * MINUTE);
@@ -119,7 +118,7 @@ describe('a refused credential', () => {
 
 describe('a clock that is off', () => {
   it('is corrected by what the gateway says, and the caller does not notice', async () => {
-    const service = await startFaultService(LONG_TIMEOUTS);
+    const service = await startFaultService();
     try {
       service.simulator.setClockSkewMs(2 * HOUR);
       expect((await service.get()).status).toBe(200);
@@ -133,7 +132,7 @@ describe('a clock that is off', () => {
 
 describe('a connection that the gateway has just closed', () => {
   it('costs the caller nothing', async () => {
-    const service = await startFaultService(LONG_TIMEOUTS);
+    const service = await startFaultService();
     try {
       expect((await service.get()).status).toBe(200);
       service.advance(2 * HOUR);
@@ -149,9 +148,12 @@ describe('a connection that the gateway has just closed', () => {
 describe('a name that does not resolve', () => {
   it('is a failure like any other', async () => {
     const cause = Object.assign(new Error(PLANTED), { code: 'ENOTFOUND' });
-    const service = await startFaultService(LONG_TIMEOUTS, {
-      fetch: () => Promise.reject(new TypeError('fetch failed', { cause })),
-    });
+    const service = await startFaultService(
+      {},
+      {
+        fetch: () => Promise.reject(new TypeError('fetch failed', { cause })),
+      },
+    );
     try {
       const response = await service.get();
       expect(response.status).toBe(502);

@@ -92,6 +92,7 @@ describe('a stale list', () => {
         expect(answer).toMatchObject({ status: 200, names });
         expect(answer.cacheStatus).toMatch(/; detail=stale-while-revalidate$/);
       }
+      await service.arrived(2);
       expect(service.calls).toHaveLength(1 + 1);
       expect(service.calls[1]?.url.search).toBe('');
     },

@@ -131,8 +131,10 @@ describe('GET /imagecaches', () => {
     let release: (response: Response) => void = () => {};
     service.upstream = () => new Promise((resolve) => (release = resolve));
     const leaving = new AbortController();
-    const first = service.get('/imagecaches', { signal: leaving.signal });
-    const rest = Array.from({ length: 100 }, () => service.get('/imagecaches'));
+    // Signed before: with a token of its own each would come when that is signed.
+    const headers = { authorization: `Bearer ${await service.token()}` };
+    const first = service.get('/imagecaches', { headers, signal: leaving.signal });
+    const rest = Array.from({ length: 100 }, () => service.get('/imagecaches', { headers }));
     await service.arrived(1);
     leaving.abort();
     release(vendorList(vendorEntry()));

@@ -8,7 +8,8 @@ import { afterEach, expect, test } from 'vitest';
 import { startSimulator } from './simulator.ts';
 import { RawConnection, sendSigned, signedRequestText } from './wire-client.ts';
 
-const STOP_MS = 2000;
+/** Longer than any test, which is what would show that somebody waits for it. */
+const HOUR_MS = 3_600_000;
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const children: ChildProcess[] = [];
 
@@ -32,10 +33,10 @@ test('stop ends every connection at once, whatever it waits for', async () => {
   const simulator = await startSimulator();
   simulator.script(
     { answer: { kind: 'hang' } },
-    { delayBeforeHeadersMs: 3_600_000 },
-    { delayBeforeBodyMs: 3_600_000 },
-    { slowHeaders: { intervalMs: 3_600_000 } },
-    { slowBody: { intervalMs: 3_600_000 } },
+    { delayBeforeHeadersMs: HOUR_MS },
+    { delayBeforeBodyMs: HOUR_MS },
+    { slowHeaders: { intervalMs: HOUR_MS } },
+    { slowBody: { intervalMs: HOUR_MS } },
     { gate: 'a' },
     { answer: { kind: 'wrong-content-length', differenceBytes: 5 } },
     { answer: { kind: 'huge', bodyBytes: 2_000_000_000 } },
@@ -52,9 +53,7 @@ test('stop ends every connection at once, whatever it waits for', async () => {
   await once(idle.socket, 'connect');
   const waiting = simulator.arrived('never');
 
-  const startedMs = performance.now();
   await simulator.stop();
-  expect(performance.now() - startedMs).toBeLessThan(STOP_MS);
   await expect(waiting).rejects.toThrow(/stopped/);
   for (const connection of connections.slice(0, 7)) await connection.ended();
   connections[7]?.close();
@@ -86,9 +85,7 @@ test('a stopped simulator keeps no process alive', async () => {
   );
   const exited = once(child, 'exit');
   expect(await firstLine(child)).toBe('stopped');
-  const stoppedMs = performance.now();
   expect(await exited).toEqual([0, null]);
-  expect(performance.now() - stoppedMs).toBeLessThan(STOP_MS);
 });
 
 test.each(['SIGINT', 'SIGTERM'] as const)('alone, it prints where it is and stops on %s', async (signal) => {
@@ -104,10 +101,8 @@ test.each(['SIGINT', 'SIGTERM'] as const)('alone, it prints where it is and stop
   });
   const hung = fetch(`${control}/arrived?gate=never&timeoutMs=60000`).catch(() => 'cut');
   expect((await fetch(control)).status).toBe(200);
-  const startedMs = performance.now();
   child.kill(signal);
   expect(await once(child, 'exit')).toEqual([0, null]);
-  expect(performance.now() - startedMs).toBeLessThan(STOP_MS);
   expect(await hung).toBe('cut');
 });
 
