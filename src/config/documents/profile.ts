@@ -39,7 +39,7 @@ export function parseProfile(text: string): Profile | { readonly faults: readonl
   }
   // It has the form of an id, and would be sent as one.
   if (values.get('project_id') === 'auto')
-    fault('project_id', 'is auto: set HUAWEICLOUD_SDK_PROJECT_ID to that');
+    fault('project_id', 'is auto, which only HUAWEICLOUD_SDK_PROJECT_ID may be');
   const iamEndpoint = values.get('iam_endpoint')?.replace(/\/+$/, '');
   if (iamEndpoint !== undefined && !(isSecureUrl(iamEndpoint) && new URL(iamEndpoint).search === ''))
     fault('iam_endpoint', 'is not an https URL');
