@@ -35,7 +35,10 @@ describe('a profile file', () => {
     ['[basic]\nak = PLANTED PLANTED\nsk = SK', /ak is malformed/],
     ['[basic]\nak = AK\nsk = PLANTEDé', /sk is malformed/],
     ['[basic]\nak=AK\nsk=SK\nproject_id=PLANTED!', /project_id is malformed/],
-    ['[basic]\nak=AK\nsk=SK\nproject_id=auto', /project_id is auto, which only HUAWEICLOUD_SDK_PROJECT_ID may be/],
+    [
+      '[basic]\nak=AK\nsk=SK\nproject_id=auto',
+      /project_id is auto, which only HUAWEICLOUD_SDK_PROJECT_ID may be/,
+    ],
     ['[basic]\nak=AK\nsk=SK\niam_endpoint=http://PLANTED.test', /iam_endpoint is not an https URL/],
     ['[basic]\nak=AK\nsk=SK\nidp_id=PLANTED', /idp_id is of the older federation.*use OIDC/],
     ['[basic]\nak=AK\nsk=SK\nid_token_file=/PLANTED', /id_token_file is of the older federation/],

@@ -135,6 +135,38 @@ describe('what isolates know of a key', () => {
     expect(begins.filter((begin) => begin === 'proven')).toHaveLength(4);
   });
 
+  it('gives the call to the last of two that have both read before either has written', async () => {
+    /** An isolate, and the end of its wait of 50 ms once that has begun. */
+    const openWaiting = (cache: EdgeCache) => {
+      const { promise: wait, resolve } = Promise.withResolvers<() => void>();
+      const schedule: Schedule = (callback, delayMs) => {
+        if (delayMs === 50) resolve(callback);
+        return () => undefined;
+      };
+      const stores = { openCache: async () => cache, origin: () => ORIGIN, kv: undefined };
+      return { isolate: createEdgeKeyProofs(stores, { ...platform, schedule }), wait };
+    };
+    const [writes, mayWrite] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const slow = openWaiting({
+      ...HERE,
+      put: async (url, response) => {
+        writes.resolve();
+        await mayWrite.promise;
+        await HERE.put(url, response);
+      },
+    });
+    const quick = openWaiting(HERE);
+    const last = outcome(slow.isolate);
+    await writes.promise;
+    const first = outcome(quick.isolate);
+    // Without a wait they would have their answers at once.
+    await Promise.race([quick.wait, first]);
+    mayWrite.resolve();
+    await Promise.race([slow.wait.then((end) => end()), last]);
+    await Promise.race([quick.wait.then((end) => end()), first]);
+    expect(await Promise.all([first, last])).toEqual(['busy', 'ours']);
+  });
+
   it('costs a good key one announcement, and a read a second where it was accepted', async () => {
     const { stores, seen } = spied();
     const isolate = open(stores);
