@@ -7,6 +7,7 @@ import type { Tally } from './tally.ts';
 const EXPECTED_WARNINGS = [
   'request',
   'upstream call',
+  'late upstream answer',
   'circuit breaker',
   'the shared store does not answer; going on without it',
   'the shared store does not work; going on without it',

@@ -26,6 +26,12 @@ const STALL_MS = ATTEMPT_TIMEOUT_MS / 2;
 const STANDSTILL_MS = 5000;
 const AFTER_STANDSTILL_MS = 1000;
 
+/**
+ * A call that was given up is read for so long. Until it ends, it holds one of the few places of its access key, and with
+ * a new key or a refused one that is the only one: others wait for it as long as they may.
+ */
+const READ_LATE_MS = 30_000;
+
 /** The faults that ask for a pause ask for one of 1 second. */
 const THROTTLED_MS = 1000;
 
@@ -67,6 +73,8 @@ export function createSituation(): Situation {
   const failing: TroubledTime[] = [];
   /** The same, as long as the circuit breaker may be open for them. */
   const heldBack: TroubledTime[] = [];
+  /** The same, as long as a call that was given up may hold its place. */
+  const awaited: TroubledTime[] = [];
   const refused: TroubledTime[] = [];
   const standstills: TroubledTime[] = [];
   /** Undefined when nobody watches. */
@@ -75,6 +83,7 @@ export function createSituation(): Situation {
 
   function endFailing(nowMs: number): void {
     end(failing, nowMs + DEADLINE_MS + THROTTLED_MS + SLACK_MS);
+    end(awaited, nowMs + DEADLINE_MS + READ_LATE_MS + DEADLINE_MS + SLACK_MS);
     const troubledMs = nowMs - (heldBack.at(-1)?.fromMs ?? nowMs);
     end(heldBack, nowMs + DEADLINE_MS + longestOpenMs(troubledMs) + SLACK_MS);
   }
@@ -83,6 +92,7 @@ export function createSituation(): Situation {
     upstreamMisbehaves(nowMs) {
       begin(failing, nowMs);
       begin(heldBack, nowMs);
+      begin(awaited, nowMs);
     },
     upstreamBehaves: endFailing,
     keyRefused: (nowMs) => begin(refused, nowMs),
@@ -102,6 +112,7 @@ export function createSituation(): Situation {
       if (failing.at(-1)?.untilMs === Number.POSITIVE_INFINITY) return;
       begin(failing, fromMs);
       begin(heldBack, fromMs);
+      begin(awaited, fromMs);
       endFailing(nowMs);
     },
     get stalls() {
@@ -111,6 +122,7 @@ export function createSituation(): Situation {
     recoveryMs: (nowMs) => Math.max(0, (heldBack.at(-1)?.untilMs ?? 0) - nowMs),
     allows: (code, sentMs, answeredMs) =>
       (WHEN_UPSTREAM_FAILS.has(code) && overlaps(failing, sentMs, answeredMs)) ||
+      (code === 'upstream_timeout' && overlaps(awaited, sentMs, answeredMs)) ||
       (code === 'overloaded' && overlaps(heldBack, sentMs, answeredMs)) ||
       (code === 'upstream_rejected' && overlaps(refused, sentMs, answeredMs)),
     isCalm: (sentMs, answeredMs) =>
