@@ -8,7 +8,7 @@ import { runWithin } from '../outbound/run-within.ts';
 import type { Platform } from '../platform/platform.ts';
 import { type Credential, keyIdOf } from '../signing/credential.ts';
 import { parseUpstreamFailure } from '../vendor/read-failure.ts';
-import { REJECTION_CAUSES } from '../vendor/rejection.ts';
+import { REJECTION_CAUSES, rejectionOf } from '../vendor/rejection.ts';
 import { askSigned, REJECTED_PAUSE_MS, type SignedCallPlatform } from './ask-signed.ts';
 import { CredentialUnavailableError } from './provider.ts';
 
@@ -154,7 +154,7 @@ async function lookUp(
     const { status, headers, text } = answer;
     const failure = parseUpstreamFailure(status, headers, text, platform.now());
     const { kind, reason, rejection, vendorCode, vendorRequestId } = failure;
-    const cause = rejection && REJECTION_CAUSES[rejection];
+    const cause = rejection && REJECTION_CAUSES[rejectionOf(rejection, credential.authToken === undefined)];
     logger.warn({ region, status, reason, cause, vendorCode, vendorRequestId }, FAILED_MESSAGE);
     throw new CredentialUnavailableError(
       kind === 'upstream_rejected' ? 'project_refused' : 'project_lookup_failed',

@@ -26,9 +26,10 @@ export function readRejection(status: number, text: string, isClock: boolean): R
 }
 
 /**
- * The same for a call by how it was authorised.
+ * Tells what a rejection means for the call that met it.
  *
- * @param isSigned false: it was sent with a token of IAM, so it is that which is not accepted where the vendor says no more
+ * @param rejection as `readRejection` gives it, which does not know how the call was authorised
+ * @param isSigned false for a call with a token of IAM: nothing was signed, so an unexplained rejection is one of the token
  */
 export function rejectionOf(rejection: Rejection, isSigned: boolean): Rejection {
   return rejection === 'signature' && !isSigned ? 'token' : rejection;

@@ -96,10 +96,10 @@ describe('a token in a file', () => {
   });
 
   it.each([
-    ['{}', 'nothing'],
-    ['<html>401</html>', 'a page'],
-    ['{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication information"}', 'no cause'],
-  ])('that is rejected with %s is the cause, as nothing was signed: the vendor says %s', async (body) => {
+    '{}',
+    '<html>401</html>',
+    '{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication information"}',
+  ])('is named as the cause of a 401 that gives none: %s', async (body) => {
     service.upstream = () => new Response(body, { status: 401 });
     expect(await status()).toBe(502);
     const causes = service.logger.lines.map(({ fields }) => fields.cause);

@@ -216,6 +216,17 @@ describe('IAM that rejects the key', () => {
     expect(await source.get(PLANTED(2))).toBe(DEFAULT_PROJECT.id);
   });
 
+  it.each([
+    [{ authToken: 'PLANTEDtoken' }, 'the vendor does not accept the token'],
+    [PLANTED(1), 'the signature is not the one that the vendor computes'],
+  ])('without a cause is told as one of what was sent: case %#', async (credential, cause) => {
+    simulator.authTokens.add('PLANTEDtoken');
+    const answer = { kind: 'respond', status: 401, text: '{}' } as const;
+    simulator.script({ match: { path: PROJECTS_PATH }, verify: false, answer });
+    expect(await codeOf(credential)).toBe('project_refused');
+    expect(context.logger.lines.map(({ fields }) => fields.cause)).toEqual([cause]);
+  });
+
   it('because of our clock is asked once more, with the right time', async () => {
     simulator.setClockSkewMs(20 * 60_000);
     simulator.script(OUR_CLOCK);

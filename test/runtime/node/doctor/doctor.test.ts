@@ -176,6 +176,16 @@ describe('the doctor', () => {
     expect(output).not.toMatch(/iam-user-0001|etcd|10\.247/);
   });
 
+  it('finds a token that is rejected without a cause', async () => {
+    simulator.authTokens.add(PLANTED);
+    simulator.script({ match: { path: PATH }, answer: { kind: 'respond', status: 401, text: '{}' } });
+    const token = { HUAWEICLOUD_SDK_AK: '', HUAWEICLOUD_SDK_SK: '', CCE_AUTH_TOKEN: PLANTED };
+    const { failed, the, output } = await examine(token);
+    expect(failed).toEqual(['signature']);
+    expect(the('signature').detail).toBe('the vendor does not accept the token (status 401)');
+    expect(output).not.toContain(PLANTED);
+  });
+
   it('finds a clock that is off, and goes on with the right time', async () => {
     simulator.setClockSkewMs(20 * 60_000);
     const { code, the } = await examine();
