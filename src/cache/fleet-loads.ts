@@ -77,8 +77,8 @@ export class FleetLoads {
         return { settle: (value) => settle(value && this.#byWallClock(value)) };
       }
       if (served !== undefined) return served;
-      // The turn of a replica that has stopped ends soon by itself; this bounds the wait in every other case. It is asked
-      // before the wait: what the wait was for is looked at also when it took the rest of the time.
+      // The turn of a replica that has stopped ends soon by itself; this bounds the wait in every other case. Checked
+      // before the wait and not after it: however long that took, what it was for is looked up once more.
       if (elapsed() >= untilMs) return { settle: () => Promise.resolve() };
       if (found.state === 'taken') await found.changed;
     }

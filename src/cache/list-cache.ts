@@ -199,6 +199,7 @@ export class ListCache {
     return outcome;
   }
 
+  /** How what is held may be served at once by its times and pauses, if it may. Starts nothing. */
   #outcomeByTime({
     entry,
     isDerived,

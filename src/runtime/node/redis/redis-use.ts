@@ -6,8 +6,8 @@ import { perform } from './redis-lacks.ts';
 
 /**
  * KEYS: use. ARGV: milliseconds to add, most milliseconds ahead. By the clock of Redis, which is one for all
- * instances; answers how far ahead the use now is. What is no number, such as "nan", is neither before nor after: it is asked
- * whether a time is one to believe.
+ * instances; answers how far ahead the use now is. "nan", which Lua reads as a
+ * number, compares false with every time, so the check says what a time must be to count.
  */
 const ADD = `
 local time = redis.call('TIME')
